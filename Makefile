@@ -1,0 +1,53 @@
+# PYTHON=/path/to/python chooses the interpreter of .venv; without it, the newest suitable one on PATH or among pyenv's
+# versions is found. DATASET=digits (or a path) chooses the data of `make run`.
+PYTHON ?= $(shell \
+	for version in 3.14 3.13 3.12 3.11; do \
+		for python in $$(command -v python$$version python3 python) \
+			$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python 2>/dev/null | sort -rV); do \
+			found=$$($$python -c 'import ensurepip, sys, venv; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+			if [ "$$found" = $$version ]; then echo $$python; exit; fi; \
+		done; \
+	done)
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+SUPPORT = PYTHONPATH=code $(RUN) -m support
+DATASET ?= $$($(SUPPORT) dataset)
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
+
+run: install  ## train the stacked denoising autoencoder by the published recipe
+	dataset=$(DATASET) && $(RUN) code/SdA.py --dataset $$dataset
+
+quick: install  ## the same in a minute, with a short schedule
+	dataset=$(DATASET) && $(RUN) code/SdA.py --quick --dataset $$dataset
+
+reproduce: install data  ## run the four published recipes on MNIST, then print the table
+	$(RUN) code/logistic_sgd.py
+	$(RUN) code/mlp.py
+	$(RUN) code/dA.py
+	$(RUN) code/SdA.py
+	@$(SUPPORT) table runs
+
+data: install  ## find MNIST, or download it to data/
+	@$(SUPPORT) data
+
+test: install  ## run the tests
+	$(RUN) -m pytest tests
+
+bench: install  ## time a step of each phase of the published network
+	$(RUN) tests/benchmark.py
+
+install: $(VENV)/installed  ## make .venv with the pinned packages (every target does so)
+
+$(VENV)/installed: code/requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python from 3.11 to 3.14 with venv: install one, or name it by PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement code/requirements.txt
+	@touch $@
+
+clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
+	rm -rf .venv .venv-* .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run quick reproduce data test bench install clean

@@ -1,0 +1,229 @@
+"""Lesson 3: a denoising autoencoder.
+
+The model
+    An autoencoder maps its input to a hidden representation and back:
+
+        y = sigmoid(x~ W + b),    z = sigmoid(y W' + b'),    W' = W transposed (tied weights)
+
+    With enough hidden units it could learn to copy. A denoising autoencoder [1] cannot: it sees x~, a version of x in
+    which each entry was set to zero with probability `corruption_level`, and must rebuild the clean x, so it has to
+    learn how the entries of the input depend on each other. The cost is the cross-entropy of x and z,
+
+        L(x, z) = -sum_k [x_k log z_k + (1 - x_k) log(1 - z_k)],
+
+    averaged over the minibatch.
+
+The graph
+    Randomness is symbolic, too: a draw takes the state of a generator and gives the next state beside the numbers. The
+    state is a shared variable, and as long as the updates carry the next state, each call draws anew.
+
+What to look at
+    The filters, one picture for each column of W. Without corruption many look like noise; with 30 % of the entries
+    set to zero they become strokes and spots.
+
+References
+    [1] P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, Extracting and Composing Robust Features with Denoising
+        Autoencoders, ICML 2008.
+"""
+
+import sys
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+from logistic_sgd import minibatch, parameter, sgd_updates
+from support.console import command, say
+from support.data import load_data
+from support.settings import check_settings
+from support.training import Result, Run, count_minibatches
+from utils import tile_raster_images
+
+
+class dA:
+    """A denoising autoencoder with tied weights.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.RandomState
+        Draws the seed of the symbolic generator, where none is given, and then the initial weights.
+    theano_rng : shared generator, optional
+        The symbolic generator of the corruption (the name is the tutorial's), a `pt.random.shared_rng`.
+    input : symbolic matrix, (batch, n_visible), optional
+        By default a new one.
+    n_visible : int
+        Number of inputs.
+    n_hidden : int
+        Number of hidden units.
+    W : shared matrix, (n_visible, n_hidden), optional
+        By default uniform in +-4 sqrt(6 / (n_visible + n_hidden)). In a stack, the sigmoid layer's.
+    bhid : shared vector, (n_hidden,), optional
+        Hidden bias, by default zero. In a stack, the sigmoid layer's.
+    bvis : shared vector, (n_visible,), optional
+        Visible bias, by default zero.
+
+    Attributes
+    ----------
+    x : symbolic matrix, (batch, n_visible), the input
+    W, b, b_prime : shared variables, the weights, the hidden and the visible bias
+    W_prime : symbolic matrix, (n_hidden, n_visible), W transposed
+    params : [W, b, b_prime]
+    theano_rng : shared generator
+    """
+
+    def __init__(
+        self,
+        numpy_rng,
+        theano_rng=None,
+        input=None,
+        n_visible=784,
+        n_hidden=500,
+        W=None,
+        bhid=None,
+        bvis=None,
+    ):
+        self.n_visible = n_visible
+        self.n_hidden = n_hidden
+        if theano_rng is None:
+            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
+        if W is None:
+            bound = 4 * np.sqrt(6.0 / (n_visible + n_hidden))
+            W = parameter(numpy_rng.uniform(-bound, bound, size=(n_visible, n_hidden)), "W")
+        if bhid is None:
+            bhid = parameter(np.zeros(n_hidden), "b")
+        if bvis is None:
+            bvis = parameter(np.zeros(n_visible), "b_prime")
+        self.W = W
+        self.b = bhid
+        self.b_prime = bvis
+        self.W_prime = self.W.T
+        self.theano_rng = theano_rng
+        self.x = pt.matrix("x") if input is None else input
+        self.params = [self.W, self.b, self.b_prime]
+
+    def get_corrupted_input(self, input, corruption_level):
+        """Set each entry of the input to zero with probability `corruption_level`.
+
+        Returns
+        -------
+        next_rng : symbolic generator
+            Its state after the draw, to go into the updates.
+        corrupted : symbolic matrix, (batch, n_visible)
+        """
+        keep_probability = pt.full_like(input, 1 - corruption_level)  # (batch, n_visible)
+        next_rng, mask = self.theano_rng.binomial(n=1, p=keep_probability)
+        return next_rng, mask.astype(input.dtype) * input  # an int64 mask would make the product float64
+
+    def get_hidden_values(self, input):
+        """The hidden representation, (batch, n_hidden)."""
+        return pt.sigmoid(pt.dot(input, self.W) + self.b)
+
+    def get_reconstructed_input(self, hidden):
+        """The input rebuilt from the hidden representation, (batch, n_visible)."""
+        return pt.sigmoid(pt.dot(hidden, self.W_prime) + self.b_prime)
+
+    def get_cost_updates(self, corruption_level, learning_rate):
+        """The cost and the updates of one step of training.
+
+        Parameters
+        ----------
+        corruption_level : float or symbolic scalar, in [0, 1)
+        learning_rate : float or symbolic scalar
+
+        Returns
+        -------
+        cost : symbolic scalar, in nats an example
+        updates : dict of what the parameters and the generator become
+        """
+        next_rng, tilde_x = self.get_corrupted_input(self.x, corruption_level)
+        y = self.get_hidden_values(tilde_x)  # (batch, n_hidden)
+        z = self.get_reconstructed_input(y)  # (batch, n_visible)
+        # PyTensor compiles log(sigmoid(a)) as -softplus(-a), which stays finite where z is 0 or 1 in floating point.
+        L = -pt.sum(self.x * pt.log(z) + (1 - self.x) * pt.log(1 - z), axis=1)  # (batch,)
+        cost = pt.mean(L)
+
+        updates = sgd_updates(cost, self.params, learning_rate)
+        updates[self.theano_rng] = next_rng
+        return cost, updates
+
+
+def test_dA(
+    learning_rate=0.1,
+    training_epochs=15,
+    dataset="mnist.pkl.gz",
+    batch_size=20,
+    output_folder=None,
+    n_hidden=500,
+    corruption_levels=[0.0, 0.3],
+    seed=123,
+):
+    """Train a denoising autoencoder once for each corruption level, and draw its filters.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Size of a step.
+    training_epochs : int
+        Passes over the training set.
+    dataset : path
+        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or a pickle of ((x, y), (x, y), (x, y)).
+    batch_size : int
+        Examples in a minibatch.
+    output_folder : path
+        Where the run's files go (default: runs/dA at the top of the repository).
+    n_hidden : int
+        Hidden units.
+    corruption_levels : list of float
+        Probabilities of setting an entry to zero, one run for each.
+    seed : int
+        Of the initial weights and the corruption, the same for each run.
+
+    Returns
+    -------
+    dict of support.training.Result
+        By corruption level.
+
+    Raises
+    ------
+    ValueError
+        Where an argument cannot be used.
+    """
+    settings = check_settings(locals())
+    say("... loading data")
+    datasets = load_data(dataset)
+    n_train_batches = count_minibatches(datasets, batch_size)
+    run = Run("dA", settings, datasets)
+    (train_set_x, _), _, _ = datasets
+
+    results = {}
+    for level in corruption_levels:
+        say("... building the model")
+        index = pt.lscalar("index")
+        x = pt.matrix("x")  # (batch, n_visible)
+        rng = np.random.RandomState(seed)
+        theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
+        da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
+        cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
+        train_da = pytensor.function(
+            [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
+        )
+
+        say("... training")
+        percent = f"{100 * level:g}"
+        chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2
+        with run.timed(f"{percent}% corruption"):
+            for epoch in run.epochs(training_epochs, n_train_batches, 0, chance_cost=chance_cost, corruption=level):
+                for minibatch_index in epoch:
+                    epoch.add_cost(train_da(minibatch_index))
+                say(f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}")
+                run.keep(da, f"model_corruption_{percent}")
+        results[level] = Result(da, [line for line in run.curve if line["corruption"] == level])
+        filters = da.W.get_value(borrow=True).T  # (n_hidden, n_visible), a filter a row
+        picture = tile_raster_images(filters, datasets.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))
+        run.save_picture(f"filters_corruption_{percent}", picture)
+    run.write_result()
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(command(test_dA, quick={"training_epochs": 3}))

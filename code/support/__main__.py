@@ -1,0 +1,45 @@
+"""What the Makefile asks for: `PYTHONPATH=code python -m support data | dataset | table [FOLDER]`."""
+
+import sys
+
+from support import ROOT
+from support.data import fetch_mnist
+from support.errors import UnavailableError, UserError
+from support.results import results_table
+
+NOTICE = """
+****************************************************************************
+*  MNIST is not here and could not be downloaded.                          *
+*  This run uses the EMBEDDED DIGITS instead: drawn by the program, so its *
+*  error rates are NOT comparable with the published ones.                 *
+****************************************************************************
+"""
+
+
+def main(arguments):
+    match arguments:
+        case ["data"]:
+            print(fetch_mnist())
+        case ["dataset"]:
+            print(choose_dataset())
+        case ["table", *folder]:
+            print(*results_table(*folder), sep="\n")
+        case _:
+            raise UserError(__doc__)
+
+
+def choose_dataset():
+    """mnist, or digits where MNIST is not to be had, with a notice on standard error."""
+    try:
+        fetch_mnist()
+    except UnavailableError as error:
+        print(f"{error}\n{NOTICE}", file=sys.stderr)
+        return "digits"
+    return "mnist"
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        sys.exit(f"error: {error}")

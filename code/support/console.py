@@ -1,0 +1,125 @@
+"""The command line: a driver's signature and docstring become its options, errors become one line."""
+
+import argparse
+import inspect
+import re
+import sys
+from pathlib import Path
+
+from support import ROOT
+from support.errors import UserError
+
+try:
+    from tqdm import tqdm
+except ImportError:  # an extra: without it there is no progress bar
+    tqdm = None
+
+
+def say(line):
+    """Print a line at once, above the progress bar where there is one."""
+    if tqdm is not None and sys.stderr.isatty():
+        tqdm.write(line)
+        sys.stdout.flush()
+    else:
+        print(line, flush=True)
+
+
+def progress(iterable, label):
+    """The same iterable; on a terminal, with a bar that shows how far it is and the time left."""
+    if tqdm is None or not sys.stderr.isatty():
+        return iterable
+    return tqdm(iterable, desc=label, leave=False, mininterval=0.5, dynamic_ncols=True)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, without the usage before it."""
+
+    def error(self, message):
+        raise UserError(f"{message} (--help lists the options)")
+
+
+def documented_parameters(driver):
+    """{name: (type, description)} from the "Parameters" section of a driver's numpydoc docstring."""
+    section = re.search(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", inspect.getdoc(driver), re.DOTALL)
+    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", section[1], re.MULTILINE)
+    return {name: (kind, " ".join(text.split())) for name, kind, text in entries}
+
+
+def build_parser(driver, quick, predict):
+    """The parser of a lesson: every argument of the driver under its own name, --quick and --predict."""
+    parser = OneLineParser(
+        description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False
+    )
+    documented = documented_parameters(driver)
+    for name, parameter in inspect.signature(driver).parameters.items():
+        kind, description = documented[name]
+        default = parameter.default
+        if default is not None:
+            description += f" (default: {spelled(default)})"
+        kind, is_list = kind.removeprefix("list of "), kind.startswith("list of ")
+        parser.add_argument(
+            option(name),
+            type={"int": int, "float": float}.get(kind, str),
+            nargs="+" if is_list else None,
+            metavar=kind.upper(),
+            help=description.replace("%", "%%"),
+        )
+    schedule = " ".join(f"{option(name)} {spelled(value)}" for name, value in quick.items())
+    parser.add_argument("--quick", action="store_true", help=f"a schedule of about a minute: {schedule}")
+    if predict is not None:
+        parser.add_argument("--predict", metavar="MODEL.npz", help=summary(predict))
+    return parser
+
+
+def option(name):
+    """The command line's spelling of an argument."""
+    return "--" + name.replace("_", "-")
+
+
+def spelled(value):
+    """The command line's spelling of a value."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def summary(function):
+    """The first paragraph of a docstring, on one line."""
+    return " ".join(inspect.getdoc(function).split("\n\n")[0].split())
+
+
+def command(driver, quick, predict=None, argv=None):
+    """Run a lesson from the command line and return its exit status.
+
+    Parameters
+    ----------
+    driver : function
+        Its annotated signature and its docstring's "Parameters" give the options.
+    quick : dict
+        The driver's arguments that `--quick` changes; an option given explicitly wins over them.
+    predict : function, optional
+        Called with the path and, where given, the dataset, for `--predict`.
+    argv : list of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    int
+        0; 2 where the input was bad, which one line on standard error explains; 130 after Ctrl-C.
+    """
+    program = Path(inspect.getsourcefile(driver))
+    try:
+        options = vars(build_parser(driver, quick, predict).parse_args(argv))
+        if "predict" in options:
+            if not options.keys() <= {"predict", "dataset"}:
+                raise UserError("--predict goes with --dataset only: the rest is in the model")
+            predict(options["predict"], options.get("dataset"))
+        elif options.pop("quick", False):
+            driver(**{"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options})
+        else:
+            driver(**options)
+    except UserError as error:
+        print(f"{program.name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program.name}: interrupted", file=sys.stderr)
+        return 130
+    return 0

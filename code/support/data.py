@@ -1,0 +1,224 @@
+"""The data sets: what each name stands for, where it is found, how it gets into shared variables."""
+
+import hashlib
+import math
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytensor
+
+from support import ROOT
+from support.errors import UserError
+from support.mnist import find_mnist, read_mnist, replacing
+from support.unpickling import LIMIT, read_pickle
+
+DATA = ROOT / "data"
+PICKLE = "mnist.pkl.gz"
+MOST_CLASSES = 1 << 16  # so that a stray label asks for no gigabytes of weights
+ROWS = 4096  # that are looked at together, where a copy of a whole matrix is to be spared
+
+MNIST_SHA256 = "d711e5df433097d195c89fafec17ab62f01bb0a125702458801564364a03997f"
+DIGITS_SHA256 = "0f8e9b0aa6c970f03d559f696f517613bd39728529d64b83caef0e0cb12706a9"
+NAMES = {MNIST_SHA256: "MNIST", DIGITS_SHA256: "digits"}
+
+
+class Datasets(list):
+    """[(train_x, train_y), (valid_x, valid_y), (test_x, test_y)] in shared variables, and what they are.
+
+    Attributes
+    ----------
+    name : str
+        'MNIST' or 'digits', which only these very contents are called; else the file's name.
+    source : str
+        Where they came from, in one line.
+    sha256 : str
+        Of the contents, as `checksum` has it.
+    n_in : int
+        Values of an example.
+    n_out : int
+        Classes: the largest label, plus one.
+    image_shape : (int, int)
+        Height and width of the picture of an example: a square where its values fill one, else a single row.
+    """
+
+    def __init__(self, pairs, name, source, sha256):
+        super().__init__(pairs)
+        self.name = name
+        self.source = source
+        self.sha256 = sha256
+        self.n_in = pairs[0][0].get_value(borrow=True).shape[1]
+        self.n_out = 1 + max(int(y.get_value(borrow=True).max()) for _, y in pairs)
+        side = math.isqrt(self.n_in)
+        self.image_shape = (side, side) if side**2 == self.n_in else (1, self.n_in)
+
+
+def load_data(dataset=PICKLE):
+    """Load a data set.
+
+    Parameters
+    ----------
+    dataset : str or path-like
+        'mnist.pkl.gz' or 'mnist': MNIST, from a pickle of the first name in the current folder or in data/, else from
+        the four IDX files in `$MNIST_DIR`, else in data/, else downloaded there.
+        'digits': the embedded digits, drawn once and kept in data/.
+        Anything else: the path of a pickle of ((x, y), (x, y), (x, y)), plain or gzipped; x is a matrix of floats, used
+        as they are, or of bytes, divided by 256; y are labels from 0 up.
+
+    Returns
+    -------
+    Datasets
+        x : shared, (n, width) of floatX (width 784, values byte / 256); y : shared, (n,) of int32.
+
+    Raises
+    ------
+    UserError
+        Where there is no such data set, it cannot be downloaded, or a file is damaged or does not hold what it should.
+    """
+    dataset = str(dataset)
+    if dataset in ("mnist", PICKLE):
+        name = "MNIST"
+        sets, source = _mnist()
+    elif dataset == "digits":
+        name = "digits"
+        sets, source = _digits(), "the embedded digits, drawn by support.digits"
+    else:
+        path = _existing(dataset)
+        name = f"another {path.name}" if path.name in NAMES.values() else path.name
+        sets, source = _read_sets(path), f"the pickle {path.resolve()}"
+    sha256 = checksum(sets)
+    name = NAMES.get(sha256, name)
+    pairs = []
+    while sets:  # one after the other, so that the arrays of one are free before the next are made
+        x, y = sets.pop(0)
+        pairs.append((pytensor.shared(_to_float(x), borrow=True), pytensor.shared(y.astype(np.int32), borrow=True)))
+    return Datasets(pairs, name, source, sha256)
+
+
+def fetch_mnist():
+    """See to it that MNIST is to be had, downloading it to data/ if need be, and say in one line where it is.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be had.
+    """
+    return _mnist()[1]
+
+
+def checksum(sets):
+    """The SHA-256 of a data set's contents, whichever file and floatX they come in.
+
+    It goes over x and y of training, validation and test in turn, each one's type and shape in a line of ASCII, such as
+    '|u1 (50000, 784)', then its values in C order: labels as <i4; pixels as the byte where every x of the matrix is
+    byte / 256, else as <f8. So MNIST has one checksum, as IDX or pickle, in bytes, float32 or float64.
+
+    Parameters
+    ----------
+    sets : list of pairs of array
+        As `_read_sets` and `read_mnist` return them.
+    """
+    digest = hashlib.sha256()
+    for x, y in sets:
+        for array, form in (x, "|u1" if x.dtype == np.uint8 else "<f8"), (y, "<i4"):
+            digest.update(f"{form} {array.shape}\n".encode())
+            for start in range(0, len(array), ROWS):
+                digest.update(np.ascontiguousarray(array[start : start + ROWS], form))
+    return digest.hexdigest()
+
+
+def _mnist():
+    """MNIST's three pairs of uint8 array, and where they come from."""
+    for path in Path(PICKLE), DATA / PICKLE:
+        if os.path.isfile(path):
+            sets = _read_sets(path)
+            if checksum(sets) != MNIST_SHA256:
+                raise UserError(
+                    f"{path} is a data set, but not MNIST: rename it and give its path as the dataset to use it, or "
+                    "delete it to use MNIST"
+                )
+            return sets, f"MNIST, from the pickle {path.resolve()}"
+    folder = find_mnist(DATA)
+    return read_mnist(folder), f"MNIST, from the IDX files in {folder.resolve()}"
+
+
+def _digits():
+    """The embedded digits' three pairs of uint8 array: those kept in data/, else new ones, which are then kept."""
+    path = DATA / "digits.npz"
+    names = [(f"{part}_x", f"{part}_y") for part in ("train", "valid", "test")]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size < 1 << 26:  # 55 MB is right; nothing that claims more is inflated
+            with np.load(path, allow_pickle=False) as file:
+                sets = [(file[x], file[y]) for x, y in names]
+            if checksum(sets) == DIGITS_SHA256:
+                return sets
+    except Exception:  # no such file, or damaged in any of many ways: it is only a copy
+        pass
+    from support.digits import make_digits
+
+    sets = list(make_digits())
+    try:
+        DATA.mkdir(exist_ok=True)
+        with replacing(path) as file:
+            np.savez(file, **{name: array for pair in zip(names, sets) for name, array in zip(*pair)})
+    except OSError:  # a folder that cannot be written to
+        pass
+    return sets
+
+
+def _existing(dataset):
+    """The path of a data set that is a file."""
+    if not os.path.isfile(dataset):
+        fault = "is not a file" if os.path.exists(dataset) else "does not exist"
+        raise UserError(f"dataset {dataset!r} {fault}: give mnist (or {PICKLE}), digits, or the path of a pickle")
+    return Path(dataset)
+
+
+def _read_sets(path):
+    """Three pairs of array (n, width), uint8 or float, and (n,), int32, from a pickle, everything in it checked."""
+    pairs = read_pickle(path)
+    sets = []
+    while pairs:
+        x, y = pairs.pop(0)
+        of = f"{path} cannot be used: its {('training', 'validation', 'test')[len(sets)]} set"
+        if x.ndim != 2 or x.size == 0:
+            raise UserError(f"{of} has x of shape {x.shape}; needed is (n, width), a row for each image")
+        if sets and x.shape[1] != sets[0][0].shape[1]:
+            raise UserError(f"{of} has rows of {x.shape[1]} values, the training set of {sets[0][0].shape[1]}")
+        if y.shape != x.shape[:1]:
+            raise UserError(f"{of} has y of shape {y.shape}; needed is {x.shape[:1]}, a label for each image")
+        if x.dtype != np.uint8 and x.dtype.kind != "f":
+            raise UserError(f"{of} has x of {x.dtype}; needed are floats, or uint8, which is divided by 256")
+        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= MOST_CLASSES:
+            raise UserError(f"{of} has labels that are not whole numbers from 0 to {MOST_CLASSES - 1}")
+        if not max(-float(x.min()), float(x.max())) <= float(np.finfo(pytensor.config.floatX).max):
+            raise UserError(f"{of} has an x that is not a finite number of {pytensor.config.floatX}")
+        sets.append((_to_bytes(x), y.astype(np.int32)))
+    if sum(x.size for x, _ in sets) * np.dtype(pytensor.config.floatX).itemsize > LIMIT:
+        raise UserError(f"{path} cannot be used: its x need more than {LIMIT >> 20} MiB in {pytensor.config.floatX}")
+    return sets
+
+
+def _to_bytes(x):
+    """256 x as uint8 where all of it is a byte, a quarter of the memory; else x itself."""
+    if x.dtype == np.uint8:
+        return x
+    pixels = np.empty(x.shape, np.uint8)
+    for start in range(0, len(x), ROWS):
+        rows = slice(start, start + ROWS)
+        with np.errstate(all="ignore"):  # what is no byte is seen by comparing
+            scaled = 256 * x[rows]
+            pixels[rows] = scaled
+        if not np.array_equal(pixels[rows], scaled):
+            return x
+    return pixels
+
+
+def _to_float(x):
+    """A new matrix of floatX; bytes are divided by 256, which rounds nothing."""
+    if x.dtype == np.uint8:
+        return np.divide(x, 256, dtype=pytensor.config.floatX)
+    return np.array(x, pytensor.config.floatX, order="C")

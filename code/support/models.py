@@ -1,0 +1,132 @@
+"""Saved models: arrays by name in an .npz file, what they are in JSON beside them, no pickle."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytensor
+
+from support.console import say
+from support.errors import UserError
+
+
+def parameter_names(params):
+    """A unique name for each parameter of a model: its place in `params` and its own name."""
+    return [f"{place}.{param.name}" for place, param in enumerate(params)]
+
+
+def save_model(path, params, about):
+    """Write a model under a temporary name, then rename it, so that an earlier file is replaced whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    params : list of shared variables
+    about : dict
+        What JSON can hold: the lesson, its settings, the dataset, the errors.
+    """
+    arrays = {
+        name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, about=json.dumps(about, sort_keys=True), **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class SavedModel:
+    """A model read from a file.
+
+    Parameters
+    ----------
+    path : path-like
+    lesson : str
+        The lesson whose model it must be.
+
+    Attributes
+    ----------
+    about : dict, as given to `save_model`
+    arrays : list of array, in the order of the model's `params`
+    dataset : str, the data set that the model was trained on, as it was given to the driver
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be read, is no model, or is another lesson's.
+    """
+
+    def __init__(self, path, lesson):
+        self.path = Path(path)
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                self.about = json.loads(str(file["about"]))
+                self.arrays = [file[name] for name in file.files if name != "about"]
+            found, self.dataset = self.about["lesson"], self.about["settings"]["dataset"]
+        except OSError as error:
+            raise UserError(f"cannot read the model {path}: {error.strerror or error}") from error
+        except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, MemoryError) as error:
+            raise UserError(f"{path} is not a model saved by this project: train one first") from error
+        if found != lesson:
+            raise UserError(f"{path} is a model of the lesson {found!r}, not of {lesson!r}")
+        if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in self.arrays):
+            raise UserError(f"{path} holds something else than finite numbers: train the model again")
+
+    def restore(self, params):
+        """Put the saved values into the shared variables of a network of the same shape.
+
+        Raises
+        ------
+        UserError
+            Where the shapes differ.
+        """
+        saved = [array.shape for array in self.arrays]
+        wanted = [param.get_value(borrow=True).shape for param in params]
+        if saved != wanted:
+            raise UserError(f"{self.path} fits another network: its shapes are {saved}, not {wanted}")
+        for param, array in zip(params, self.arrays):
+            param.set_value(array.astype(param.dtype), borrow=True)
+
+    def layer_sizes(self):
+        """[inputs, units of each layer ...] of a network whose parameters are pairs of W and b."""
+        weights, biases = self.arrays[::2], self.arrays[1::2]
+        shapes = [w.shape for w in weights]
+        fits = (
+            len(weights) == len(biases) > 0
+            and all(w.ndim == 2 and b.shape == w.shape[1:] for w, b in zip(weights, biases))
+            and all(below[1] == above[0] for below, above in zip(shapes, shapes[1:]))
+        )
+        if not fits:
+            raise UserError(f"{self.path} fits another network: its shapes are {shapes}")
+        return [shapes[0][0]] + [shape[1] for shape in shapes]
+
+
+def show_predictions(x, y_pred, datasets, chunk=1000):
+    """Print the predictions for the first ten test images beside their labels, and the error on the whole test set.
+
+    Parameters
+    ----------
+    x : symbolic matrix, (batch, n_in)
+    y_pred : symbolic integer vector, (batch,)
+    datasets : support.data.Datasets
+    chunk : int
+        Images that are classified at once.
+
+    Returns
+    -------
+    float
+        The test error, in 0..1.
+    """
+    test_x, test_y = (data.get_value(borrow=True) for data in datasets[2])
+    classify = pytensor.function([x], y_pred)
+    predicted = np.concatenate([classify(test_x[i : i + chunk]) for i in range(0, len(test_x), chunk)])
+    error = float(np.mean(predicted != test_y))
+    say(f"dataset: {datasets.source}")
+    say(f"Predicted values for the first 10 examples in test set: {predicted[:10].tolist()}")
+    say(f"Their labels:                                           {test_y[:10].tolist()}")
+    say(f"test error {100 * error:f} % of {len(test_x)} images")
+    return error

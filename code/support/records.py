@@ -1,0 +1,54 @@
+"""What a run leaves behind in its folder: settings.json, curve.jsonl, result.json, and the table made from them."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+RECORDS = ("settings.json", "curve.jsonl", "result.json", "model*.npz", "*.png")
+
+
+def versions():
+    """The versions that a run's figures depend on."""
+    packages = ("pytensor", "numpy", "scipy", "numba")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def machine():
+    """The processor's name, as far as the system tells, its cores, and the threads that BLAS may use."""
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as lines:
+            name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or a processor without a name there
+        pass
+    return {"processor": name, "cores": os.cpu_count(), "system": platform.system(), "threads": os.environ["OMP_NUM_THREADS"]}
+
+
+def peak_memory():
+    """Megabytes that the process has needed at most; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if platform.system() == "Darwin" else 1e3))
+
+
+def set_aside(folder):
+    """Move the files of an earlier run in this folder to a folder of their own inside it; return that, or None."""
+    earlier = [path for pattern in RECORDS for path in folder.glob(pattern)]
+    if not earlier:
+        return None
+    number = 1 + max((int(path.suffix[1:]) for path in folder.glob("earlier.*") if path.suffix[1:].isdigit()), default=0)
+    place = folder / f"earlier.{number}"
+    place.mkdir()
+    for path in earlier:
+        path.rename(place / path.name)
+    return place
+
+
+def write_json(path, content):
+    """Write a JSON file that a person can read."""
+    path.write_text(json.dumps(content, indent=2) + "\n")

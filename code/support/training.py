@@ -1,0 +1,323 @@
+"""What makes a training loop robust: early stopping, progress, the curve, the best model.
+
+A lesson's loop over epochs and minibatches calls these objects; none of them trains anything.
+"""
+
+import json
+import math
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytensor
+
+from support import ROOT
+from support.console import progress, say
+from support.errors import UserError
+from support.models import save_model
+from support.records import machine, peak_memory, set_aside, versions, write_json
+
+
+class EarlyStopping:
+    """The tutorial's patience rule: when to validate, what counts as a new best, when to stop.
+
+    An iteration is one minibatch, counted from 0 over all epochs.
+
+    Parameters
+    ----------
+    patience : int
+        Minibatches to train in any case.
+    n_train_batches : int
+        Minibatches an epoch.
+
+    Attributes
+    ----------
+    validation_frequency : int
+        Minibatches from one validation to the next.
+    best_validation_error : float
+        In 0..1; infinite until the first validation.
+    best_iteration : int
+        Where that was; None until the first validation.
+
+    References
+    ----------
+    Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012, section 3.1.2.
+    """
+
+    patience_increase = 2  # a better model at iteration i lets the run go on to iteration 2 i,
+    improvement_threshold = 0.995  # where it is better by this factor at least
+
+    def __init__(self, patience, n_train_batches):
+        self.patience = patience
+        self.validation_frequency = min(n_train_batches, patience // 2)
+        self.best_validation_error = math.inf
+        self.best_iteration = None
+
+    def validation_is_due(self, iteration):
+        """Whether to validate after the step of this iteration."""
+        return (iteration + 1) % self.validation_frequency == 0
+
+    def is_new_best(self, validation_error, iteration):
+        """Take note of a validation error; say whether it is the lowest so far."""
+        if validation_error >= self.best_validation_error:
+            return False
+        if validation_error < self.best_validation_error * self.improvement_threshold:
+            self.patience = max(self.patience, iteration * self.patience_increase)
+        self.best_validation_error = validation_error
+        self.best_iteration = iteration
+        return True
+
+    def is_over(self, iteration):
+        """Whether patience ends the run after this iteration."""
+        return self.patience <= iteration
+
+
+def count_minibatches(datasets, batch_size):
+    """The full minibatches in the training set; a UserError where any of the three sets has none."""
+    sizes = [x.get_value(borrow=True).shape[0] for x, _ in datasets]
+    if batch_size > min(sizes):
+        raise UserError(f"batch_size must be at most {min(sizes)}, the size of the smallest set, not {batch_size}")
+    return sizes[0] // batch_size
+
+
+@dataclass
+class Result:
+    """What a driver returns.
+
+    Attributes
+    ----------
+    model : the trained model; with validation, the best one and not the last one
+    curve : list of dict, one an epoch, as in curve.jsonl
+    validation_error, test_error : float in 0..1, that model's; None without validation
+    best_iteration : int, minibatches trained when it was found; None without validation
+    """
+
+    model: object
+    curve: list
+    validation_error: float | None = None
+    test_error: float | None = None
+    best_iteration: int | None = None
+
+
+class Epoch:
+    """One pass over the minibatches: iterating gives their indices and shows the progress on a terminal.
+
+    Attributes
+    ----------
+    number : int
+    iteration : int
+        Minibatches before the current one, over all epochs.
+    mean_cost : float
+        Over the minibatches so far.
+    figures : dict
+        `iteration` (minibatches trained), `validation_error` and `test_error`, as reported last.
+    """
+
+    def __init__(self, number, n_minibatches, minibatches_before, stopping, place, chance_cost):
+        self.number = number
+        self.n_minibatches = n_minibatches
+        self.minibatches_before = minibatches_before
+        self.stopping = stopping
+        self.place = place
+        self.chance_cost = chance_cost
+        self.minibatch_index = 0
+        self.cost_sum = 0.0
+        self.figures = {}
+
+    def __iter__(self):
+        for self.minibatch_index in progress(range(self.n_minibatches), self.label):
+            yield self.minibatch_index
+            if self.stopping is not None and self.stopping.is_over(self.iteration):
+                break
+
+    @property
+    def iteration(self):
+        return self.minibatches_before + self.minibatch_index
+
+    @property
+    def mean_cost(self):
+        return self.cost_sum / (self.minibatch_index + 1)
+
+    @property
+    def label(self):
+        """Where in the run this is, such as "layer 0, epoch 3"."""
+        where = {**self.place, "epoch": self.number}
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items())
+
+    def add_cost(self, cost):
+        """Take note of a minibatch's cost.
+
+        Raises
+        ------
+        UserError
+            Where it is not finite: the run has diverged.
+        """
+        if not math.isfinite(cost):
+            raise UserError(
+                f"the cost became {cost} in {self.label}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}: "
+                "lower the learning rate; the last good model, if there was one, is kept in the output folder"
+            )
+        if self.chance_cost is not None and self.minibatch_index == 0:
+            say(f"first cost {cost:f}, by chance {self.chance_cost:f}")
+        self.cost_sum += float(cost)
+
+    def report_validation(self, errors):
+        """Print and return the mean of the validation errors, one a minibatch."""
+        error = float(np.mean(errors))
+        self.figures = {"iteration": self.iteration + 1, "validation_error": error}
+        say(f"{self._position}, validation error {100 * error:f} %")
+        return error
+
+    def report_test(self, errors):
+        """Print and return the mean of the test errors, one a minibatch, of the best model so far."""
+        error = self.figures["test_error"] = float(np.mean(errors))
+        say(f"     {self._position}, test error of best model {100 * error:f} %")
+        return error
+
+    @property
+    def _position(self):
+        return f"epoch {self.number}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}"
+
+    def summary(self):
+        """The epoch's line of the curve."""
+        return {**self.place, "epoch": self.number, "cost": self.mean_cost, **self.figures}
+
+
+class Run:
+    """A training run: its folder, settings, clock, curve and best model.
+
+    Parameters
+    ----------
+    lesson : str
+        Names the folder runs/<lesson>/, where the settings give no other.
+    settings : dict
+        The driver's arguments.
+    datasets : support.data.Datasets
+
+    Raises
+    ------
+    UserError
+        Where the output folder cannot be written.
+    """
+
+    def __init__(self, lesson, settings, datasets):
+        self.lesson = lesson
+        self.datasets = datasets
+        self.settings = {name: value for name, value in settings.items() if name != "output_folder"}
+        self.folder = Path(settings["output_folder"] or ROOT / "runs" / lesson)
+        self.about = {
+            "lesson": lesson,
+            "dataset": {"name": datasets.name, "sha256": datasets.sha256},
+            "settings": self.settings,
+            "floatX": pytensor.config.floatX,
+            "versions": versions(),
+        }
+        self.curve = []
+        self.seconds = {}
+        self._open_folder()
+        say(f"dataset: {datasets.source}")
+        say("settings: " + ", ".join(f"{name} = {value}" for name, value in self.settings.items()))
+        say(f"output folder: {self.folder}")
+
+    def _open_folder(self):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if earlier := set_aside(self.folder):
+                say(f"an earlier run's files were moved to {earlier}")
+            write_json(self.folder / "settings.json", {**self.about, "machine": machine()})
+            (self.folder / "curve.jsonl").touch()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the output folder {self.folder} ({error.strerror}): choose another --output-folder"
+            ) from error
+
+    def epochs(self, n_epochs, n_minibatches, first=1, stopping=None, chance_cost=None, **place):
+        """Yield an `Epoch` for each epoch, and write its line of the curve when it is over.
+
+        Parameters
+        ----------
+        n_epochs : int
+        n_minibatches : int
+            Minibatches an epoch.
+        first : int
+            The number of the first epoch.
+        stopping : EarlyStopping, optional
+            Ends the epochs, and the minibatches of the last one, when patience is used up.
+        chance_cost : float, optional
+            What a model that has learnt nothing pays; printed beside the very first cost.
+        place
+            What else tells where in the run the epochs are, such as `layer=0`.
+        """
+        for done in range(n_epochs):
+            started = time.perf_counter()
+            epoch = Epoch(
+                first + done, n_minibatches, done * n_minibatches, stopping, place, chance_cost if done == 0 else None
+            )
+            yield epoch
+            self._append_to_curve({**epoch.summary(), "seconds": round(time.perf_counter() - started, 3)})
+            if stopping is not None and stopping.is_over(epoch.iteration):
+                break
+
+    def _append_to_curve(self, line):
+        self.curve.append(line)
+        with open(self.folder / "curve.jsonl", "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    @contextmanager
+    def timed(self, phase):
+        """Measure a phase and print its time, in minutes, on standard error."""
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = round(time.perf_counter() - started, 3)
+        minutes = self.seconds[phase] / 60
+        print(f"The {phase} code for file {self.lesson}.py ran for {minutes:.2f}m", file=sys.stderr, flush=True)
+
+    def keep(self, model, name="model", **figures):
+        """Save a model in place of the one that was kept before under this name.
+
+        Parameters
+        ----------
+        model : object with `params`
+        name : str
+            Of the file, without its ending.
+        figures
+            What the model reached, as in `Epoch.figures`.
+        """
+        self.best_figures = figures
+        self.best_values = [param.get_value() for param in model.params]
+        save_model(self.folder / f"{name}.npz", model.params, {**self.about, **figures})
+
+    def save_picture(self, name, pixels):
+        """Save grey pixels, (height, width) of uint8, as a PNG; without Pillow, say that it is left out."""
+        if self.datasets.name == "digits":
+            name += "_digits"
+        try:
+            from PIL import Image
+        except ImportError:
+            say(f"the picture {name}.png is left out: Pillow is not installed")
+            return
+        Image.fromarray(pixels).save(self.folder / f"{name}.png")
+
+    def write_result(self, **figures):
+        """Write result.json: the figures, the seconds of each phase, the memory that was needed."""
+        result = {**figures, "seconds": self.seconds, "peak_memory_mb": peak_memory()}
+        write_json(self.folder / "result.json", result)
+
+    def finish(self, classifier):
+        """Put the best parameters back into the classifier, print and write its figures, return the `Result`."""
+        for param, value in zip(classifier.params, self.best_values, strict=True):
+            param.set_value(value, borrow=True)
+        best = self.best_figures
+        say(
+            f"Optimization complete with best validation score of {100 * best['validation_error']:f} %, "
+            f"on iteration {best['iteration']}, with test performance {100 * best['test_error']:f} %"
+        )
+        epochs = self.curve[-1]["epoch"]
+        say(f"The code run for {epochs} epochs, with {epochs / self.seconds['training']:f} epochs/sec")
+        if self.datasets.name != "MNIST":
+            say(f"these figures are for {self.datasets.name}: only MNIST's compare with the published ones")
+        self.write_result(**best, epochs=epochs)
+        return Result(classifier, self.curve, best["validation_error"], best["test_error"], best["iteration"])

@@ -1,0 +1,440 @@
+"""The data sets: split, scaling, types, names and checksums; where they are looked for; what is refused."""
+
+import errno
+import gzip
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytensor
+import pytest
+
+from support import ROOT, data, digits, mnist, unpickling
+from support.data import Datasets, fetch_mnist, load_data
+from support.errors import UserError
+
+FLOATS = ["float32", "float64"]
+
+
+def make_sets(seed=0, sizes=(6, 3, 4), width=5):
+    """A small data set of bytes: [(x, y), (x, y), (x, y)]."""
+    random = np.random.RandomState(seed)
+    return [
+        (random.randint(256, size=(n, width)).astype("u1"), random.randint(10, size=n).astype("u1")) for n in sizes
+    ]
+
+
+SETS = make_sets()
+
+
+def save(path, sets, protocol=4):
+    path.write_bytes(pickle.dumps(sets, protocol))
+    return path
+
+
+def values(datasets):
+    """The arrays inside the shared variables."""
+    return [tuple(shared.get_value(borrow=True) for shared in pair) for pair in datasets]
+
+
+def refusal(dataset):
+    """The one line with which it is refused."""
+    with pytest.raises(UserError) as caught:
+        load_data(dataset)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+def sha256(sets):
+    """`checksum` of bytes, from its description."""
+    lines = [
+        f"{form} {array.shape}\n".encode() + array.astype(form).tobytes()
+        for pair in sets
+        for array, form in zip(pair, ("|u1", "<i4"))
+    ]
+    return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A current folder and a data/ of its own, neither MNIST nor a network."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(data, "DATA", tmp_path / "data")
+    monkeypatch.setattr(mnist, "MIRRORS", [])
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    """Makes SETS pass for MNIST."""
+    monkeypatch.setattr(data, "MNIST_SHA256", sha256(SETS))
+    monkeypatch.setattr(data, "NAMES", {sha256(SETS): "MNIST"})
+
+
+# MNIST itself
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The four published files' bytes, read with no more than gzip: train images and labels, test images and labels."""
+    folder = Path(os.environ.get("MNIST_DIR") or ROOT / "data")
+    names = "train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"
+    unzipped = [gzip.decompress((folder / f"{name}-ubyte.gz").read_bytes()) for name in names]
+    return [content[header:] for content, header in zip(unzipped, (16, 8, 16, 8))]
+
+
+@pytest.mark.mnist
+@pytest.mark.parametrize("floatX", FLOATS)
+def test_mnist_is_split_and_scaled(published, floatX):
+    images, labels, test_images, test_labels = published
+    n = 50_000
+    wanted = [(images[: n * 784], labels[:n]), (images[n * 784 :], labels[n:]), (test_images, test_labels)]
+    with pytensor.config.change_flags(floatX=floatX):
+        datasets = load_data("mnist")
+    assert isinstance(datasets, Datasets) and datasets.name == "MNIST" and datasets.source.startswith("MNIST, from ")
+    for (x, y), shared, (pixels, classes), size in zip(
+        values(datasets), datasets, wanted, (50_000, 10_000, 10_000), strict=True
+    ):
+        assert x.shape == (size, 784) and y.shape == (size,)
+        assert x.dtype == shared[0].dtype == floatX and y.dtype == shared[1].dtype == "int32"
+        assert (x * 256).astype("u1").tobytes() == pixels  # exact: byte / 256 is a float, so is its product with 256
+        assert x.max() == 255 / 256 and x.min() == 0
+        assert y.astype("u1").tobytes() == classes
+    assert values(datasets)[0][1][:5].tolist() == [5, 0, 4, 1, 9]
+    assert datasets.sha256 == data.MNIST_SHA256
+
+
+@pytest.mark.mnist
+def test_mnist_is_known_by_its_contents(published, house):
+    """From a pickle in bytes as from one in float32, wherever it lies."""
+    images, labels, test_images, test_labels = (np.frombuffer(content, "u1") for content in published)
+    images, test_images = images.reshape(-1, 784), test_images.reshape(-1, 784)
+    sets = (images[:50000], labels[:50000]), (images[50000:], labels[50000:]), (test_images, test_labels)
+    assert sha256(sets) == data.MNIST_SHA256
+    assert load_data(save(house / "some.pkl", sets, 5)).name == "MNIST"
+    save(house / "data" / "mnist.pkl.gz", [(x / np.float32(256), y.astype(int)) for x, y in sets], 5)
+    datasets = load_data("mnist.pkl.gz")
+    assert datasets.name == "MNIST" and datasets.sha256 == data.MNIST_SHA256
+    np.testing.assert_array_equal(values(datasets)[0][0], (images[:50000] / 256).astype(pytensor.config.floatX))
+    altered = test_images.copy()
+    altered[9999, 400] ^= 1
+    assert load_data(save(house / "some.pkl", (*sets[:2], (altered, test_labels)), 5)).name == "some.pkl"
+
+
+@pytest.mark.mnist
+def test_loading_mnist_needs_little_memory(published):
+    """The arrays take 220 MB in float32, the bytes 55: there is no other copy of them at any time."""
+    program = """
+import resource
+from support.data import load_data
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+load_data("mnist")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    environment = {**os.environ, "PYTENSOR_FLAGS": "floatX=float32"}
+    arguments = dict(capture_output=True, text=True, check=True, cwd=ROOT / "code", env=environment)
+    kilobytes = int(subprocess.run([sys.executable, "-c", program], **arguments).stdout)
+    assert kilobytes < 350_000
+
+
+@pytest.mark.mnist
+def test_fetch_mnist_says_where_it_is():
+    line = fetch_mnist()
+    assert line.isprintable() and line.startswith("MNIST, from the ")
+
+
+# Any pickle
+
+
+@pytest.mark.parametrize("floatX", FLOATS)
+@pytest.mark.parametrize("form", ["u1", "f4", "f8", ">f4"])
+def test_a_pickle_of_bytes_or_of_floats(house, floatX, form):
+    """Bytes are divided by 256, floats taken as they are; either way the contents, and so the checksum, is the same."""
+    sets = [(x if form == "u1" else (x / 256).astype(form), y.astype(int)) for x, y in SETS]
+    with pytensor.config.change_flags(floatX=floatX):
+        datasets = load_data(str(save(house / "my.pkl", sets)))
+    assert (datasets.name, datasets.source) == ("my.pkl", f"the pickle {house / 'my.pkl'}")
+    assert datasets.sha256 == sha256(SETS)
+    for (x, y), (bytes_x, bytes_y) in zip(values(datasets), SETS, strict=True):
+        np.testing.assert_array_equal(x, (bytes_x / 256).astype(floatX), strict=True)
+        np.testing.assert_array_equal(y, bytes_y.astype("int32"), strict=True)
+        assert x.flags.c_contiguous and x.flags.writeable and x.flags.owndata
+
+
+@pytest.mark.parametrize("floatX", FLOATS)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_floats_that_are_no_bytes_are_kept(house, floatX):
+    """1.0 is none: 256 / 256 does not fit into a byte; nor are negative values and what lies between two bytes."""
+    for value in 1.0, -1 / 256, 0.3, 1e6, 1 / 512:
+        x = np.zeros((5000, 2))
+        x[4999, 1] = value
+        sets = [(np.asfortranarray(x), np.zeros(5000, int))] * 3
+        with pytensor.config.change_flags(floatX=floatX):
+            datasets = load_data(save(house / "my.pkl", sets))
+        np.testing.assert_array_equal(values(datasets)[2][0], x.astype(floatX), strict=True)
+        assert values(datasets)[2][0].flags.c_contiguous
+        lines = b"<f8 (5000, 2)\n" + x.tobytes() + b"<i4 (5000,)\n" + bytes(5000 * 4)
+        assert datasets.sha256 == hashlib.sha256(3 * lines).hexdigest()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_half_precision_of_which_256_times_is_infinite(house):
+    datasets = load_data(save(house / "my.pkl", [(np.full((2, 2), 6e4, "f2"), np.zeros(2, int))] * 3))
+    assert values(datasets)[0][0].tolist() == [[6e4] * 2] * 2
+
+
+def test_the_checksum_tells_any_difference():
+    def change(part, item, function):
+        sets = make_sets()
+        sets[part] = tuple(function(array) if i == item else array for i, array in enumerate(sets[part]))
+        return sets
+
+    (x0, y0), second, third = make_sets()
+    different = [
+        make_sets(),
+        *(change(part, item, lambda a: a ^ np.uint8(1)) for part in range(3) for item in range(2)),
+        change(0, 0, lambda a: a.reshape(5, 6)),
+        [second, (x0, y0), third],
+        [(x0[:5], y0[:5]), (np.vstack([x0[5:], second[0]]), np.hstack([y0[5:], second[1]])), third],
+    ]
+    assert len({data.checksum(sets) for sets in different}) == len(different)
+    assert data.checksum(different[0]) == sha256(SETS)
+
+
+def test_only_mnist_is_called_so(house):
+    assert load_data(save(house / "MNIST", SETS)).name == "another MNIST"
+    assert load_data(save(house / "digits", SETS)).name == "another digits"
+
+
+def replaced(part, x=None, y=None):
+    """SETS with another x or y."""
+    sets = make_sets()
+    sets[part] = sets[part][0] if x is None else x, sets[part][1] if y is None else y
+    return sets
+
+
+FLOAT_X = SETS[0][0] / 3.0
+WRONG = {
+    "images": (replaced(0, x=SETS[0][0].reshape(6, 5, 1)), "training set has x of shape (6, 5, 1)"),
+    "vector": (replaced(1, x=SETS[1][1]), "validation set has x of shape (3,)"),
+    "empty": (replaced(2, x=np.empty((0, 5), "u1"), y=np.empty(0, int)), "test set has x of shape (0, 5)"),
+    "no width": (replaced(0, x=np.empty((6, 0))), "training set has x of shape (6, 0)"),
+    "another width": (replaced(2, x=np.zeros((4, 6))), "test set has rows of 6 values, the training set of 5"),
+    "too few labels": (replaced(0, y=np.zeros(5, int)), "training set has y of shape (5,); needed is (6,)"),
+    "one-hot labels": (replaced(1, y=np.zeros((3, 10), int)), "validation set has y of shape (3, 10)"),
+    "negative label": (replaced(2, y=np.array([0, 1, -1, 2])), "test set has labels that are not whole numbers"),
+    "giant label": (replaced(2, y=np.array([0, 1, 2**31, 2])), "test set has labels that are not whole numbers"),
+    "giant unsigned label": (replaced(2, y=np.full(4, 2**64 - 1, "u8")), "test set has labels that are not whole"),
+    "labels of floats": (replaced(0, y=np.zeros(6)), "training set has labels that are not whole numbers"),
+    "labels of bool": (replaced(0, y=np.zeros(6, bool)), "training set has labels that are not whole numbers"),
+    "x of int64": (replaced(0, x=SETS[0][0].astype(int)), "training set has x of int64"),
+    "x of bool": (replaced(0, x=SETS[0][0] > 9), "training set has x of bool"),
+    "NaN": (replaced(0, x=np.where(FLOAT_X == FLOAT_X[3, 3], np.nan, FLOAT_X)), "training set has an x that is not"),
+    "infinity": (replaced(2, x=np.full((4, 5), np.inf)), "test set has an x that is not a finite number"),
+    "minus infinity": (replaced(2, x=np.full((4, 5), -np.inf)), "test set has an x that is not a finite number"),
+    "too large for float32": (replaced(1, x=np.full((3, 5), -1e39)), "x that is not a finite number of float32"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_wrong_contents_are_refused(house, kind):
+    sets, reason = WRONG[kind]
+    path = save(house / "my.pkl", sets)
+    with pytensor.config.change_flags(floatX="float32"):
+        text = refusal(str(path))
+    assert text.startswith(f"{path} cannot be used: ") and reason in text
+
+
+def test_what_fits_float64_only_is_used_in_float64(house):
+    path = save(house / "my.pkl", WRONG["too large for float32"][0])
+    with pytensor.config.change_flags(floatX="float64"):
+        assert values(load_data(path))[1][0].min() == -1e39
+
+
+def test_bytes_that_are_gigabytes_as_floats_are_refused(house, monkeypatch):
+    path = save(house / "my.pkl", [(np.zeros((100, 1000), "u1"), np.zeros(100, "u1"))] * 3)
+    monkeypatch.setattr(data, "LIMIT", 1 << 20)
+    assert "more than 1 MiB" in refusal(path)
+
+
+def test_what_is_no_pickle_is_refused(house):
+    path = house / "my.pkl"
+    path.write_bytes(b"cos\nsystem\n(Vtouch canary\ntR.")
+    assert "refused" in refusal(path)
+    assert not (house / "here" / "canary").exists()
+
+
+def test_a_file_without_permission_is_refused(house, monkeypatch):
+    path = save(house / "my.pkl", SETS)
+
+    def deny(*_):  # for root there is no such file
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(unpickling, "open", deny, raising=False)
+    assert refusal(path) == f"{path} cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("dataset", ["minst", "", "/absent/my.pkl", "MNIST", "a\nb", "a\0b", "x" * 9999, ".", None, 7])
+def test_an_unknown_name_is_told_the_known_ones(house, dataset):
+    text = refusal(dataset)
+    assert "does not exist" in text or dataset == "."
+    assert all(word in text for word in ("mnist", "mnist.pkl.gz", "digits", "path of a pickle"))
+
+
+def test_what_is_no_file_is_refused(house):
+    os.mkfifo(house / "pipe")
+    for path in house, house / "pipe":
+        assert f"{str(path)!r} is not a file" in refusal(path)
+
+
+# Where MNIST is looked for
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "mnist.pkl.gz"])
+def test_the_pickle_here_comes_before_the_one_in_data(house, small_mnist, monkeypatch, dataset):
+    monkeypatch.setenv("MNIST_DIR", str(house / "absent"))  # comes after both
+    with pytest.raises(UserError, match="MNIST_DIR"):
+        load_data(dataset)
+    for folder in "data", "here":
+        save(house / folder / "mnist.pkl.gz", SETS)
+        datasets = load_data(dataset)
+        assert datasets.name == "MNIST"
+        assert datasets.source == f"MNIST, from the pickle {house / folder / 'mnist.pkl.gz'}"
+        assert fetch_mnist() == datasets.source
+
+
+def test_the_default_is_mnist(house, small_mnist):
+    save(house / "data" / "mnist.pkl.gz", SETS)
+    assert load_data().name == "MNIST"
+
+
+@pytest.mark.parametrize("folder", ["data", "here"])
+def test_another_data_set_never_stands_in_for_mnist(house, small_mnist, folder):
+    path = save(house / folder / "mnist.pkl.gz", make_sets(seed=1))
+    text = refusal("mnist.pkl.gz")
+    assert "not MNIST" in text and "mnist.pkl.gz" in text
+    assert load_data(str(path)).name == "mnist.pkl.gz"  # by its path it can be used
+    assert path.exists()
+
+
+def test_a_damaged_pickle_is_not_passed_over(house, small_mnist):
+    path = save(house / "data" / "mnist.pkl.gz", SETS)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert str(path) in refusal("mnist")
+
+
+def test_without_files_and_network_the_digits_are_named(house):
+    for attempt in load_data, lambda: load_data("mnist"), fetch_mnist:
+        with pytest.raises(UserError, match="--dataset digits"):
+            attempt()
+
+
+# The embedded digits
+
+
+@pytest.fixture
+def drawn(house, monkeypatch):
+    """Makes SETS pass for the embedded digits; a list that grows with each time they are drawn."""
+    times = []
+    monkeypatch.setattr(digits, "make_digits", lambda: times.append(1) or make_sets())
+    monkeypatch.setattr(data, "DIGITS_SHA256", sha256(SETS))
+    monkeypatch.setattr(data, "NAMES", {sha256(SETS): "digits"})
+    return times
+
+
+def assert_digits(datasets):
+    assert datasets.name == "digits" and datasets.sha256 == sha256(SETS)
+    assert "embedded digits" in datasets.source
+    for (x, y), (bytes_x, bytes_y) in zip(values(datasets), SETS, strict=True):
+        np.testing.assert_array_equal(x, (bytes_x / 256).astype(pytensor.config.floatX), strict=True)
+        np.testing.assert_array_equal(y, bytes_y.astype("int32"), strict=True)
+
+
+def test_digits_are_drawn_once_and_kept(house, drawn):
+    for _ in range(3):
+        assert_digits(load_data("digits"))
+    assert drawn == [1]
+    assert [path.name for path in (house / "data").iterdir()] == ["digits.npz"]
+
+
+def bomb(path):
+    """A good file, but for a part that inflates to 100 MB."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb.npy", "w") as member:
+        member.write(bytes(100 << 20))
+
+
+class Objects:
+    """Writes itself in the place of an array; a pickle of it makes a folder."""
+
+    def __call__(self, path):
+        np.savez(path, **dict.fromkeys(np.load(path).files, np.array([self], object)))
+
+    def __reduce__(self):
+        return os.mkdir, ("canary",)
+
+
+DAMAGE = {
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("hello"),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "altered": lambda path: path.write_bytes(path.read_bytes().replace(SETS[0][0].tobytes(), bytes(30))),
+    "other values": lambda path: np.savez(path, **dict.fromkeys(np.load(path).files, np.zeros(2))),
+    "other names": lambda path: np.savez(path, a=1),
+    "objects": Objects(),
+    "bomb": bomb,
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_copy_is_drawn_anew(house, drawn, kind):
+    load_data("digits")
+    DAMAGE[kind](house / "data" / "digits.npz")
+    tracemalloc.start()
+    try:
+        assert_digits(load_data("digits"))
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+    assert drawn == [1, 1]
+    assert list((house / "here").iterdir()) == []
+    if kind != "folder":
+        assert_digits(load_data("digits"))
+        assert drawn == [1, 1]
+
+
+@pytest.mark.parametrize("place", ["fsync", "replace"])
+def test_digits_that_cannot_be_kept_are_used(house, drawn, monkeypatch, place):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(mnist.os, place, fail)
+    assert_digits(load_data("digits"))
+    assert list((house / "data").iterdir()) == []
+
+
+def test_digits_without_a_folder_for_them(house, drawn, monkeypatch):
+    monkeypatch.setattr(data, "DATA", house / "new")
+    assert_digits(load_data("digits"))
+    assert (house / "new" / "digits.npz").exists()
+    (house / "file").write_text("")
+    monkeypatch.setattr(data, "DATA", house / "file" / "data")
+    assert_digits(load_data("digits"))
+
+
+def test_the_embedded_digits_are_the_pinned_ones(house):
+    datasets = load_data("digits")
+    assert datasets.sha256 == data.DIGITS_SHA256
+    assert [(x.shape, y.shape) for x, y in values(datasets)] == [
+        ((n, 784), (n,)) for n in (50_000, 10_000, 10_000)
+    ]

@@ -1,0 +1,454 @@
+"""MNIST's files: found, checked each time, downloaded from mirrors that do everything wrong."""
+
+import errno
+import gzip
+import hashlib
+import http.server
+import os
+import socket
+import struct
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support import ROOT, mnist
+from support.errors import UserError
+from support.mnist import Idx, find_mnist, read_mnist
+
+N_TRAIN, N_TEST, SIDE = 12, 5, 28
+
+
+def idx(array):
+    """A gzipped IDX file, byte for byte the same each time."""
+    header = struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
+    return gzip.compress(header + array.tobytes(), mtime=0)
+
+
+def publish(monkeypatch, contents, shapes):
+    """Make these bytes the ones that `support.mnist` takes for MNIST's."""
+    known = {
+        name: Idx(shape, len(content), hashlib.sha256(content).hexdigest())
+        for (name, content), shape in zip(contents.items(), shapes)
+    }
+    monkeypatch.setattr(mnist, "FILES", known)
+
+
+@pytest.fixture
+def arrays():
+    """A little MNIST: images of noise, which gzip cannot shorten, so that a file takes several chunks."""
+    random = np.random.RandomState(0)
+    shapes = (N_TRAIN, SIDE, SIDE), (N_TRAIN,), (N_TEST, SIDE, SIDE), (N_TEST,)
+    return [random.randint(256 if len(shape) == 3 else 10, size=shape).astype("u1") for shape in shapes]
+
+
+@pytest.fixture
+def contents(monkeypatch, arrays):
+    """{name: bytes} of the four files."""
+    contents = dict(zip(mnist.FILES, map(idx, arrays)))
+    publish(monkeypatch, contents, [array.shape for array in arrays])
+    monkeypatch.setattr(mnist, "N_VALID", 4)
+    monkeypatch.setattr(mnist, "TIMEOUT", 0.5)
+    monkeypatch.setattr(mnist, "CHUNK", 1000)
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    return contents
+
+
+@pytest.fixture
+def data(tmp_path):
+    """The folder that stands for data/; it does not exist yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder(tmp_path, contents):
+    """A folder with the four files."""
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+IMAGES, LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
+
+
+def message(function, *arguments):
+    """The one line with which it fails."""
+    with pytest.raises(UserError) as caught:
+        function(*arguments)
+    assert str(caught.value).isprintable()
+    return str(caught.value)
+
+
+# The files
+
+
+def test_the_three_parts(folder, arrays):
+    train_x, train_y, test_x, test_y = arrays
+    sets = read_mnist(folder)
+    wanted = (train_x[:8], train_y[:8]), (train_x[8:], train_y[8:]), (test_x, test_y)
+    for (x, y), (wanted_x, wanted_y) in zip(sets, wanted, strict=True):
+        np.testing.assert_array_equal(x, wanted_x.reshape(-1, SIDE * SIDE), strict=True)
+        np.testing.assert_array_equal(y, wanted_y, strict=True)
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[:-1],
+    "extended": lambda content: content + b"\0",
+    "altered value": lambda content: content[:500] + bytes([content[500] ^ 1]) + content[501:],
+    "altered checksum": lambda content: content[:-8] + bytes([content[-8] ^ 1]) + content[-7:],
+    "not gzipped": gzip.decompress,
+    "gzipped otherwise": lambda content: gzip.compress(gzip.decompress(content), mtime=1),
+    "page": lambda content: b"<html>Not found</html>",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("chosen", [False, True])
+def test_a_damaged_file_is_neither_used_nor_touched(monkeypatch, folder, contents, kind, chosen):
+    damaged = DAMAGE[kind](contents[IMAGES])
+    (folder / IMAGES).write_bytes(damaged)
+    if chosen:
+        monkeypatch.setenv("MNIST_DIR", str(folder))
+    monkeypatch.setattr(mnist, "MIRRORS", [])  # nothing is downloaded
+    assert find_mnist(folder) == folder
+    text = message(read_mnist, folder)
+    assert str(folder / IMAGES) in text and ("MNIST_DIR" if chosen else "delete it") in text
+    assert (folder / IMAGES).read_bytes() == damaged
+
+
+INSIDE = {
+    "magic number": lambda content: b"\0\0\x09" + content[3:],
+    "rank": lambda content: content[:3] + b"\2" + content[4:],
+    "count": lambda content: content[:7] + bytes([N_TRAIN - 1]) + content[8:],
+    "side": lambda content: content[:15] + bytes([SIDE + 1]) + content[16:],
+    "too short": lambda content: content[:-1],
+    "too long": lambda content: content + b"\0",
+    "empty": lambda content: b"",
+}
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_structure_is_checked_beside_the_checksum(monkeypatch, folder, contents, arrays, kind):
+    contents[IMAGES] = gzip.compress(INSIDE[kind](gzip.decompress(contents[IMAGES])))
+    (folder / IMAGES).write_bytes(contents[IMAGES])
+    publish(monkeypatch, contents, [array.shape for array in arrays])
+    assert "12 x 28 x 28 bytes in IDX form" in message(read_mnist, folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda packed: packed + b"\0",
+        lambda packed: packed + gzip.compress(b"more"),
+        lambda packed: packed[:-4],
+        lambda packed: b"hello",
+    ],
+)
+def test_gzip_is_checked_beside_the_checksum(monkeypatch, folder, contents, arrays, change):
+    contents[LABELS] = change(contents[LABELS])
+    (folder / LABELS).write_bytes(contents[LABELS])
+    publish(monkeypatch, contents, [array.shape for array in arrays])
+    assert "IDX form" in message(read_mnist, folder)
+
+
+def test_a_gzip_bomb_is_not_inflated(monkeypatch, folder, contents, arrays):
+    """Not even one that had the right checksum."""
+    contents[LABELS] = gzip.compress(bytes(64 << 20))
+    (folder / LABELS).write_bytes(contents[LABELS])
+    publish(monkeypatch, contents, [array.shape for array in arrays])
+    tracemalloc.start()
+    try:
+        message(read_mnist, folder)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_file_is_not_read_to_its_end(folder):
+    with open(folder / LABELS, "wb") as file:
+        file.truncate(1 << 40)  # sparse
+    assert "more bytes" in message(read_mnist, folder)
+
+
+# Where they are looked for
+
+
+def test_mnist_dir_comes_first(monkeypatch, folder, data):
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    assert find_mnist(data) == folder
+    assert not data.exists()
+
+
+def test_mnist_dir_that_lacks_a_file_is_an_error(monkeypatch, folder, data):
+    monkeypatch.setenv("MNIST_DIR", str(folder))
+    monkeypatch.setattr(mnist, "MIRRORS", [])
+    (folder / LABELS).unlink()
+    text = message(find_mnist, data)
+    assert f"MNIST_DIR={folder} lacks {LABELS}:" in text
+    monkeypatch.setenv("MNIST_DIR", str(folder / "absent"))
+    assert f"MNIST_DIR={folder / 'absent'} is not a folder" in message(find_mnist, data)
+
+
+def test_an_empty_mnist_dir_is_none(monkeypatch, folder):
+    monkeypatch.setenv("MNIST_DIR", "")
+    assert find_mnist(folder) == folder
+
+
+# The mirrors
+
+
+class Mirrors(http.server.BaseHTTPRequestHandler):
+    """Answers /behaviour/name."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        _, behaviour, name = self.path.split("/")
+        self.server.requests.append((behaviour, name))
+        self.close_connection = True
+        content = self.server.contents.get(name, b"")
+        getattr(self, behaviour)(content)
+
+    def answer(self, content, length=None, status=200, **headers):
+        self.send_response(status)
+        for key, value in {"Content-Length": len(content) if length is None else length, **headers}.items():
+            self.send_header(key, str(value))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def good(self, content):
+        self.answer(content)
+
+    def truncating(self, content):
+        self.answer(content[: len(content) // 2], length=len(content))
+
+    def shortening(self, content):
+        self.answer(content[: len(content) // 2])
+
+    def altering(self, content):
+        self.answer(content[:20] + bytes([content[20] ^ 1]) + content[21:])
+
+    def extending(self, content):
+        self.answer(content + b"\0")
+
+    def stalling(self, content):
+        self.answer(content[: len(content) // 2], length=len(content))
+        self.server.released.wait(10)
+
+    def silent(self, content):
+        self.server.released.wait(10)
+
+    def dripping(self, content):
+        """Never silent for as long as the time-out, yet never done."""
+        self.answer(b"", length=len(content))
+        for byte in content:
+            if self.server.released.wait(0.1):
+                return
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+
+    def endless(self, content):
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while not self.server.released.is_set():
+                self.wfile.write(bytes(1 << 16))
+        except OSError:
+            self.server.left.set()
+
+    def missing(self, content):
+        self.answer(b"no such file", status=404)
+
+    def broken(self, content):
+        self.answer(b"", status=500)
+
+    def page(self, content):
+        self.answer(b"<html><body>Please log in</body></html>")
+
+    def redirecting(self, content):
+        self.answer(b"", status=302, Location="/page/login")
+
+    def circling(self, content):
+        self.answer(b"", status=302, Location=self.path)
+
+    def to_a_file(self, content):
+        self.answer(b"", status=302, Location=f"file://{__file__}")
+
+    def nonsense(self, content):
+        self.wfile.write(b"\0\1\2\3\r\n\r\n")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirrors)
+    server.handle_error = lambda *_: None  # clients leave
+    server.contents, server.requests = {}, []
+    server.released, server.left = threading.Event(), threading.Event()
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+    yield server
+    server.released.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def serve(monkeypatch, server, contents):
+    """Sets the mirrors by their behaviour."""
+    server.contents = contents
+    return lambda *behaviours: monkeypatch.setattr(mnist, "MIRRORS", [f"{server.url}/{b}/" for b in behaviours])
+
+
+def listing(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+BAD = [
+    name
+    for name, value in vars(Mirrors).items()
+    if callable(value) and name not in ("do_GET", "answer", "good", "log_message")
+]
+
+
+@pytest.mark.parametrize("behaviour", BAD)
+def test_a_bad_mirror_is_passed_over(serve, server, contents, data, capsys, behaviour):
+    serve(behaviour, "good")
+    start = time.monotonic()
+    assert find_mnist(data) == data
+    assert time.monotonic() - start < 2
+    assert listing(data) == contents
+    assert [name for kind, name in server.requests if kind == "good"] == list(contents)
+    assert {name for kind, name in server.requests if kind == behaviour} == {IMAGES}  # failing once is enough
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines] == ["...", "passed", "...", "...", "...", "..."]
+    assert all(line.isprintable() for line in lines)
+    read_mnist(data)
+
+
+@pytest.mark.parametrize(
+    "behaviour, reason",
+    [
+        ("missing", "404"),
+        ("broken", "500"),
+        ("shortening", "bytes instead of"),
+        ("altering", "another SHA-256"),
+        ("dripping", "no 1000 bytes in 0.5 seconds"),
+    ],
+)
+def test_why_a_mirror_is_passed_over_is_told(serve, folder, capsys, behaviour, reason):
+    (folder / LABELS).unlink()
+    serve(behaviour)
+    message(find_mnist, folder)
+    assert reason in capsys.readouterr().err.splitlines()[1]
+
+
+def test_an_endless_answer_is_left(serve, server, contents, data):
+    serve("endless", "good")
+    find_mnist(data)
+    assert server.left.wait(5)
+
+
+def test_a_mirror_that_is_down_is_passed_over(monkeypatch, serve, server, contents, data):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        down = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+    monkeypatch.setattr(mnist, "MIRRORS", [down, "http://127.0.0.1:1/", "nonsense", f"{server.url}/good/"])
+    find_mnist(data)
+    assert listing(data) == contents
+
+
+def test_each_file_may_come_from_another_mirror(serve, server, contents, data, monkeypatch):
+    """The first mirror has only the images, the second one only the labels."""
+    monkeypatch.setattr(Mirrors, "truncating", lambda self, c: self.answer(c[: None if "images" in self.path else 9]))
+    monkeypatch.setattr(Mirrors, "altering", lambda self, c: self.answer(c[: None if "labels" in self.path else 9]))
+    serve("truncating", "altering")
+    find_mnist(data)
+    assert listing(data) == contents
+
+
+def test_when_all_fail_one_line_says_what_to_do(serve, data):
+    serve("stalling", "missing", "altering")
+    start = time.monotonic()
+    text = message(find_mnist, data)
+    assert time.monotonic() - start < 3
+    assert "--dataset digits" in text and str(data) in text and "MNIST_DIR" in text
+    assert listing(data) == {}
+
+
+def test_what_is_there_already_is_not_downloaded_again(serve, server, folder, contents):
+    serve("good")
+    (folder / LABELS).unlink()
+    find_mnist(folder)
+    assert server.requests == [("good", LABELS)] and listing(folder) == contents
+
+
+def test_a_wrong_file_is_not_replaced(serve, server, folder):
+    serve("good")
+    (folder / LABELS).write_bytes(b"mine")
+    find_mnist(folder)
+    message(read_mnist, folder)
+    assert server.requests == [] and (folder / LABELS).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("place", ["fsync", "replace"])
+def test_a_full_disk_leaves_nothing(monkeypatch, serve, data, place):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    serve("good")
+    monkeypatch.setattr(mnist.os, place, fail)
+    text = message(find_mnist, data)
+    assert "No space left" in text and str(data / IMAGES) in text and "MNIST_DIR" in text
+    assert listing(data) == {}
+
+
+@pytest.mark.parametrize("place", ["fsync", "replace"])
+def test_an_interrupt_leaves_nothing(monkeypatch, serve, data, place):
+    def interrupt(*_):
+        assert len(list(data.iterdir())) == 1  # under its temporary name
+        assert not (data / IMAGES).exists()
+        raise KeyboardInterrupt
+
+    serve("good")
+    monkeypatch.setattr(mnist.os, place, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        find_mnist(data)
+    assert listing(data) == {}
+
+
+def test_a_folder_that_cannot_be_made(serve, tmp_path):
+    serve("good")
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in message(find_mnist, tmp_path / "file" / "data")
+
+
+def test_the_published_mirrors_are_asked_in_order_and_by_https():
+    assert [mirror.split("/")[2] for mirror in mnist.MIRRORS] == [
+        "ossci-datasets.s3.amazonaws.com",
+        "storage.googleapis.com",
+        "raw.githubusercontent.com",
+    ]
+    assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in mnist.MIRRORS)
+    assert mnist.TIMEOUT * len(mnist.MIRRORS) < 30  # seconds without a network
+
+
+@pytest.mark.mnist
+def test_downloads_the_published_files(monkeypatch, server, data):
+    folder = Path(os.environ.get("MNIST_DIR") or ROOT / "data")
+    server.contents = {name: (folder / name).read_bytes() for name in mnist.FILES}
+    monkeypatch.delenv("MNIST_DIR", raising=False)
+    monkeypatch.setattr(mnist, "MIRRORS", [f"{server.url}/altering/", f"{server.url}/good/"])
+    assert find_mnist(data) == data
+    assert listing(data) == server.contents
+    assert [x.shape for x, _ in read_mnist(data)] == [(50000, 784), (10000, 784), (10000, 784)]

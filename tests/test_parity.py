@@ -1,0 +1,113 @@
+"""Step by step, in float64, the figures that the original computes under Theano (reference/theano.json)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+import dA
+import logistic_sgd
+import mlp
+import SdA
+from support.data import load_data
+
+pytestmark = pytest.mark.mnist
+REFERENCE = json.loads((Path(__file__).parent / "reference" / "theano.json").read_text())
+RTOL = 1e-10  # the order of floating-point sums differs, nothing else
+
+
+@pytest.fixture(scope="module", autouse=True)
+def float64():
+    with pytensor.config.change_flags(floatX="float64"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def datasets(float64):
+    return load_data("mnist")
+
+
+def assert_params(params, recorded):
+    """Compare shape, norm, sum, and the first and last four entries of each parameter with the recorded ones."""
+    assert len(params) == len(recorded)
+    for param, expected in zip(params, recorded):
+        value = param.get_value()
+        assert list(value.shape) == expected["shape"]
+        norm = np.linalg.norm(value)
+        np.testing.assert_allclose(norm, expected["norm"], rtol=RTOL)
+        # A sum of n entries whose signs differ may be near zero: its error scales with the sum of their sizes.
+        np.testing.assert_allclose(value.sum(), expected["sum"], rtol=RTOL, atol=RTOL * np.abs(value).sum())
+        np.testing.assert_allclose(value.ravel()[:4], expected["head"], rtol=RTOL)
+        np.testing.assert_allclose(value.ravel()[-4:], expected["tail"], rtol=RTOL)
+
+
+def assert_trajectory(step, expected_costs, n_minibatches=None):
+    """Compare the cost of every step, minibatches in file order, beginning anew after `n_minibatches`."""
+    costs = [step(i % n_minibatches if n_minibatches else i) for i in range(len(expected_costs))]
+    np.testing.assert_allclose(costs, expected_costs, rtol=RTOL)
+
+
+def test_logistic_sgd(datasets):
+    recorded = REFERENCE["logistic_sgd"]
+    x, y = pt.matrix("x"), pt.ivector("y")
+    classifier = logistic_sgd.LogisticRegression(x, 784, 10)
+    cost = classifier.negative_log_likelihood(y)
+    updates = logistic_sgd.sgd_updates(cost, classifier.params, recorded["learning_rate"])
+    batch_size = recorded["batch_size"]
+    step = logistic_sgd.minibatch_function(cost, x, y, datasets[0], batch_size, updates)
+    assert_trajectory(step, recorded["costs"], 50_000 // batch_size)
+    assert_params(classifier.params, recorded["params"])
+    valid_score = logistic_sgd.score_function(classifier.errors(y), x, y, datasets[1], batch_size)
+    np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
+
+
+def test_mlp(datasets):
+    recorded = REFERENCE["mlp"]
+    x, y = pt.matrix("x"), pt.ivector("y")
+    classifier = mlp.MLP(np.random.RandomState(recorded["seed"]), x, 784, recorded["n_hidden"], 10)
+    assert_params(classifier.params, recorded["initial_params"])
+    penalty = recorded["L1_reg"] * classifier.L1 + recorded["L2_reg"] * classifier.L2_sqr
+    cost = classifier.negative_log_likelihood(y) + penalty
+    updates = logistic_sgd.sgd_updates(cost, classifier.params, recorded["learning_rate"])
+    step = logistic_sgd.minibatch_function(cost, x, y, datasets[0], recorded["batch_size"], updates)
+    assert_trajectory(step, recorded["costs"])
+    assert_params(classifier.params, recorded["params"])
+    valid_score = logistic_sgd.score_function(classifier.errors(y), x, y, datasets[1], recorded["batch_size"])
+    np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
+
+
+def test_dA(datasets):
+    recorded = REFERENCE["dA"]
+    rng = np.random.RandomState(recorded["seed"])
+    theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
+    da = dA.dA(rng, theano_rng, n_visible=784, n_hidden=recorded["n_hidden"])
+    assert_params(da.params, recorded["initial_params"])
+    cost, updates = da.get_cost_updates(recorded["corruption"], recorded["learning_rate"])
+    index = pt.lscalar("index")
+    givens = {da.x: logistic_sgd.minibatch(datasets[0][0], index, recorded["batch_size"])}
+    step = pytensor.function([index], cost, updates=updates, givens=givens)
+    assert_trajectory(step, recorded["costs"])
+    assert_params(da.params, recorded["params"])
+
+
+@pytest.mark.parametrize("entry", ["SdA", "SdA_minibatch"])
+def test_SdA(datasets, entry):
+    recorded = REFERENCE[entry]
+    sda = SdA.SdA(np.random.RandomState(recorded["seed"]), hidden_layers_sizes=recorded["hidden_layers_sizes"])
+    assert_params(sda.params, recorded["initial_params"])
+    pretraining_fns = sda.pretraining_functions(datasets[0][0], recorded["batch_size"])
+    for pretrain, costs in zip(pretraining_fns, recorded["pretrain_costs"], strict=True):
+        assert_trajectory(lambda i: pretrain(i, corruption=recorded["corruption"], lr=recorded["pretrain_lr"]), costs)
+    assert_params(sda.params, recorded["params_after_pretraining"])
+    visible_biases = [layer.b_prime for layer in sda.dA_layers]
+    assert_params(visible_biases, recorded["visible_biases_after_pretraining"])
+    train_fn, valid_score, test_score = sda.build_finetune_functions(
+        datasets, recorded["batch_size"], recorded["finetune_lr"]
+    )
+    assert_trajectory(train_fn, recorded["finetune_costs"])
+    assert_params(sda.params, recorded["params_after_finetuning"])
+    np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
+    np.testing.assert_allclose(np.mean(test_score()), recorded["test_error"], rtol=1e-15)
