@@ -46,8 +46,11 @@ $(VENV)/installed: code/requirements.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement code/requirements.txt
 	@touch $@
 
+python:  ## print the interpreter that .venv is made with
+	@echo "$(PYTHON)"
+
 clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
-	rm -rf .venv .venv-* .pytest_cache
+	rm -rf .venv .venv-* tests/.pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce data test bench install clean
+.PHONY: help run quick reproduce data test bench install python clean

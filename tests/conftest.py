@@ -1,18 +1,58 @@
-"""MNIST for the tests that are marked with it; where it is not to be had, they are skipped, loudly."""
+"""MNIST for the tests that are marked with it, and a small data set for the others."""
 
+import pickle
+
+import numpy as np
+import pytensor
 import pytest
 
-import support.mnist
-from support.data import DATA, fetch_mnist
-from support.errors import UserError
+from support.data import fetch_mnist
+from support.digits import make_digits
+from support.errors import UnavailableError
+
+missing_mnist = None
 
 
-def pytest_collection_modifyitems(config, items):
+def pytest_collection_modifyitems(items):
+    """Skip the tests that need MNIST where it is not to be had; a MNIST_DIR that is set and wrong is an error."""
+    global missing_mnist
     needing = [item for item in items if "mnist" in item.keywords]
     if not needing:
         return
     try:
         fetch_mnist()
-    except UserError as error:
+    except UnavailableError as error:
+        missing_mnist = f"{len(needing)} TESTS THAT NEED MNIST WERE SKIPPED: {error}"
         for item in needing:
-            item.add_marker(pytest.mark.skip(reason=f"needs MNIST: {error}"))
+            item.add_marker(pytest.mark.skip(reason="needs MNIST"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if missing_mnist:
+        terminalreporter.section("MNIST", red=True, bold=True)
+        terminalreporter.write_line(missing_mnist, red=True, bold=True)
+
+
+@pytest.fixture
+def interpreted():
+    """The same rewritten graphs, run node by node by NumPy: nothing to compile for tests of a few numbers."""
+    with pytensor.config.change_flags(linker="py"):
+        yield
+
+
+@pytest.fixture
+def float64():
+    with pytensor.config.change_flags(floatX="float64"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory):
+    """The path of a pickle with 300 / 100 / 100 embedded digits of 7 x 7 pixels."""
+    path = tmp_path_factory.mktemp("data") / "small.pkl"
+    sets = []
+    for x, y in make_digits((300, 100, 100)):
+        x = x.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).astype(np.uint8)
+        sets.append((x.reshape(-1, 49), y.astype(np.int64)))
+    path.write_bytes(pickle.dumps(tuple(sets)))
+    return str(path)

@@ -1,4 +1,4 @@
-"""Step by step, in float64, the figures that the original computes under Theano (reference/theano.json)."""
+"""On MNIST, the figures of the original: every step in float64 (reference/theano.json), and the exact published error."""
 
 import json
 from pathlib import Path
@@ -111,3 +111,20 @@ def test_SdA(datasets, entry):
     assert_params(sda.params, recorded["params_after_finetuning"])
     np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
     np.testing.assert_allclose(np.mean(test_score()), recorded["test_error"], rtol=1e-15)
+
+
+def test_logistic_sgd_meets_the_published_figure_to_every_digit(tmp_path, capsys):
+    with pytensor.config.change_flags(floatX="float32"):
+        result = logistic_sgd.sgd_optimization_mnist(output_folder=tmp_path)
+    printed = capsys.readouterr().out
+    assert "best validation score of 7.500000 %" in printed
+    assert "with test performance 7.489583 %" in printed
+    assert "The code run for 74 epochs" in printed
+    assert len(result.curve) == 74
+
+    # predict() finds the model again: over all 10,000 test images, not over the 9,600 of full minibatches.
+    test_error = logistic_sgd.predict(tmp_path / "model.npz")
+    printed = capsys.readouterr().out
+    assert f"test error {100 * test_error:f} % of 10000 images" in printed
+    assert abs(test_error - 0.07489583) <= 400 / 10000
+    assert "[7, 2, 1, 0, 4, 1, 4, 9, 5, 9]" in printed  # the first ten labels of MNIST's test file

@@ -1,0 +1,167 @@
+import inspect
+import sys
+
+import pytest
+
+import dA
+import logistic_sgd
+import mlp
+import SdA
+from support import ROOT
+from support.console import build_parser, command, documented_parameters, progress
+from support.errors import UserError
+
+DRIVERS = [logistic_sgd.sgd_optimization_mnist, mlp.test_mlp, dA.test_dA, SdA.test_SdA]
+
+
+def recording(driver):
+    """A function with the driver's signature and docstring that records its arguments."""
+    calls = []
+
+    def record(*args, **kwargs):
+        calls.append(inspect.signature(driver).bind(*args, **kwargs).arguments)
+
+    record.__signature__ = inspect.signature(driver)
+    record.__doc__ = driver.__doc__
+    return record, calls
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_every_argument_is_documented_and_an_option_with_its_default(driver, capsys):
+    with pytest.raises(SystemExit) as done:
+        build_parser(driver, {}, None).parse_args(["--help"])
+    assert done.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    documented = documented_parameters(driver)
+    assert list(documented) == list(inspect.signature(driver).parameters)
+    for name, parameter in inspect.signature(driver).parameters.items():
+        kind, description = documented[name]
+        option = "--" + name.replace("_", "-")
+        assert f"{option} {kind.removeprefix('list of ').upper()}" in text
+        assert description in text
+        if parameter.default is not None:
+            default = parameter.default
+            shown = " ".join(map(str, default)) if isinstance(default, list) else default
+            assert f"{description} (default: {shown})" in text
+
+
+def test_the_drivers_signatures_are_the_published_ones():
+    def first(driver, n):
+        return {name: p.default for name, p in list(inspect.signature(driver).parameters.items())[:n]}
+
+    mnist = "mnist.pkl.gz"
+    assert first(DRIVERS[0], 4) == {"learning_rate": 0.13, "n_epochs": 1000, "dataset": mnist, "batch_size": 600}
+    assert first(DRIVERS[1], 7) == {
+        "learning_rate": 0.01, "L1_reg": 0.0, "L2_reg": 0.0001, "n_epochs": 1000, "dataset": mnist, "batch_size": 20,
+        "n_hidden": 500,
+    }  # fmt: skip
+    assert first(DRIVERS[2], 5) == {
+        "learning_rate": 0.1, "training_epochs": 15, "dataset": mnist, "batch_size": 20, "output_folder": None,
+    }  # fmt: skip
+    assert first(DRIVERS[3], 6) == {
+        "finetune_lr": 0.1, "pretraining_epochs": 15, "pretrain_lr": 0.001, "training_epochs": 1000, "dataset": mnist,
+        "batch_size": 1,
+    }  # fmt: skip
+    seeds = [inspect.signature(driver).parameters["seed"].default for driver in DRIVERS[1:]]
+    assert seeds == [1234, 123, 89677]
+
+
+def test_without_options_the_driver_gets_no_arguments():
+    driver, calls = recording(SdA.test_SdA)
+    assert command(driver, quick={"batch_size": 20}, argv=[]) == 0
+    assert calls == [{}]
+
+
+def test_options_become_arguments_of_their_type():
+    driver, calls = recording(SdA.test_SdA)
+    argv = "--batch-size 20 --hidden-layers-sizes 1000 500 --corruption-levels .1 .2 --dataset digits".split()
+    command(driver, quick={}, argv=argv)
+    assert calls == [
+        {"batch_size": 20, "hidden_layers_sizes": [1000, 500], "corruption_levels": [0.1, 0.2], "dataset": "digits"}
+    ]
+
+
+def test_quick_changes_the_schedule_and_the_folder_but_no_explicit_option():
+    driver, calls = recording(SdA.test_SdA)
+    command(driver, quick={"batch_size": 20, "training_epochs": 2}, argv=["--quick", "--training-epochs", "5"])
+    folder = ROOT / "runs" / "test_console-quick"  # this file stands in for the lesson's
+    assert calls == [{"batch_size": 20, "training_epochs": 5, "output_folder": str(folder)}]
+
+
+def test_predict_goes_with_the_dataset_alone(capsys):
+    driver, calls = recording(SdA.test_SdA)
+    predicted = []
+
+    def predict(*arguments):
+        """Show."""
+        predicted.append(arguments)
+
+    assert command(driver, {}, predict, ["--predict", "m.npz", "--dataset", "digits"]) == 0
+    assert command(driver, {}, predict, ["--predict", "m.npz"]) == 0
+    assert command(driver, {}, predict, ["--predict", "m.npz", "--batch-size", "3"]) == 2
+    assert predicted == [("m.npz", "digits"), ("m.npz", None)] and not calls
+    assert "--predict goes with --dataset only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv, complaint",
+    [
+        (["--batch-size", "0"], "batch_size must be a whole number of at least 1, not 0"),
+        (["--batch-size", "101"], "batch_size must be at most 100, the size of the smallest set, not 101"),
+        (["--batch-size", "1.5"], "argument --batch-size: invalid int value: '1.5'"),
+        (["--finetune-lr", "-0.1"], "finetune_lr must be a number that is not negative, not -0.1"),
+        (["--finetune-lr", "fast"], "argument --finetune-lr: invalid float value: 'fast'"),
+        (["--pretrain-lr", "nan"], "pretrain_lr must be a number that is not negative, not nan"),
+        (["--corruption-levels", "0.1", "0.2", "1"], "corruption_levels must be one or more numbers in [0, 1), not"),
+        (["--corruption-levels", "0.1"], "corruption_levels must number the 3 hidden layers, not 1"),
+        (["--hidden-layers-sizes"], "argument --hidden-layers-sizes: expected at least one argument"),
+        (["--hidden-layers-sizes", "0"], "hidden_layers_sizes must be one or more whole numbers of at least 1"),
+        (["--dataset", "cifar"], "dataset 'cifar' does not exist: give mnist"),
+        (["--learning-rate", "1"], "unrecognized arguments: --learning-rate 1"),
+        (["--predict", "missing.npz"], "cannot read the model missing.npz: No such file or directory"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(argv, complaint, small_dataset, tmp_path, capsys):
+    base = ["--dataset", small_dataset] if "--dataset" not in argv else []
+    folder = ["--output-folder", str(tmp_path)] if "--predict" not in argv else []
+    assert command(SdA.test_SdA, {}, SdA.predict, [*base, *folder, *argv]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"SdA.py: error: {complaint}")
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def raising(error):
+    """A driver that raises this error."""
+
+    def driver(seed=0):
+        """Fail.
+
+        Parameters
+        ----------
+        seed : int
+            Unused.
+        """
+        raise error
+
+    return driver
+
+
+def test_an_interrupt_gets_one_line_and_status_130(capsys):
+    assert command(raising(KeyboardInterrupt()), {}, argv=[]) == 130
+    assert capsys.readouterr().err == "test_console.py: interrupted\n"
+
+
+def test_other_errors_are_not_hidden():
+    with pytest.raises(ValueError, match="a bug"):
+        command(raising(ValueError("a bug")), {}, argv=[])
+    assert issubclass(UserError, ValueError)  # what a notebook expects
+
+
+def test_there_is_a_bar_on_a_terminal_alone(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert list(progress(range(3), "epoch 1")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert list(progress(range(3), "epoch 1")) == [0, 1, 2]
+    assert "epoch 1" in capsys.readouterr().err

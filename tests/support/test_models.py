@@ -1,0 +1,95 @@
+import numpy as np
+import pytensor
+import pytest
+
+from support.errors import UserError
+from support.models import SavedModel, save_model
+
+ABOUT = {"lesson": "mlp", "settings": {"dataset": "mnist"}}
+
+
+def make_params(*shapes):
+    rng = np.random.RandomState(0)
+    return [pytensor.shared(rng.randn(*shape), name="Wb"[i % 2]) for i, shape in enumerate(shapes)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_model(tmp_path / "model.npz", make_params((3, 4), (4,), (4, 2), (2,)), ABOUT)
+    return tmp_path / "model.npz"
+
+
+def test_a_model_comes_back_as_it_was_saved(path):
+    saved = SavedModel(path, "mlp")
+    assert saved.about == ABOUT and saved.dataset == "mnist"
+    assert saved.layer_sizes() == [3, 4, 2]
+    params = [pytensor.shared(np.zeros_like(p.get_value())) for p in make_params((3, 4), (4,), (4, 2), (2,))]
+    saved.restore(params)
+    for param, original in zip(params, make_params((3, 4), (4,), (4, 2), (2,)), strict=True):
+        np.testing.assert_array_equal(param.get_value(), original.get_value())
+
+
+def test_a_model_is_replaced_whole_or_not_at_all(path, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(file, **arrays):
+        file.write(b"half a model")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError):
+        save_model(path, make_params((3, 4), (4,)), ABOUT)
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: b"no zip file at all",
+        lambda data: data[: len(data) // 2],
+        lambda data: data.replace("lesson".encode("utf-32-le"), "lessoN".encode("utf-32-le")),
+    ],
+)
+def test_what_is_no_model_is_refused_in_one_line(path, spoil):
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(UserError, match="is not a model saved by this project") as refusal:
+        SavedModel(path, "mlp")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_model_without_its_lesson_is_refused(tmp_path):
+    save_model(tmp_path / "model.npz", make_params((3, 4), (4,)), {"settings": {"dataset": "mnist"}})
+    with pytest.raises(UserError, match="is not a model"):
+        SavedModel(tmp_path / "model.npz", "mlp")
+
+
+def test_a_pickle_in_a_model_is_not_run(tmp_path):
+    np.savez(tmp_path / "model.npz", about=np.array({"lesson": "mlp"}, dtype=object))
+    with pytest.raises(UserError, match="is not a model"):
+        SavedModel(tmp_path / "model.npz", "mlp")
+
+
+def test_a_missing_model_is_refused(tmp_path):
+    with pytest.raises(UserError, match="cannot read the model .*No such file"):
+        SavedModel(tmp_path / "model.npz", "mlp")
+
+
+def test_another_lessons_model_is_refused(path):
+    with pytest.raises(UserError, match="is a model of the lesson 'mlp', not of 'SdA'"):
+        SavedModel(path, "SdA")
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    save_model(tmp_path / "model.npz", [pytensor.shared(np.array([1, np.nan]), name="W")], ABOUT)
+    with pytest.raises(UserError, match="finite"):
+        SavedModel(tmp_path / "model.npz", "mlp")
+
+
+def test_a_network_of_other_shapes_is_refused(path, tmp_path):
+    with pytest.raises(UserError, match="fits another network"):
+        SavedModel(path, "mlp").restore(make_params((3, 5), (5,), (5, 2), (2,)))
+    for shapes in [(3, 4), (4,), (5, 2), (2,)], [(3, 4), (3,)], [(3, 4)]:
+        save_model(tmp_path / "odd.npz", make_params(*shapes), ABOUT)
+        with pytest.raises(UserError, match="fits another network"):
+            SavedModel(tmp_path / "odd.npz", "mlp").layer_sizes()

@@ -1,0 +1,183 @@
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+import SdA
+from numpy_reference import classifier_cost_and_gradients, sigmoid
+from support.data import load_data
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+def small_sda(seed=3, **changes):
+    return SdA.SdA(np.random.RandomState(seed), **{"n_ins": 49, "hidden_layers_sizes": [6, 5], "n_outs": 10, **changes})
+
+
+def test_autoencoders_share_their_parameters_with_the_sigmoid_layers():
+    sda = small_sda()
+    assert sda.n_layers == len(sda.sigmoid_layers) == len(sda.dA_layers) == 2
+    for sigmoid_layer, dA_layer in zip(sda.sigmoid_layers, sda.dA_layers):
+        assert dA_layer.W is sigmoid_layer.W and dA_layer.b is sigmoid_layer.b
+    expected = [*sda.sigmoid_layers[0].params, *sda.sigmoid_layers[1].params, *sda.logLayer.params]
+    assert sda.params == expected  # without the visible biases
+    assert [param.get_value().shape for param in sda.params] == [(49, 6), (6,), (6, 5), (5,), (5, 10), (10,)]
+    assert sda.corruption_levels == [0.1, 0.1]
+
+
+def test_draws_come_in_the_originals_order(float64):
+    sda = small_sda(seed=3)
+    rng = np.random.RandomState(3)
+    seed = rng.randint(2**30)
+    for layer, (n_in, n_out) in zip(sda.sigmoid_layers, [(49, 6), (6, 5)]):
+        bound = 4 * np.sqrt(6 / (n_in + n_out))
+        np.testing.assert_allclose(layer.W.get_value(), rng.uniform(-bound, bound, (n_in, n_out)), rtol=1e-15)
+    given = small_sda(seed=3, theano_rng=pt.random.shared_rng(seed=seed))
+    states = [
+        [layer.theano_rng.get_value().bit_generator.state for layer in model.dA_layers] for model in (sda, given)
+    ]
+    assert states[0] == states[1]  # derived from that one seed
+    assert states[0][0] != states[0][1]  # and not the same for each layer
+
+
+def test_no_layers_are_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        small_sda(hidden_layers_sizes=[])
+
+
+def test_pretraining_functions_take_index_corruption_and_lr_with_defaults(small_dataset, float64):
+    (train_set_x, _), _, _ = load_data(small_dataset)
+
+    def costs(**arguments):
+        first, second = small_sda().pretraining_functions(train_set_x, batch_size=10)
+        return [float(first(index=0, **arguments)), float(first(1, **arguments)), float(second(0, **arguments))]
+
+    by_default = costs()
+    assert by_default == costs(corruption=0.2, lr=0.1)
+    assert by_default != costs(corruption=0.5, lr=0.1)
+    assert by_default != costs(corruption=0.2, lr=0.2)
+
+
+def test_pretraining_a_layer_changes_that_layer_alone(small_dataset):
+    (train_set_x, _), _, _ = load_data(small_dataset)
+    sda = small_sda()
+    params = sda.params + [layer.b_prime for layer in sda.dA_layers]
+    before = [param.get_value() for param in params]
+    sda.pretraining_functions(train_set_x, batch_size=10)[1](0)
+    changed = [(param.get_value() != value).any() for param, value in zip(params, before)]
+    assert changed == [False, False, True, True, False, False, False, True]
+
+
+def test_an_autoencoder_rebuilds_the_clean_output_of_the_layers_below(small_dataset, float64):
+    (train_set_x, _), _, _ = load_data(small_dataset)
+    sda = small_sda()
+    W0, b0, W1, b1 = (param.get_value() for param in sda.params[:4])
+    x = train_set_x.get_value()[:10]
+    h = sigmoid(x @ W0 + b0)
+    z = sigmoid(sigmoid(h @ W1 + b1) @ W1.T)
+    expected = -np.mean(np.sum(h * np.log(z) + (1 - h) * np.log(1 - z), axis=1))
+    cost = sda.pretraining_functions(train_set_x, batch_size=10)[1](0, corruption=0.0)
+    np.testing.assert_allclose(cost, expected, rtol=1e-13)
+
+
+def test_finetuning_is_gradient_descent_through_the_whole_stack(small_dataset, float64):
+    datasets = load_data(small_dataset)
+    sda = small_sda()
+    rng = np.random.RandomState(0)
+    for param in sda.params:
+        param.set_value(rng.randn(*param.get_value().shape))
+    before = [param.get_value() for param in sda.params]
+    train_fn, valid_score, test_score = sda.build_finetune_functions(datasets, batch_size=20, learning_rate=0.5)
+    cost = train_fn(2)
+    x, y = (data.get_value()[40:60] for data in datasets[0])
+    expected_cost, gradients = classifier_cost_and_gradients(x, y, before, sigmoid, lambda h: h * (1 - h))
+    np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
+    for param, value, gradient in zip(sda.params, before, gradients, strict=True):
+        np.testing.assert_allclose(value - param.get_value(), 0.5 * gradient, rtol=1e-9, atol=1e-14)
+
+    for score, (x, y) in ((valid_score, datasets[1]), (test_score, datasets[2])):
+        errors = score()
+        assert type(errors) is list and len(errors) == 5
+        h = x.get_value()
+        for W, b in zip(sda.params[:4:2], sda.params[1:4:2]):
+            h = sigmoid(h @ W.get_value() + b.get_value())
+        predicted = (h @ sda.params[4].get_value() + sda.params[5].get_value()).argmax(axis=1)
+        np.testing.assert_allclose(np.mean(errors), np.mean(predicted != y.get_value()), rtol=1e-13)
+
+
+def run_driver(small_dataset, tmp_path, **changes):
+    settings = {
+        "dataset": small_dataset,
+        "output_folder": tmp_path,
+        "pretraining_epochs": 2,
+        "training_epochs": 3,
+        "batch_size": 20,
+        "hidden_layers_sizes": [6, 5],
+    }
+    return SdA.test_SdA(**{**settings, **changes})
+
+
+def test_the_driver_pretrains_each_layer_then_finetunes_and_keeps_the_best(small_dataset, tmp_path, capsys):
+    result = run_driver(small_dataset, tmp_path)
+    printed = capsys.readouterr()
+    steps = [line for line in printed.out.splitlines() if line.startswith("...")]
+    assert steps == [
+        "... loading data",
+        "... building the model",
+        "... getting the pretraining functions",
+        "... pre-training the model",
+        "... getting the finetuning functions",
+        "... finetunning the model",
+    ]
+    places = [(line.get("layer"), line["epoch"]) for line in result.curve]
+    assert places == [(0, 0), (0, 1), (1, 0), (1, 1), (None, 1), (None, 2), (None, 3)]
+    assert f"Pre-training layer 1, epoch 1, cost {result.curve[3]['cost']:f}\n" in printed.out
+    assert "The pretraining code for file SdA.py ran for 0.0" in printed.err
+    assert "The training code for file SdA.py ran for 0.0" in printed.err
+
+    # The saved model gives the printed test error again: all 100 test images are in full minibatches of 20.
+    assert SdA.predict(tmp_path / "model.npz") == pytest.approx(result.test_error)
+    assert (tmp_path / "filters_layer_0.png").exists()
+    with np.load(tmp_path / "model.npz") as saved:
+        for name, param in zip([name for name in saved.files if name != "about"], result.model.params, strict=True):
+            np.testing.assert_array_equal(saved[name], param.get_value())
+
+
+def test_two_equal_runs_are_equal_in_every_bit(small_dataset, tmp_path):
+    files = []
+    for _ in range(2):
+        run_driver(small_dataset, tmp_path)
+        files.append((tmp_path / "model.npz").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp_path):
+    result = run_driver(small_dataset, tmp_path, pretraining_epochs=0)
+    assert [line["epoch"] for line in result.curve] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "rate, place, kept",
+    [("pretrain_lr", r"layer 0, epoch 0, minibatch \d+/15", False), ("finetune_lr", r"epoch 1, minibatch \d+/15", True)],
+)
+def test_a_cost_that_is_not_finite_ends_the_run_and_keeps_the_last_good_model(
+    small_dataset, tmp_path, rate, place, kept
+):
+    with pytest.raises(ValueError, match=f"cost became (nan|inf) in {place}"):
+        run_driver(small_dataset, tmp_path, pretraining_epochs=1, **{rate: 1e38})
+    assert (tmp_path / "model.npz").exists() == kept
+    if kept:  # the pre-trained one
+        with np.load(tmp_path / "model.npz") as saved:
+            assert all(np.isfinite(saved[name]).all() for name in saved.files if name != "about")
+
+
+@pytest.mark.parametrize("levels", [[0.1], [0.1, 0.2, 0.3]])
+def test_levels_given_explicitly_must_number_the_layers(small_dataset, tmp_path, levels):
+    with pytest.raises(ValueError, match="must number the 2 hidden layers"):
+        run_driver(small_dataset, tmp_path, corruption_levels=levels)
+
+
+@pytest.mark.parametrize("sizes, expected", [([4], [0.1]), ([4] * 5, [0.1, 0.2, 0.3, 0.3, 0.3])])
+def test_default_levels_are_cut_or_continued_to_fit(small_dataset, tmp_path, capsys, sizes, expected):
+    run_driver(small_dataset, tmp_path, hidden_layers_sizes=sizes, pretraining_epochs=0, training_epochs=1)
+    assert f"corruption_levels = {expected}" in capsys.readouterr().out

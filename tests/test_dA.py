@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+import dA
+from numpy_reference import autoencoder_cost_and_gradients
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+def make_step(da, corruption_level=0.0, learning_rate=0.1):
+    cost, updates = da.get_cost_updates(corruption_level, learning_rate)
+    return pytensor.function([da.x], cost, updates=updates)
+
+
+def test_one_step_worked_out_by_hand(float64):
+    # Two visible units, one hidden: x = (1, 0), W = (2 ln 3, 0)', b = -2 ln 3, b' = (0, 0), no corruption.
+    #   y  = sigmoid(1 * 2 ln 3 - 2 ln 3) = sigmoid(0) = 1/2
+    #   z  = (sigmoid(1/2 * 2 ln 3), sigmoid(0)) = (3/4, 1/2)
+    #   L  = -ln(3/4) - ln(1 - 1/2) = ln(8/3)
+    #   dL/d(input of z) = z - x = (-1/4, 1/2), which is also the gradient of b'
+    #   dL/d(input of y) = (-1/4 * 2 ln 3 + 1/2 * 0) * y (1 - y) = -(ln 3)/8, which is also the gradient of b
+    #   dL/dW = x' * (-(ln 3)/8) + (z - x)' * y = (-(ln 3)/8 - 1/8, 1/4)'
+    ln3 = np.log(3)
+    da = dA.dA(np.random.RandomState(0), n_visible=2, n_hidden=1)
+    for param, value in zip(da.params, ([[2 * ln3], [0.0]], [-2 * ln3], [0.0, 0.0])):
+        param.set_value(np.array(value))
+    assert make_step(da, learning_rate=0.8)([[1.0, 0.0]]) == pytest.approx(np.log(8 / 3), rel=1e-15)
+    W, b, b_prime = (param.get_value() for param in da.params)
+    np.testing.assert_allclose(W, [[2 * ln3 + 0.1 * ln3 + 0.1], [-0.2]], rtol=1e-15)
+    np.testing.assert_allclose(b, [-2 * ln3 + 0.1 * ln3], rtol=1e-15)
+    np.testing.assert_allclose(b_prime, [0.2, -0.4], rtol=1e-15)
+
+
+def test_cost_and_gradients_are_those_of_numpy(float64):
+    rng = np.random.RandomState(0)
+    da = dA.dA(rng, n_visible=6, n_hidden=4)
+    for param in da.params:
+        param.set_value(rng.randn(*param.get_value().shape))
+    before = [param.get_value() for param in da.params]
+    x = rng.uniform(size=(5, 6))
+    cost = make_step(da, learning_rate=1.0)(x)
+    expected_cost, gradients = autoencoder_cost_and_gradients(x, x, *before)
+    np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
+    for param, value, gradient in zip(da.params, before, gradients):
+        np.testing.assert_allclose(value - param.get_value(), gradient, rtol=1e-11, atol=1e-14)
+
+
+def test_gradient_of_the_cost_agrees_with_finite_differences(float64):
+    rng = np.random.RandomState(0)
+    x = pt.constant(rng.uniform(size=(3, 5)))
+
+    def cost(W, b, b_prime):
+        da = dA.dA(np.random.RandomState(0), input=x, n_visible=5, n_hidden=4, W=W, bhid=b, bvis=b_prime)
+        z = da.get_reconstructed_input(da.get_hidden_values(x))
+        return -pt.mean(pt.sum(x * pt.log(z) + (1 - x) * pt.log(1 - z), axis=1))
+
+    pytensor.gradient.verify_grad(cost, [rng.randn(5, 4), rng.randn(4), rng.randn(5)], rng=rng)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.3, 0.9])
+def test_entries_are_kept_with_probability_one_minus_the_level(level):
+    da = dA.dA(np.random.RandomState(0), n_visible=400, n_hidden=2)
+    next_rng, corrupted = da.get_corrupted_input(da.x, level)
+    corrupt = pytensor.function([da.x], corrupted, updates={da.theano_rng: next_rng})
+    x = np.random.RandomState(1).uniform(0.5, 1, size=(50, 400)).astype(pytensor.config.floatX)
+    first, second = corrupt(x), corrupt(x)
+    for value in first, second:
+        assert set(np.unique(value[value != x])) <= {0}
+        kept = np.mean(value == x)
+        deviation = np.sqrt(level * (1 - level) / x.size)  # of the mean of 20,000 independent draws
+        assert abs(kept - (1 - level)) <= 4 * deviation
+    assert level == 0 or (first != second).any()  # the generator's state went on
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_everything_is_of_floatX(floatX):
+    with pytensor.config.change_flags(floatX=floatX):
+        da = dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+        cost, updates = da.get_cost_updates(pt.scalar("corruption"), pt.scalar("lr"))
+    # An int64 mask times a float32 input would make all of them float64.
+    assert {cost.dtype} | {updates[param].dtype for param in da.params} == {floatX}
+
+
+def test_the_compiled_cost_uses_softplus_and_stays_finite_where_the_sigmoid_saturates():
+    da = dA.dA(np.random.RandomState(0), n_visible=2, n_hidden=1)
+    step = make_step(da)
+    printed = pytensor.printing.debugprint(step, file="str").lower()
+    assert "softplus" in printed and "log" not in printed
+    da.W.set_value(np.zeros((2, 1), pytensor.config.floatX))
+    da.b_prime.set_value(np.array([1000, -1000], pytensor.config.floatX))  # z = (1, 0), for x = (0, 1)
+    assert step(np.array([[0, 1]], pytensor.config.floatX)) == 2000
+
+
+def test_the_outer_products_of_a_batch_of_one_become_elementwise():
+    # With a static batch of 1, the gradient needs no matrix product: encode, decode and back-propagate are left.
+    da = dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+    cost, updates = da.get_cost_updates(0.3, 0.1)
+    data = pytensor.shared(np.ones((3, 6), pytensor.config.floatX))
+    index = pt.lscalar("index")
+    givens = {da.x: dA.minibatch(data, index, 1)}
+    nodes = pytensor.function([index], cost, updates=updates, givens=givens).maker.fgraph.toposort()
+    products = [node for node in nodes if type(node.op).__name__ in ("Dot", "Dot22", "Gemv", "Gemm", "BatchedDot")]
+    assert len(products) == 3
+
+
+def test_draws_come_in_the_originals_order(float64):
+    da = dA.dA(np.random.RandomState(7), n_visible=60, n_hidden=90)
+    rng = np.random.RandomState(7)
+    seed = rng.randint(2**30)
+    np.testing.assert_allclose(da.W.get_value(), rng.uniform(-0.8, 0.8, (60, 90)), rtol=1e-15)  # 4 sqrt(6 / 150)
+    expected = np.random.default_rng(seed).bit_generator.state
+    assert da.theano_rng.get_value().bit_generator.state == expected
+
+
+def test_weights_are_tied():
+    da = dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+    assert da.params == [da.W, da.b, da.b_prime]
+    np.testing.assert_array_equal(da.W_prime.eval(), da.W.get_value().T)
+
+
+def test_the_driver_trains_each_level_and_draws_its_filters(small_dataset, tmp_path, capsys):
+    results = dA.test_dA(training_epochs=3, dataset=small_dataset, batch_size=20, output_folder=tmp_path, n_hidden=20)
+    printed = capsys.readouterr().out
+    assert list(results) == [0.0, 0.3]
+    for level, result in results.items():
+        costs = [line["cost"] for line in result.curve]
+        assert [line["epoch"] for line in result.curve] == [0, 1, 2]
+        assert sorted(costs, reverse=True) == costs
+        assert f"Training epoch 2, cost {costs[-1]:f}\n" in printed
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [line["corruption"] for line in lines] == [0.0] * 3 + [0.3] * 3
+    assert {path.name for path in tmp_path.glob("filters*.png")} == {
+        "filters_corruption_0.png",
+        "filters_corruption_30.png",
+    }

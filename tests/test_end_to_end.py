@@ -1,0 +1,89 @@
+"""The commands as a person types them, on the embedded digits."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import logistic_sgd
+import mlp
+from support import ROOT
+
+WITHOUT_EXTRAS = """
+import sys
+sys.modules.update(PIL=None, tqdm=None)
+import dA
+dA.test_dA(training_epochs=1, dataset=sys.argv[1], output_folder="run")
+"""
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """`python code/SdA.py --quick --dataset digits`, from another folder, and where its files are."""
+    folder = tmp_path_factory.mktemp("quick")
+    arguments = "--quick", "--dataset", "digits", "--output-folder", "run"
+    return run(ROOT / "code" / "SdA.py", *arguments, cwd=folder), folder / "run"
+
+
+def test_quick_shows_all_phases_and_leaves_its_records(quick):
+    done, folder = quick
+    assert done.returncode == 0, done.stderr
+    for phase in ("pre-training the model", "Pre-training layer 2, epoch 0", "finetunning", "Optimization complete"):
+        assert phase in done.stdout
+    assert "the embedded digits" in done.stdout
+    assert "these figures are for digits: only MNIST's compare with the published ones" in done.stdout
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"settings.json", "curve.jsonl", "result.json", "model.npz", "filters_layer_0_digits.png"}
+    assert json.loads((folder / "settings.json").read_text())["dataset"]["name"] == "digits"
+
+
+def test_a_log_has_no_control_characters(quick):
+    done, _ = quick
+    assert not set(done.stdout + done.stderr) & set("\r\x1b\x08")
+
+
+def test_the_saved_model_is_loaded_again(quick):
+    done, folder = quick
+    predicted = run(ROOT / "code" / "SdA.py", "--predict", "run/model.npz", cwd=folder.parent)
+    assert predicted.returncode == 0, predicted.stderr
+    test_error = json.loads((folder / "result.json").read_text())["test_error"]
+    assert f"test error {100 * test_error:f} % of 10000 images" in predicted.stdout
+    assert "Predicted values for the first 10 examples in test set: [" in predicted.stdout
+
+    refused = run(ROOT / "code" / "logistic_sgd.py", "--predict", "run/model.npz", cwd=folder.parent)
+    assert refused.returncode == 2 and "is a model of the lesson 'SdA'" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
+    _, folder = quick
+    sda = json.loads((folder / "result.json").read_text())["test_error"]
+    logistic = logistic_sgd.sgd_optimization_mnist(dataset="digits", n_epochs=74, output_folder=tmp_path).test_error
+    perceptron = mlp.test_mlp(dataset="digits", n_epochs=8, learning_rate=0.1, output_folder=tmp_path).test_error
+    assert 0.05 < logistic < 0.10  # 7.5 % on MNIST
+    assert perceptron < logistic / 2
+    assert sda < logistic / 2
+
+
+def test_without_the_extras_a_lesson_trains_all_the_same(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
+    done = run("-c", WITHOUT_EXTRAS, small_dataset, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "filters_corruption_30.png is left out: Pillow is not installed" in done.stdout
+    assert (tmp_path / "run" / "model_corruption_30.npz").exists()
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_float32_is_the_default_and_the_users_choice_wins(floatX, monkeypatch):
+    if floatX == "float32":
+        monkeypatch.delenv("PYTENSOR_FLAGS", raising=False)
+    else:
+        monkeypatch.setenv("PYTENSOR_FLAGS", f"floatX={floatX}")
+    done = run("-c", "import logistic_sgd, pytensor; print(pytensor.config.floatX)", cwd=ROOT / "code")
+    assert done.stdout == f"{floatX}\n", done.stderr

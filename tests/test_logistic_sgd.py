@@ -1,0 +1,84 @@
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+import logistic_sgd
+from numpy_reference import classifier_cost_and_gradients
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+@pytest.fixture
+def classifier():
+    return logistic_sgd.LogisticRegression(pt.matrix("x"), n_in=5, n_out=3)
+
+
+def test_parameters_start_at_zero_so_every_class_is_equally_likely(classifier):
+    W, b = classifier.params
+    assert W.get_value().shape == (5, 3) and b.get_value().shape == (3,)
+    assert not W.get_value().any() and not b.get_value().any()
+    p = classifier.p_y_given_x.eval({classifier.input: np.ones((2, 5), pytensor.config.floatX)})
+    np.testing.assert_allclose(p, 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_everything_is_of_floatX(floatX):
+    with pytensor.config.change_flags(floatX=floatX):
+        classifier = logistic_sgd.LogisticRegression(pt.matrix("x"), 5, 3)
+        cost = classifier.negative_log_likelihood(pt.ivector("y"))
+        updates = logistic_sgd.sgd_updates(cost, classifier.params, 0.13)
+    assert {v.dtype for v in [cost, *classifier.params, *updates.values()]} == {floatX}
+
+
+def test_cost_and_gradients_are_those_of_numpy(float64):
+    rng = np.random.RandomState(0)
+    x, y = rng.randn(7, 5), rng.randint(0, 3, 7).astype("int32")
+    symbolic_x, symbolic_y = pt.matrix("x"), pt.ivector("y")
+    classifier = logistic_sgd.LogisticRegression(symbolic_x, 5, 3)
+    for param in classifier.params:
+        param.set_value(rng.randn(*param.get_value().shape))
+    cost = classifier.negative_log_likelihood(symbolic_y)
+    f = pytensor.function([symbolic_x, symbolic_y], [cost, *pt.grad(cost, classifier.params)])
+    expected_cost, expected = classifier_cost_and_gradients(x, y, [p.get_value() for p in classifier.params], None, abs)
+    actual_cost, *actual = f(x, y)
+    np.testing.assert_allclose(actual_cost, expected_cost, rtol=1e-13)
+    for gradient, by_hand in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(gradient, by_hand, rtol=1e-11, atol=1e-15)
+
+
+def test_cost_stays_finite_where_the_softmax_is_zero(classifier):
+    y = pt.ivector("y")
+    classifier.W.set_value(np.full((5, 3), [[-1000, 0, 1000]], pytensor.config.floatX))
+    cost = pytensor.function([classifier.input, y], classifier.negative_log_likelihood(y))
+    x = np.array([[1, 0, 0, 0, 0]], pytensor.config.floatX)
+    assert cost(x, np.array([0], "int32")) == 2000  # log(exp(-1000) / exp(1000)), which underflows in between
+
+
+def test_errors_is_the_fraction_of_wrong_predictions(classifier):
+    y = pt.ivector("y")
+    classifier.b.set_value(np.array([0, 1, 0], pytensor.config.floatX))  # so that class 1 is predicted always
+    errors = pytensor.function([classifier.input, y], classifier.errors(y))
+    assert errors(np.zeros((4, 5), pytensor.config.floatX), np.array([1, 1, 0, 1], "int32")) == 0.25
+
+
+def test_errors_refuses_labels_of_another_rank_or_type(classifier):
+    with pytest.raises(TypeError, match="vector"):
+        classifier.errors(pt.imatrix("y"))
+    with pytest.raises(NotImplementedError, match="integers"):
+        classifier.errors(pt.fvector("y"))
+
+
+def test_minibatches_are_slices_in_file_order_of_known_shape():
+    data = pytensor.shared(np.arange(22.0).reshape(11, 2))
+    index = pt.lscalar("index")
+    batch = logistic_sgd.minibatch(data, index, 3)
+    assert batch.type.shape == (3, 2)
+    np.testing.assert_array_equal(batch.eval({index: 2}), [[12, 13], [14, 15], [16, 17]])
+
+
+def test_score_function_leaves_an_incomplete_minibatch_out():
+    x, y = pt.matrix("x", dtype="float64"), pt.ivector("y")
+    dataset = pytensor.shared(np.arange(22.0).reshape(11, 2)), pytensor.shared(np.arange(11, dtype="int32"))
+    score = logistic_sgd.score_function(x.sum() + 0 * y.sum(), x, y, dataset, batch_size=3)
+    assert score() == [15, 51, 87]  # 0+...+5, 6+...+11, 12+...+17; the rows 18 to 21 are left out
