@@ -29,6 +29,9 @@ reproduce: install data  ## run the four published recipes on MNIST, then print 
 	$(RUN) code/SdA.py
 	@$(SUPPORT) table runs
 
+table: install  ## print the table of the recorded results
+	@$(SUPPORT) table
+
 data: install  ## find MNIST, or download it to data/
 	@$(SUPPORT) data
 
@@ -53,4 +56,4 @@ clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
 	rm -rf .venv .venv-* tests/.pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce data test bench install python clean
+.PHONY: help run quick reproduce table data test bench install python clean
