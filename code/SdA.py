@@ -291,7 +291,7 @@ def predict(model, dataset=None):
     n_ins, *hidden_layers_sizes, n_outs = saved.layer_sizes()
     sda = SdA(np.random.RandomState(0), None, n_ins, hidden_layers_sizes, n_outs)
     saved.restore(sda.params)
-    return show_predictions(sda.x, sda.logLayer.y_pred, load_data(dataset or saved.dataset))
+    return show_predictions(sda.x, sda.logLayer.y_pred, saved.load_data(dataset))
 
 
 if __name__ == "__main__":

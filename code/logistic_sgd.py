@@ -229,10 +229,10 @@ def predict(model=None, dataset=None):
     """
     saved = SavedModel(model or ROOT / "runs" / "logistic_sgd" / "model.npz", lesson="logistic_sgd")
     x = pt.matrix("x")
-    n_in, n_out = saved.layer_sizes()
+    n_in, n_out = saved.layer_sizes(n_layers=1)
     classifier = LogisticRegression(input=x, n_in=n_in, n_out=n_out)
     saved.restore(classifier.params)
-    return show_predictions(x, classifier.y_pred, load_data(dataset or saved.dataset))
+    return show_predictions(x, classifier.y_pred, saved.load_data(dataset))
 
 
 if __name__ == "__main__":

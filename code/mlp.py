@@ -201,10 +201,10 @@ def predict(model=None, dataset=None):
     """
     saved = SavedModel(model or ROOT / "runs" / "mlp" / "model.npz", lesson="mlp")
     x = pt.matrix("x")
-    n_in, n_hidden, n_out = saved.layer_sizes()
+    n_in, n_hidden, n_out = saved.layer_sizes(n_layers=2)
     classifier = MLP(rng=np.random.RandomState(), input=x, n_in=n_in, n_hidden=n_hidden, n_out=n_out)
     saved.restore(classifier.params)
-    return show_predictions(x, classifier.logRegressionLayer.y_pred, load_data(dataset or saved.dataset))
+    return show_predictions(x, classifier.logRegressionLayer.y_pred, saved.load_data(dataset))
 
 
 if __name__ == "__main__":

@@ -116,8 +116,8 @@ def command(driver, quick, predict=None, argv=None):
             driver(**{"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options})
         else:
             driver(**options)
-    except UserError as error:
-        print(f"{program.name}: error: {error}", file=sys.stderr)
+    except (UserError, OSError, MemoryError) as error:  # the system's own complaints tell what to do as well
+        print(f"{program.name}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{program.name}: interrupted", file=sys.stderr)

@@ -9,6 +9,7 @@ import numpy as np
 import pytensor
 
 from support.console import say
+from support.data import load_data
 from support.errors import UserError
 
 
@@ -91,18 +92,40 @@ class SavedModel:
         for param, array in zip(params, self.arrays):
             param.set_value(array.astype(param.dtype), borrow=True)
 
-    def layer_sizes(self):
-        """[inputs, units of each layer ...] of a network whose parameters are pairs of W and b."""
+    def layer_sizes(self, n_layers=None):
+        """[inputs, units of each layer ...] of a network whose parameters are pairs of W and b.
+
+        Raises
+        ------
+        UserError
+            Where the layers do not fit each other, or are not as many as `n_layers`.
+        """
         weights, biases = self.arrays[::2], self.arrays[1::2]
         shapes = [w.shape for w in weights]
         fits = (
             len(weights) == len(biases) > 0
             and all(w.ndim == 2 and b.shape == w.shape[1:] for w, b in zip(weights, biases))
             and all(below[1] == above[0] for below, above in zip(shapes, shapes[1:]))
+            and n_layers in (None, len(weights))
         )
         if not fits:
             raise UserError(f"{self.path} fits another network: its shapes are {shapes}")
         return [shapes[0][0]] + [shape[1] for shape in shapes]
+
+
+    def load_data(self, dataset=None):
+        """The data set that the model was trained on, or another one, with as many inputs.
+
+        Raises
+        ------
+        UserError
+            Where it has other inputs, or as `support.data.load_data`.
+        """
+        datasets = load_data(dataset or self.dataset)
+        n_in = self.layer_sizes()[0]
+        if datasets.n_in != n_in:
+            raise UserError(f"{self.path} takes {n_in} inputs, but {datasets.name} has {datasets.n_in}")
+        return datasets
 
 
 def show_predictions(x, y_pred, datasets, chunk=1000):

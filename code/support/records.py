@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-RECORDS = ("settings.json", "curve.jsonl", "result.json", "model*.npz", "*.png")
+RECORDS = ("settings.json", "curve.jsonl", "result.json", "model*.npz", "filters*.png")
 
 
 def versions():

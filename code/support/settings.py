@@ -2,6 +2,9 @@
 
 import math
 from numbers import Integral, Real
+from pathlib import PurePath
+
+import numpy as np
 
 from support.errors import UserError
 
@@ -42,7 +45,7 @@ RULES = {
 
 
 def check_settings(arguments):
-    """The arguments of a driver, as `locals()` gives them at its start, back as they are.
+    """The arguments of a driver, as `locals()` gives them at its start, in the plain types that JSON can hold.
 
     Raises
     ------
@@ -53,7 +56,16 @@ def check_settings(arguments):
         is_valid, requirement = RULES.get(name, (lambda value: True, ""))
         if value is not None and not is_valid(value):
             raise UserError(f"{name} must be {requirement}, not {value!r}")
-    return dict(arguments)
+    return {name: plain(value) for name, value in arguments.items()}
+
+
+def plain(value):
+    """A value without NumPy's scalar types, tuples and paths."""
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def fit_corruption_levels(levels, default, n_layers):

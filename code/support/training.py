@@ -44,7 +44,7 @@ class EarlyStopping:
 
     References
     ----------
-    Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012, section 3.1.2.
+    Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012, on early stopping.
     """
 
     patience_increase = 2  # a better model at iteration i lets the run go on to iteration 2 i,
@@ -221,6 +221,7 @@ class Run:
         say(f"dataset: {datasets.source}")
         say("settings: " + ", ".join(f"{name} = {value}" for name, value in self.settings.items()))
         say(f"output folder: {self.folder}")
+        say("functions are compiled at their first call: a minute in all the first time, a few seconds later on")
 
     def _open_folder(self):
         try:

@@ -152,6 +152,12 @@ def test_an_interrupt_gets_one_line_and_status_130(capsys):
     assert capsys.readouterr().err == "test_console.py: interrupted\n"
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "curve.jsonl"), MemoryError("no 8 TiB")])
+def test_the_systems_complaints_get_one_line_and_status_2(error, capsys):
+    assert command(raising(error), {}, argv=[]) == 2
+    assert capsys.readouterr().err == f"test_console.py: error: {error}\n"
+
+
 def test_other_errors_are_not_hidden():
     with pytest.raises(ValueError, match="a bug"):
         command(raising(ValueError("a bug")), {}, argv=[])

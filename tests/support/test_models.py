@@ -86,9 +86,16 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 
+def test_a_data_set_of_other_inputs_is_refused(path, small_dataset):
+    with pytest.raises(UserError, match="takes 3 inputs, but small.pkl has 49"):
+        SavedModel(path, "mlp").load_data(small_dataset)
+
+
 def test_a_network_of_other_shapes_is_refused(path, tmp_path):
     with pytest.raises(UserError, match="fits another network"):
         SavedModel(path, "mlp").restore(make_params((3, 5), (5,), (5, 2), (2,)))
+    with pytest.raises(UserError, match="fits another network"):
+        SavedModel(path, "mlp").layer_sizes(n_layers=1)
     for shapes in [(3, 4), (4,), (5, 2), (2,)], [(3, 4), (3,)], [(3, 4)]:
         save_model(tmp_path / "odd.npz", make_params(*shapes), ABOUT)
         with pytest.raises(UserError, match="fits another network"):

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,14 @@ GOOD = {"learning_rate": 0.1, "n_epochs": 1, "batch_size": 1, "corruption_levels
 
 
 def test_good_arguments_come_back_as_they_are():
-    arguments = {**GOOD, "dataset": "mnist", "output_folder": None, "pretraining_epochs": 0, "n_hidden": np.int64(3)}
+    arguments = {**GOOD, "dataset": "mnist", "output_folder": None, "pretraining_epochs": 0}
     assert check_settings(arguments) == arguments
+
+
+def test_a_notebooks_types_become_plain_ones():
+    arguments = {"n_hidden": np.int64(3), "hidden_layers_sizes": (np.int32(4), 5), "dataset": Path("my") / "set.pkl"}
+    plain = {"n_hidden": 3, "hidden_layers_sizes": [4, 5], "dataset": str(Path("my") / "set.pkl")}
+    assert json.loads(json.dumps(check_settings(arguments))) == plain
 
 
 @pytest.mark.parametrize(
