@@ -35,15 +35,18 @@ def test_one_step_worked_out_by_hand(float64):
     np.testing.assert_allclose(b_prime, [0.2, -0.4], rtol=1e-15)
 
 
-def test_cost_and_gradients_are_those_of_numpy(float64):
+@pytest.mark.parametrize("level", [0.0, 0.4])
+def test_cost_and_gradients_are_those_of_numpy(level, float64):
     rng = np.random.RandomState(0)
     da = dA.dA(rng, n_visible=6, n_hidden=4)
     for param in da.params:
         param.set_value(rng.randn(*param.get_value().shape))
     before = [param.get_value() for param in da.params]
     x = rng.uniform(size=(5, 6))
-    cost = make_step(da, learning_rate=1.0)(x)
-    expected_cost, gradients = autoencoder_cost_and_gradients(x, x, *before)
+    mask = da.theano_rng.get_value().binomial(1, 1 - level, size=x.shape)  # what PyTensor is going to draw
+    assert level == 0 or 0 < mask.mean() < 1
+    cost = make_step(da, level, learning_rate=1.0)(x)
+    expected_cost, gradients = autoencoder_cost_and_gradients(x, mask * x, *before)
     np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
     for param, value, gradient in zip(da.params, before, gradients):
         np.testing.assert_allclose(value - param.get_value(), gradient, rtol=1e-11, atol=1e-14)
@@ -74,6 +77,13 @@ def test_entries_are_kept_with_probability_one_minus_the_level(level):
         deviation = np.sqrt(level * (1 - level) / x.size)  # of the mean of 20,000 independent draws
         assert abs(kept - (1 - level)) <= 4 * deviation
     assert level == 0 or (first != second).any()  # the generator's state went on
+
+
+def test_each_step_draws_anew():
+    da = dA.dA(np.random.RandomState(0), n_visible=30, n_hidden=4)
+    step = make_step(da, corruption_level=0.5, learning_rate=0.0)
+    x = np.ones((2, 30), pytensor.config.floatX)
+    assert step(x) != step(x)
 
 
 @pytest.mark.parametrize("floatX", ["float32", "float64"])

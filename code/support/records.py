@@ -33,7 +33,7 @@ def peak_memory():
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if platform.system() == "Darwin" else 1e3))
+    return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6)  # bytes there, KiB elsewhere
 
 
 def set_aside(folder):

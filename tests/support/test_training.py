@@ -47,10 +47,10 @@ def test_a_clear_improvement_doubles_the_iterations():
 
 
 def test_an_improvement_below_the_threshold_is_the_best_but_buys_no_patience():
-    errors = [0.4] + [0.4 * 0.996] * 100
+    errors = [0.4] * 9 + [0.4 * 0.996] * 100
     stopping, bests, trained = train(errors, patience=40, n_train_batches=4)
-    assert bests == [0.4, 0.4 * 0.996] and stopping.best_iteration == 7
-    assert stopping.patience == 40 and trained == 41
+    assert bests == [0.4, 0.4 * 0.996] and stopping.best_iteration == 39
+    assert stopping.patience == 40 and trained == 41  # and not 2 * 39
 
 
 def test_a_run_may_end_within_an_epoch():
