@@ -98,9 +98,7 @@ class SdA:
 
         layer_input, n_in = self.x, n_ins
         for n_out, generator in zip(hidden_layers_sizes, generators):
-            sigmoid_layer = HiddenLayer(
-                rng=numpy_rng, input=layer_input, n_in=n_in, n_out=n_out, activation=pt.sigmoid
-            )
+            sigmoid_layer = HiddenLayer(rng=numpy_rng, input=layer_input, n_in=n_in, n_out=n_out, activation=pt.sigmoid)
             dA_layer = dA(
                 numpy_rng=numpy_rng,
                 theano_rng=pt.random.shared_rng(generator),
@@ -257,8 +255,9 @@ def test_SdA(
 
     say("... finetunning the model")
     stopping = EarlyStopping(10 * n_train_batches, n_train_batches)
+    chance_cost = np.log(datasets.n_out)
     with run.timed("training"):
-        for epoch in run.epochs(training_epochs, n_train_batches, stopping=stopping, chance_cost=np.log(datasets.n_out)):
+        for epoch in run.epochs(training_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
             for minibatch_index in epoch:
                 epoch.add_cost(train_fn(minibatch_index))
                 if stopping.validation_is_due(epoch.iteration):

@@ -115,9 +115,7 @@ def minibatch(data, index, batch_size):
 
 def sgd_updates(cost, params, learning_rate):
     """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}."""
-    return {
-        param: param - learning_rate * gradient for param, gradient in zip(params, pt.grad(cost, params))
-    }
+    return {param: param - learning_rate * gradient for param, gradient in zip(params, pt.grad(cost, params))}
 
 
 def minibatch_function(output, x, y, dataset, batch_size, updates=None):
@@ -200,8 +198,9 @@ def sgd_optimization_mnist(
 
     say("... training the model")
     stopping = EarlyStopping(5000, n_train_batches)
+    chance_cost = np.log(datasets.n_out)  # of guessing all classes alike
     with run.timed("training"):
-        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=np.log(datasets.n_out)):
+        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
             for minibatch_index in epoch:
                 epoch.add_cost(train_model(minibatch_index))
                 if stopping.validation_is_due(epoch.iteration):

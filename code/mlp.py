@@ -182,8 +182,9 @@ def test_mlp(
 
     say("... training")
     stopping = EarlyStopping(10000, n_train_batches)
+    chance_cost = np.log(datasets.n_out)  # of guessing all classes alike
     with run.timed("training"):
-        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=np.log(datasets.n_out)):
+        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
             for minibatch_index in epoch:
                 epoch.add_cost(train_model(minibatch_index))
                 if stopping.validation_is_due(epoch.iteration):

@@ -1,5 +1,4 @@
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 import pytest
 
@@ -33,9 +32,7 @@ def test_draws_come_in_the_originals_order(float64):
         bound = 4 * np.sqrt(6 / (n_in + n_out))
         np.testing.assert_allclose(layer.W.get_value(), rng.uniform(-bound, bound, (n_in, n_out)), rtol=1e-15)
     given = small_sda(seed=3, theano_rng=pt.random.shared_rng(seed=seed))
-    states = [
-        [layer.theano_rng.get_value().bit_generator.state for layer in model.dA_layers] for model in (sda, given)
-    ]
+    states = [[layer.theano_rng.get_value().bit_generator.state for layer in model.dA_layers] for model in (sda, given)]
     assert states[0] == states[1]  # derived from that one seed
     assert states[0][0] != states[0][1]  # and not the same for each layer
 
@@ -158,7 +155,10 @@ def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp
 
 @pytest.mark.parametrize(
     "rate, place, kept",
-    [("pretrain_lr", r"layer 0, epoch 0, minibatch \d+/15", False), ("finetune_lr", r"epoch 1, minibatch \d+/15", True)],
+    [
+        ("pretrain_lr", r"layer 0, epoch 0, minibatch \d+/15", False),
+        ("finetune_lr", r"epoch 1, minibatch \d+/15", True),
+    ],
 )
 def test_a_cost_that_is_not_finite_ends_the_run_and_keeps_the_last_good_model(
     small_dataset, tmp_path, rate, place, kept

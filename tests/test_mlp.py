@@ -19,7 +19,9 @@ def test_initial_weights_are_uniform_in_glorots_range(activation, scale, float64
     assert layer.b.get_value().shape == (90,) and not layer.b.get_value().any()
 
 
-@pytest.mark.parametrize("activation, expected", [(None, 2.0), (pt.tanh, np.tanh(2.0)), (pt.sigmoid, 1 / (1 + np.exp(-2)))])
+@pytest.mark.parametrize(
+    "activation, expected", [(None, 2.0), (pt.tanh, np.tanh(2.0)), (pt.sigmoid, 1 / (1 + np.exp(-2)))]
+)
 def test_output_is_the_activation_of_the_affine_map(activation, expected, float64):
     x = pt.matrix("x")
     W, b = pytensor.shared(np.array([[3.0], [4.0]])), pytensor.shared(np.array([-9.0]))

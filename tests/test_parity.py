@@ -1,4 +1,4 @@
-"""On MNIST, the figures of the original: every step in float64 (reference/theano.json), and the exact published error."""
+"""On MNIST, the figures of the original: every step in float64 (reference/theano.json), and the exact error."""
 
 import json
 from pathlib import Path

@@ -2,7 +2,6 @@
 
 import sys
 
-from support import ROOT
 from support.data import fetch_mnist
 from support.errors import UnavailableError, UserError
 from support.results import results_table

@@ -28,9 +28,7 @@ def save_model(path, params, about):
     about : dict
         What JSON can hold: the lesson, its settings, the dataset, the errors.
     """
-    arrays = {
-        name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)
-    }
+    arrays = {name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -111,7 +109,6 @@ class SavedModel:
         if not fits:
             raise UserError(f"{self.path} fits another network: its shapes are {shapes}")
         return [shapes[0][0]] + [shape[1] for shape in shapes]
-
 
     def load_data(self, dataset=None):
         """The data set that the model was trained on, or another one, with as many inputs.

@@ -1,10 +1,10 @@
 """What a run leaves behind in its folder: settings.json, curve.jsonl, result.json, and the table made from them."""
 
+import itertools
 import json
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 RECORDS = ("settings.json", "curve.jsonl", "result.json", "model*.npz", "filters*.png")
 
@@ -23,7 +23,8 @@ def machine():
             name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):  # not Linux, or a processor without a name there
         pass
-    return {"processor": name, "cores": os.cpu_count(), "system": platform.system(), "threads": os.environ["OMP_NUM_THREADS"]}
+    threads = os.environ["OMP_NUM_THREADS"]
+    return {"processor": name, "cores": os.cpu_count(), "system": platform.system(), "threads": threads}
 
 
 def peak_memory():
@@ -41,7 +42,7 @@ def set_aside(folder):
     earlier = [path for pattern in RECORDS for path in folder.glob(pattern)]
     if not earlier:
         return None
-    number = 1 + max((int(path.suffix[1:]) for path in folder.glob("earlier.*") if path.suffix[1:].isdigit()), default=0)
+    number = next(i for i in itertools.count(1) if not (folder / f"earlier.{i}").exists())
     place = folder / f"earlier.{number}"
     place.mkdir()
     for path in earlier:

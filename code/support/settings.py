@@ -43,6 +43,8 @@ RULES = {
     "seed": (lambda value: is_count(value, least=0) and value < 2**32, "a whole number in [0, 2**32)"),
 }
 
+OPTIONAL = {"corruption_levels"}  # None means the default ones, fitted to the layers
+
 
 def check_settings(arguments):
     """The arguments of a driver, as `locals()` gives them at its start, in the plain types that JSON can hold.
@@ -54,7 +56,7 @@ def check_settings(arguments):
     """
     for name, value in arguments.items():
         is_valid, requirement = RULES.get(name, (lambda value: True, ""))
-        if value is not None and not is_valid(value):
+        if not is_valid(value) and not (value is None and name in OPTIONAL):
             raise UserError(f"{name} must be {requirement}, not {value!r}")
     return {name: plain(value) for name, value in arguments.items()}
 

@@ -25,9 +25,7 @@ FLOATS = ["float32", "float64"]
 def make_sets(seed=0, sizes=(6, 3, 4), width=5):
     """A small data set of bytes: [(x, y), (x, y), (x, y)]."""
     random = np.random.RandomState(seed)
-    return [
-        (random.randint(256, size=(n, width)).astype("u1"), random.randint(10, size=n).astype("u1")) for n in sizes
-    ]
+    return [(random.randint(256, size=(n, width)).astype("u1"), random.randint(10, size=n).astype("u1")) for n in sizes]
 
 
 SETS = make_sets()
@@ -435,6 +433,4 @@ def test_digits_without_a_folder_for_them(house, drawn, monkeypatch):
 def test_the_embedded_digits_are_the_pinned_ones(house):
     datasets = load_data("digits")
     assert datasets.sha256 == data.DIGITS_SHA256
-    assert [(x.shape, y.shape) for x, y in values(datasets)] == [
-        ((n, 784), (n,)) for n in (50_000, 10_000, 10_000)
-    ]
+    assert [(x.shape, y.shape) for x, y in values(datasets)] == [((n, 784), (n,)) for n in (50_000, 10_000, 10_000)]

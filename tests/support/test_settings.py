@@ -29,7 +29,7 @@ def test_a_notebooks_types_become_plain_ones():
         ("L2_reg", [-1]),
         ("n_epochs", [0, -1, 1.5, "3"]),
         ("pretraining_epochs", [-1]),
-        ("batch_size", [0, -20, 2.0]),
+        ("batch_size", [0, -20, 2.0, None]),
         ("hidden_layers_sizes", [[], [0], [10, -1], 10, [1.5]]),
         ("corruption_levels", [[], [1.0], [-0.1], [math.nan], 0.3]),
         ("seed", [-1, 2**32]),
