@@ -5,8 +5,11 @@ from pathlib import Path
 
 from support import ROOT
 
+LESSONS = ["logistic_sgd", "mlp", "dA", "SdA"]
+
 # Validation and test error in percent, and minutes, as the tutorial gives them for its machine.
-PUBLISHED = {"logistic_sgd": ("7.50", "7.49", ""), "mlp": ("1.69", "1.65", ""), "SdA": ("1.39", "1.30", "1029")}
+PUBLISHED = {"logistic_sgd": ("7.50", "7.49", "–"), "mlp": ("1.69", "1.65", "–"), "SdA": ("1.39", "1.30", "1029")}
+NOTHING = "–", "–", "–"
 
 
 def read_record(folder):
@@ -28,17 +31,19 @@ def results_table(folder=ROOT / "data" / "results"):
     list of str
     """
     lines = [
-        "| run | data | published: valid % | test % | min | reproduced: valid % | test % | min | epochs |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| run | data | validation %, published | reproduced | test %, published | reproduced "
+        "| minutes, published | reproduced | epochs | seed |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for path in sorted(Path(folder).glob("*/")):
-        record = read_record(path)
-        if record is None:
-            continue
-        is_published = path.name == record["lesson"] and record["dataset"]["name"] == "MNIST"
-        published = PUBLISHED.get(path.name, ("", "", "")) if is_published else ("", "", "")
-        errors = [f"{100 * record[name]:.2f}" if name in record else "–" for name in ("validation_error", "test_error")]
-        minutes = f"{sum(record['seconds'].values()) / 60:.1f}"
-        cells = [path.name, record["dataset"]["name"], *published, *errors, minutes, str(record.get("epochs", "–"))]
-        lines.append("| " + " | ".join(cells) + " |")
+    records = [(path.name, record) for path in Path(folder).glob("*/") if (record := read_record(path))]
+    for name, record in sorted(records, key=lambda item: (LESSONS.index(item[1]["lesson"]), item[0])):
+        is_published = name == record["lesson"] and record["dataset"]["name"] == "MNIST"
+        valid, test, minutes = PUBLISHED.get(name, NOTHING) if is_published else NOTHING
+        reproduced = [
+            f"{100 * record[error]:.2f}" if error in record else "–" for error in ("validation_error", "test_error")
+        ]
+        cells = [name, record["dataset"]["name"], valid, reproduced[0], test, reproduced[1], minutes]
+        cells += [f"{sum(record['seconds'].values()) / 60:.1f}", record.get("epochs", "–")]
+        cells += [record["settings"].get("seed", "–")]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines

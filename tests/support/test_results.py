@@ -12,7 +12,9 @@ from support.results import PUBLISHED, results_table
 
 def record(folder, lesson, dataset="MNIST", **result):
     folder.mkdir()
-    (folder / "settings.json").write_text(json.dumps({"lesson": lesson, "dataset": {"name": dataset}}))
+    (folder / "settings.json").write_text(
+        json.dumps({"lesson": lesson, "dataset": {"name": dataset}, "settings": {"seed": 7}})
+    )
     (folder / "result.json").write_text(json.dumps({"seconds": {"pretraining": 60, "training": 36}, **result}))
 
 
@@ -20,7 +22,7 @@ def test_a_finished_run_is_a_line_beside_the_published_figures(tmp_path):
     record(tmp_path / "SdA", "SdA", validation_error=0.0138, test_error=0.0142, epochs=36)
     (tmp_path / "mlp").mkdir()  # which has not finished
     header, rule, *lines = results_table(tmp_path)
-    assert lines == ["| SdA | MNIST | 1.39 | 1.30 | 1029 | 1.38 | 1.42 | 1.6 | 36 |"]
+    assert lines == ["| SdA | MNIST | 1.39 | 1.38 | 1.30 | 1.42 | 1029 | 1.6 | 36 | 7 |"]
     assert header.count("|") == rule.count("|") == lines[0].count("|")
 
 
@@ -33,7 +35,7 @@ def test_published_figures_stand_beside_the_published_recipe_on_mnist_only(tmp_p
 
 def test_a_lesson_without_labels_has_no_errors(tmp_path):
     record(tmp_path / "dA", "dA")
-    assert results_table(tmp_path)[2] == "| dA | MNIST |  |  |  | – | – | 1.6 | – |"
+    assert results_table(tmp_path)[2] == "| dA | MNIST | – | – | – | – | – | 1.6 | – | 7 |"
 
 
 def test_readme_shows_the_table_of_the_records():
