@@ -47,7 +47,7 @@ def build_phases(datasets, batch_size):
 def microseconds(step, first, n_steps):
     started = time.perf_counter()
     for index in range(first, first + n_steps):
-        step(index)
+        step(index % 2500)  # the minibatches of 20
     return 1e6 * (time.perf_counter() - started) / n_steps
 
 
