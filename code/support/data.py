@@ -11,7 +11,8 @@ import pytensor
 
 from support import ROOT
 from support.errors import UserError
-from support.mnist import find_mnist, read_mnist, replacing
+from support.files import replacing
+from support.mnist import find_mnist, read_mnist
 from support.unpickling import LIMIT, read_pickle
 
 DATA = ROOT / "data"

@@ -9,13 +9,13 @@ import sys
 import threading
 import urllib.request
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from support.errors import UnavailableError, UserError
+from support.files import replacing
 
 MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -193,20 +193,3 @@ def _chunks(url, most):
         if not chunk:
             return
         yield chunk
-
-
-@contextmanager
-def replacing(path):
-    """A file to write that takes the place of `path`, whole and on the disk, when the block ends without an exception.
-
-    Until then it has a name of its own, which is gone afterwards in any case.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

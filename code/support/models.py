@@ -1,7 +1,6 @@
 """Saved models: arrays by name in an .npz file, what they are in JSON beside them, no pickle."""
 
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytensor
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
+from support.files import replacing
 
 
 def parameter_names(params):
@@ -19,7 +19,7 @@ def parameter_names(params):
 
 
 def save_model(path, params, about):
-    """Write a model under a temporary name, then rename it, so that an earlier file is replaced whole or not at all.
+    """Write a model in place of an earlier one, which is replaced whole or not at all.
 
     Parameters
     ----------
@@ -29,13 +29,8 @@ def save_model(path, params, about):
         What JSON can hold: the lesson, its settings, the dataset, the errors.
     """
     arrays = {name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, about=json.dumps(about, sort_keys=True), **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, about=json.dumps(about, sort_keys=True), **arrays)
 
 
 class SavedModel:

@@ -1,0 +1,21 @@
+"""Files that are written whole or not at all."""
+
+import os
+from contextlib import contextmanager
+
+
+@contextmanager
+def replacing(path):
+    """A file to write that takes the place of `path`, whole and on the disk, when the block ends without an exception.
+
+    Until then it has a name of its own, which is gone afterwards in any case.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
