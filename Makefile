@@ -1,7 +1,8 @@
 # PYTHON=/path/to/python chooses the interpreter of .venv; without it, the newest suitable one on PATH or among pyenv's
 # versions is found. DATASET=digits (or a path) chooses the data of `make run`.
+VERSIONS ?= 3.14 3.13 3.12 3.11
 PYTHON ?= $(shell \
-	for version in 3.14 3.13 3.12 3.11; do \
+	for version in $(VERSIONS); do \
 		for python in $$(command -v python$$version python3 python) \
 			$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python 2>/dev/null | sort -rV); do \
 			found=$$($$python -c 'import ensurepip, sys, venv; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
