@@ -35,6 +35,7 @@ import pytensor.tensor as pt
 from support import ROOT
 from support.console import command, say
 from support.data import load_data
+from support.memory import aligned
 from support.models import SavedModel, show_predictions
 from support.settings import check_settings
 from support.training import EarlyStopping, Run, count_minibatches
@@ -42,7 +43,7 @@ from support.training import EarlyStopping, Run, count_minibatches
 
 def parameter(value, name):
     """A shared variable of floatX with this initial value, whose shape is known to the compiler."""
-    value = np.asarray(value, dtype=pytensor.config.floatX)
+    value = aligned(value, dtype=pytensor.config.floatX)
     return pytensor.shared(value, name=name, shape=value.shape, borrow=True)
 
 

@@ -16,6 +16,7 @@ import pytensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "code"))
 
 from SdA import SdA  # noqa: E402
+from support.memory import aligned  # noqa: E402
 from support.records import machine, peak_memory, versions  # noqa: E402
 
 
@@ -24,7 +25,7 @@ def make_datasets():
     rng = np.random.RandomState(0)
     pairs = []
     for n in (50_000, 10_000, 10_000):
-        x = rng.uniform(size=(n, 784)).astype(pytensor.config.floatX)
+        x = aligned(rng.uniform(size=(n, 784)), pytensor.config.floatX)
         x[x < 0.8] = 0
         pairs.append(
             (pytensor.shared(x, borrow=True), pytensor.shared(rng.randint(0, 10, n).astype(np.int32), borrow=True))

@@ -18,3 +18,5 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when SciPy, whose BLAS com
 
 if type(pytensor.config).floatX.is_default:
     pytensor.config.floatX = "float32"
+
+from support import rewrites  # noqa: E402, F401  switched on by the import

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from support import ROOT
+from support import ROOT, rewrites
 from support.errors import UserError
 
 try:
@@ -46,7 +46,7 @@ def documented_parameters(driver):
 
 
 def build_parser(driver, quick, predict):
-    """The parser of a lesson: every argument of the driver under its own name, --quick and --predict."""
+    """The parser of a lesson: every argument of the driver under its own name, --quick, --rewrites and --predict."""
     parser = OneLineParser(description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False)
     documented = documented_parameters(driver)
     for name, parameter in inspect.signature(driver).parameters.items():
@@ -64,6 +64,12 @@ def build_parser(driver, quick, predict):
         )
     schedule = " ".join(f"{option(name)} {spelled(value)}" for name, value in quick.items())
     parser.add_argument("--quick", action="store_true", help=f"a schedule of about a minute: {schedule}")
+    parser.add_argument(
+        "--rewrites",
+        nargs="+",
+        metavar="NAME",
+        help=f"graph rewrites to compile with: all (the default), none, or some of {', '.join(rewrites.NAMES)}",
+    )
     if predict is not None:
         parser.add_argument("--predict", metavar="MODEL.npz", help=summary(predict))
     return parser
@@ -106,6 +112,8 @@ def command(driver, quick, predict=None, argv=None):
     program = Path(inspect.getsourcefile(driver))
     try:
         options = vars(build_parser(driver, quick, predict).parse_args(argv))
+        if "rewrites" in options:
+            rewrites.select(options.pop("rewrites"))
         if "predict" in options:
             if not options.keys() <= {"predict", "dataset"}:
                 raise UserError("--predict goes with --dataset only: the rest is in the model")

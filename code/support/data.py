@@ -12,6 +12,7 @@ import pytensor
 from support import ROOT
 from support.errors import UserError
 from support.files import replacing
+from support.memory import aligned_empty
 from support.mnist import find_mnist, read_mnist
 from support.unpickling import LIMIT, read_pickle
 
@@ -220,6 +221,8 @@ def _to_bytes(x):
 
 def _to_float(x):
     """A new matrix of floatX; bytes are divided by 256, which rounds nothing."""
+    matrix = aligned_empty(x.shape, pytensor.config.floatX)
     if x.dtype == np.uint8:
-        return np.divide(x, 256, dtype=pytensor.config.floatX)
-    return np.array(x, pytensor.config.floatX, order="C")
+        return np.divide(x, 256, out=matrix, dtype=matrix.dtype)
+    matrix[...] = x
+    return matrix

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytensor
 
-from support import ROOT
+from support import ROOT, rewrites
 from support.console import progress, say
 from support.errors import UserError
 from support.models import save_model
@@ -228,7 +228,9 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             if earlier := set_aside(self.folder):
                 say(f"an earlier run's files were moved to {earlier}")
-            write_json(self.folder / "settings.json", {**self.about, "machine": machine()})
+            write_json(
+                self.folder / "settings.json", {**self.about, "rewrites": rewrites.selected(), "machine": machine()}
+            )
             (self.folder / "curve.jsonl").touch()
         except OSError as error:
             raise UserError(

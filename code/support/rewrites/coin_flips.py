@@ -1,0 +1,63 @@
+"""Masks of zeros and ones at the price of one uniform number an entry."""
+
+import numpy as np
+from pytensor.graph.basic import Constant
+from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.link.numba.dispatch.basic import numba_njit
+from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
+from pytensor.tensor.random.basic import BinomialRV
+from pytensor.tensor.random.op import RandomVariable
+
+from support.rewrites.registry import register
+
+
+class CoinFlips(RandomVariable):
+    """binomial(n=1, p): 1 with probability p, else 0; the same draws from the same generator.
+
+    The general algorithm, inversion, searches the number of successes at which the cumulative probability passes a
+    uniform number U, on the side of the rarer outcome. With n = 1 the search is one comparison, with 1 - p or with
+    1 - (1 - p), whose rounding is kept. The general one gets at these by exp(log(.)), so that the two can differ
+    where U falls between neighbouring numbers of double precision, some once in 10^15 draws.
+    """
+
+    name = "coin_flips"
+    signature = "()->()"
+    dtype = "int64"
+    _print_name = ("CoinFlips", "\\operatorname{CoinFlips}")
+
+    @classmethod
+    def rng_fn(cls, rng, p, size):
+        return rng.binomial(1, p, size=size)
+
+
+@numba_core_rv_funcify.register(CoinFlips)
+def coin_flips(op, node):
+    @numba_njit
+    def flip(rng, p):
+        p = np.float64(p)
+        if not 0 <= p <= 1:
+            raise ValueError("p < 0, p > 1 or p is NaN")
+        uniform = rng.random()
+        if p <= 0.5:
+            return np.int64(uniform > 1 - p)
+        return np.int64(uniform <= 1 - (1 - p))
+
+    return flip, 1
+
+
+@node_rewriter([BinomialRV])
+def binomial_to_coin_flips(fgraph, node):
+    """binomial(n=1, p) -> CoinFlips(p)"""
+    rng, size, n, p = node.inputs
+    if not (isinstance(n, Constant) and np.all(n.data == 1) and node.outputs[1].type.dtype == CoinFlips.dtype):
+        return None
+    if n.type.ndim > p.type.ndim or not all(n.type.broadcastable):
+        return None  # n would have a part in the shape of the draws
+    flips = CoinFlips().make_node(rng, size, p).outputs
+    if not all(old.type.is_super(new.type) for old, new in zip(node.outputs, flips)):
+        return None
+    copy_stack_trace(node.outputs, flips)
+    return flips
+
+
+register(binomial_to_coin_flips, "coin_flips", priority=0)

@@ -1,0 +1,127 @@
+"""What the rewrites look for in a graph."""
+
+import pytensor.tensor as pt
+from pytensor import scalar as ps
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import SpecifyShape
+from pytensor.tensor.type import TensorType
+
+NARROW = 16  # columns; up to here loops along the long side of a product are faster than BLAS
+
+
+def is_float_matrix(*variables):
+    """Whether all are matrices of one floating-point type."""
+    first = variables[0].type
+    return all(
+        isinstance(variable.type, TensorType)
+        and variable.type.ndim == 2
+        and variable.type.dtype == first.dtype
+        and variable.type.dtype in ("float32", "float64")
+        for variable in variables
+    )
+
+
+def is_scalar(variable):
+    """Whether a variable has one entry only, whatever its number of dimensions."""
+    return all(variable.type.broadcastable)
+
+
+def untransposed(variable):
+    """The matrix whose transpose this is, or None."""
+    node = variable.owner
+    if node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0):
+        return node.inputs[0]
+    return None
+
+
+def unspecified(variable):
+    """The variable without the assertions of its shape around it."""
+    while variable.owner is not None and isinstance(variable.owner.op, SpecifyShape):
+        variable = variable.owner.inputs[0]
+    return variable
+
+
+def elementwise(variable, scalar_op):
+    """The operands, where the variable is this elementwise operation's result, or else None."""
+    node = variable.owner
+    if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar_op):
+        return node.inputs
+    return None
+
+
+class Term:
+    """One term of a sum of matrices: the product of `scalars`, with the sign, and of `matrix` or of `left' right`.
+
+    Attributes
+    ----------
+    scalars : list of symbolic variables with one entry
+    negative : bool
+    matrix : symbolic matrix or None
+    left, right : symbolic matrices, (batch, n) and (batch, m), or None
+    """
+
+    def __init__(self, scalars, negative, matrix=None, left=None, right=None):
+        self.scalars = scalars
+        self.negative = negative
+        self.matrix = matrix
+        self.left = left
+        self.right = right
+
+
+def terms(fgraph, variable, scalars=(), negative=False):
+    """A matrix as a list of `Term`, followed through sums, differences and products with scalars."""
+    if (operands := elementwise(variable, ps.Add)) is not None:
+        return [term for operand in operands for term in operand_terms(fgraph, operand, scalars, negative)]
+    if (operands := elementwise(variable, ps.Sub)) is not None:
+        minuend, subtrahend = operands
+        return [
+            *operand_terms(fgraph, minuend, scalars, negative),
+            *operand_terms(fgraph, subtrahend, scalars, not negative),
+        ]
+    if (operands := elementwise(variable, ps.Neg)) is not None:
+        return operand_terms(fgraph, operands[0], scalars, not negative)
+    if (operands := elementwise(variable, ps.Mul)) is not None:
+        factors = [operand for operand in operands if not is_scalar(operand)]
+        all_scalars = (*scalars, *(operand for operand in operands if is_scalar(operand)))
+        if len(factors) == 1:
+            return operand_terms(fgraph, factors[0], all_scalars, negative)
+        if (sides := outer_product(fgraph, factors)) is not None:
+            return [Term(all_scalars, negative, left=sides[0], right=sides[1])]
+    if variable.owner is not None and isinstance(variable.owner.op, Dot):
+        left, right = variable.owner.inputs
+        if (left := untransposed(left)) is not None:
+            return [Term(scalars, negative, left=left, right=right)]
+    return [Term(scalars, negative, matrix=variable)]
+
+
+def operand_terms(fgraph, variable, scalars, negative):
+    """`terms` of an operand, which is followed only where nothing else uses it.
+
+    What is computed for others anyway is cheaper to read than to compute again.
+    """
+    if len(fgraph.clients[variable]) > 1:
+        return [Term(scalars, negative, matrix=variable)]
+    return terms(fgraph, variable, scalars, negative)
+
+
+def outer_product(fgraph, factors):
+    """The rows (1, n) and (1, m) of which these columns (n, 1) and rows (1, m) multiply to a matrix, or None."""
+    columns = [factor for factor in factors if factor.type.broadcastable == (False, True)]
+    rows = [factor for factor in factors if factor.type.broadcastable == (True, False)]
+    if not columns or not rows or len(columns) + len(rows) < len(factors):
+        return None
+    left = [untransposed(column) for column in columns]
+    left = [column.T if row is None else row for row, column in zip(left, columns)]
+    return product(fgraph, left), product(fgraph, rows)
+
+
+def product(fgraph, factors):
+    """The elementwise product of one or more variables: where the graph has it already, that one."""
+    if len(factors) == 1:
+        return factors[0]
+    for client, _ in fgraph.clients.get(factors[0], ()):
+        if len(client.outputs) == 1 and elementwise(client.outputs[0], ps.Mul) is not None:
+            if sorted(map(id, client.inputs)) == sorted(map(id, factors)):
+                return client.outputs[0]
+    return pt.mul(*factors)

@@ -1,0 +1,277 @@
+"""The update of a weight matrix, W - lr X'D, in one pass over it and without a matrix for the gradient."""
+
+import numba
+import numpy as np
+import pytensor.tensor as pt
+from numba.np.linalg import _BLAS, ensure_blas, get_blas_kind
+from pytensor import scalar as ps
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.graph.traversal import apply_depends_on
+from pytensor.link.numba.dispatch.basic import numba_njit
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.math import Dot
+from pytensor.tensor.type import matrix
+
+from support.rewrites.patterns import NARROW, is_float_matrix, terms, unspecified, untransposed
+from support.rewrites.registry import numba_implementation, register, register_inplace
+
+
+class RankUpdate(Op):
+    """beta W + alpha X'D of W (n, m), X (k, n) and D (k, m); alpha and beta are scalars.
+
+    With one or two rows in X and D, a loop reads and writes each row of W once, and leaves it alone where nothing
+    is added to it. With more, BLAS adds the product to W as it computes it; or, where W has but a few columns, for
+    which BLAS is not made, loops along the rows of X do.
+    """
+
+    __props__ = ("inplace",)
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+        if inplace:
+            self.destroy_map = {0: [0]}
+
+    def make_node(self, W, X, D, alpha, beta):
+        alpha, beta = (pt.cast(scalar, W.dtype) for scalar in (alpha, beta))
+        return Apply(self, [W, X, D, alpha, beta], [W.type()])
+
+    def perform(self, node, inputs, outputs):
+        W, X, D, alpha, beta = inputs
+        outputs[0][0] = result = W if self.inplace else np.empty_like(W)
+        result[...] = beta * W + alpha * (X.T @ D)
+
+
+@numba_implementation(RankUpdate)
+def rank_update(op, node):
+    inplace = op.inplace
+    dtype = node.outputs[0].type.numpy_dtype
+    add_product = gemm(dtype)
+
+    @numba_njit
+    def add_narrow_product(W, X, D, a, b):
+        n, m = W.shape
+        k = X.shape[0]
+        sums = np.zeros((m, n), dtype)
+        r = 0
+        while r + 8 <= k:
+            for c in range(m):
+                row = sums[c]
+                d0, d1, d2, d3 = D[r, c], D[r + 1, c], D[r + 2, c], D[r + 3, c]
+                d4, d5, d6, d7 = D[r + 4, c], D[r + 5, c], D[r + 6, c], D[r + 7, c]
+                for i in range(n):
+                    row[i] += ((d0 * X[r, i] + d1 * X[r + 1, i]) + (d2 * X[r + 2, i] + d3 * X[r + 3, i])) + (
+                        (d4 * X[r + 4, i] + d5 * X[r + 5, i]) + (d6 * X[r + 6, i] + d7 * X[r + 7, i])
+                    )
+            r += 8
+        while r < k:
+            for c in range(m):
+                row = sums[c]
+                d0 = D[r, c]
+                for i in range(n):
+                    row[i] += d0 * X[r, i]
+            r += 1
+        for i in range(n):
+            for c in range(m):
+                W[i, c] = b * W[i, c] + a * sums[c, i]
+
+    @numba_njit
+    def update(W, X, D, alpha, beta):
+        n, m = W.shape
+        k = X.shape[0]
+        if X.shape[1] != n or D.shape[0] != k or D.shape[1] != m:
+            raise ValueError("shapes of W, X and D do not fit")
+        if not inplace:
+            W = W.copy()
+        a, b = alpha.item(), beta.item()
+        if k > 2:
+            if m <= NARROW:
+                add_narrow_product(W, X, D, a, b)
+            else:
+                add_product(W, X, D, a, b)
+            return W
+        for i in range(n):
+            row = W[i]
+            x0 = a * X[0, i]
+            x1 = a * X[k - 1, i] if k == 2 else x0
+            if b != 1:
+                for j in range(m):
+                    row[j] *= b
+            if k == 2 and x1 != 0:
+                if x0 != 0:
+                    for j in range(m):
+                        row[j] += x0 * D[0, j] + x1 * D[1, j]
+                else:
+                    for j in range(m):
+                        row[j] += x1 * D[1, j]
+            elif x0 != 0:
+                for j in range(m):
+                    row[j] += x0 * D[0, j]
+        return W
+
+    return update
+
+
+def gemm(dtype):
+    """A compiled function (W, X, D, alpha, beta) that does W <- beta W + alpha X'D by BLAS."""
+    ensure_blas()
+    kind = ord(get_blas_kind(numba.from_dtype(dtype)))
+    xxgemm = _BLAS().numba_xxgemm(numba.from_dtype(dtype))
+    as_is, transposed = ord("n"), ord("t")
+
+    @numba_njit
+    def add_product(W, X, D, alpha, beta):
+        n, m = W.shape
+        k = X.shape[0]
+        X, D = np.ascontiguousarray(X), np.ascontiguousarray(D)
+        factors = np.array([alpha, beta], dtype)
+        # BLAS counts along columns: what it sees is W' <- beta W' + alpha D'X, whose rows are W's columns.
+        out = W if W.flags.c_contiguous else W.copy()
+        xxgemm(
+            kind, as_is, transposed, m, n, k,
+            factors[0:].ctypes, D.ctypes, m, X.ctypes, n, factors[1:].ctypes, out.ctypes, m,
+        )  # fmt: skip
+        if not W.flags.c_contiguous:
+            W[:] = out
+
+    return add_product
+
+
+class BackpropUpdate(Op):
+    """D W' and W + alpha X'D of W (n, m), and of a batch of 1, X (1, n) and D (1, m), in one pass over W.
+
+    The product is taken with the old W.
+    """
+
+    __props__ = ("inplace",)
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+        if inplace:
+            self.destroy_map = {1: [0]}
+
+    def make_node(self, W, X, D, alpha):
+        return Apply(self, [W, X, D, alpha], [matrix(dtype=W.dtype, shape=(1, W.type.shape[0])), W.type()])
+
+    def perform(self, node, inputs, outputs):
+        W, X, D, alpha = inputs
+        outputs[0][0] = D @ W.T
+        outputs[1][0] = result = W if self.inplace else np.empty_like(W)
+        result[...] = W + alpha * (X.T @ D)
+
+
+@numba_implementation(BackpropUpdate)
+def backprop_update(op, node):
+    inplace = op.inplace
+    dtype = node.outputs[0].type.numpy_dtype
+    zero = dtype.type(0)
+
+    @numba_njit
+    def update(W, X, D, alpha):
+        n, m = W.shape
+        if X.shape[0] != 1 or D.shape[0] != 1 or X.shape[1] != n or D.shape[1] != m:
+            raise ValueError("shapes of W, X and D do not fit")
+        if not inplace:
+            W = W.copy()
+        a = alpha.item()
+        d = D[0]
+        out = np.empty((1, n), dtype)
+        for i in range(n):
+            row = W[i]
+            x = a * X[0, i]
+            total = zero
+            for j in range(m):
+                w = row[j]
+                total += w * d[j]
+                row[j] = w + x * d[j]
+            out[0, i] = total
+        return out, W
+
+    return update
+
+
+@node_rewriter([Elemwise])
+def descent_to_rank_update(fgraph, node):
+    """W - lr X'D -> RankUpdate(W, X, D, -lr, 1)
+
+    With a batch of 1 the product is X' * D, elementwise. Several products, as the two that share a weight matrix in
+    an autoencoder, become one of more rows; a term c W, as of weight decay, becomes part of beta.
+    """
+    W = next((operand for operand in node.inputs if operand.owner is None and operand.type.ndim == 2), None)
+    if W is None or not isinstance(node.op.scalar_op, ps.Add | ps.Sub) or any(W.type.broadcastable):
+        return None
+    [out] = node.outputs
+    summands = terms(fgraph, out)
+    products = [term for term in summands if term.matrix is None]
+    others = [term for term in summands if term.matrix is not None]
+    if not products or not others or any(term.matrix is not W for term in others):
+        return None
+    sides = [side for term in products for side in (term.left, term.right)]
+    if not is_float_matrix(W, out, *sides) or not out.type.is_super(W.type):
+        return None
+
+    common = [scalar for scalar in products[0].scalars if all(scalar in term.scalars for term in products)]
+    X = pt.join(0, *(term.left for term in products))
+    if len(products) == 1:
+        alpha, D = coefficient(products[0], common), products[0].right
+    else:
+        alpha = multiplied(common)
+        D = pt.join(
+            0, *(coefficient(term, [s for s in term.scalars if s not in common]) * term.right for term in products)
+        )
+    beta = pt.add(*betas) if len(betas := [coefficient(term, term.scalars) for term in others]) > 1 else betas[0]
+    updated = RankUpdate()(W, X, D, alpha, beta)
+    copy_stack_trace(out, updated)
+    return [updated]
+
+
+@node_rewriter([RankUpdate])
+def rank_update_to_backprop_update(fgraph, node):
+    """D W', RankUpdate(W, X, D, alpha, 1) -> BackpropUpdate(W, X, D, alpha), for a batch that is known to be 1"""
+    W, X, D, alpha, beta = node.inputs
+    if (
+        node.op.inplace
+        or D.type.shape[0] != 1
+        or get_underlying_scalar_constant_value(beta, raise_not_constant=False) != 1
+    ):
+        return None
+    for transpose, _ in fgraph.clients[W]:
+        if len(transpose.outputs) != 1 or untransposed(transpose.outputs[0]) is not W:
+            continue
+        for dot, _ in fgraph.clients[transpose.outputs[0]]:
+            if isinstance(dot.op, Dot) and unspecified(dot.inputs[0]) is unspecified(D):
+                if any(argument.owner and apply_depends_on(argument.owner, dot) for argument in (X, D, alpha)):
+                    continue
+                backpropagated, updated = BackpropUpdate()(W, X, D, alpha)
+                if dot.outputs[0].type.is_super(backpropagated.type):
+                    copy_stack_trace([dot.outputs[0], node.outputs[0]], [backpropagated, updated])
+                    return {dot.outputs[0]: backpropagated, node.outputs[0]: updated}
+    return None
+
+
+@node_rewriter([RankUpdate, BackpropUpdate], inplace=True)
+def update_inplace(fgraph, node):
+    """RankUpdate, BackpropUpdate -> the same, written over W"""
+    if node.op.inplace:
+        return None
+    new = type(node.op)(inplace=True).make_node(*node.inputs).outputs
+    copy_stack_trace(node.outputs, new)
+    return new
+
+
+def coefficient(term, scalars):
+    """Some of a term's scalars, multiplied, with its sign."""
+    return -multiplied(scalars) if term.negative else multiplied(scalars)
+
+
+def multiplied(scalars):
+    """Variables with one entry each, multiplied, as one without dimensions."""
+    factors = [scalar.squeeze() for scalar in scalars]
+    return pt.mul(*factors) if len(factors) > 1 else factors[0] if factors else pt.constant(1)
+
+
+register(descent_to_rank_update, "rank_update", priority=1)
+register(rank_update_to_backprop_update, "backprop_update", priority=2)
+register_inplace(update_inplace, "update_inplace")
