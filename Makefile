@@ -15,7 +15,7 @@ SUPPORT = PYTHONPATH=code $(RUN) -m support
 DATASET ?= $$($(SUPPORT) dataset)
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 14
 
 run: install  ## train the stacked denoising autoencoder by the published recipe
 	dataset=$(DATASET) && $(RUN) code/SdA.py --dataset $$dataset
@@ -39,8 +39,15 @@ data: install  ## find MNIST, or download it to data/
 test: install  ## run the tests
 	$(RUN) -m pytest tests
 
-bench: install  ## time a step of each phase of the published network
+bench: install  ## time a step of each phase, beside other frameworks where they are installed
 	$(RUN) tests/benchmark.py
+
+bench-peers: .venv-peers/installed  ## install PyTorch and JAX, in an environment of their own, for bench
+
+.venv-peers/installed: tests/requirements-peers.txt
+	python=$$($(MAKE) --no-print-directory python VERSIONS=3.11) && $${python:?Python 3.11 is missing} -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements-peers.txt
+	@touch $@
 
 install: $(VENV)/installed  ## make .venv with the pinned packages (every target does so)
 
@@ -57,4 +64,4 @@ clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
 	rm -rf .venv .venv-* tests/.pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce table data test bench install python clean
+.PHONY: help run quick reproduce table data test bench bench-peers install python clean

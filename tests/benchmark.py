@@ -1,84 +1,217 @@
-"""Time a step of each phase of the published network: `python tests/benchmark.py [--rounds N] [--steps N]`.
+"""Time a step of each phase of the lessons, in this port and in other frameworks, side by side.
 
-784-1000-1000-1000-10, at batch 1 and 20, on data of MNIST's shape and sparsity, everything compiled and warm. The phases
-take turns for a number of rounds, so that a disturbance hits all of them alike; the table shows the median of the
-rounds. Machines are noisy: compare figures of one run only.
+    python tests/benchmark.py [--threads 1 2] [--rounds N] [--output-folder FOLDER]
+
+Every contestant (`contestants.py`) does the same work on data of MNIST's shape and sparsity, compiled and warm. They take
+turns for a number of rounds, phase by phase, so that a disturbance hits all of them alike; the table shows medians and,
+in brackets, ratios to this port. Machines are noisy: compare figures of one run only.
 """
 
 import argparse
+import json
+import os
+import statistics
+import subprocess
 import sys
-import time
 from pathlib import Path
 
-import numpy as np
-import pytensor
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "code"))
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "code"))
+from support.files import replacing  # noqa: E402
+from support.records import machine, versions, write_json  # noqa: E402
 
-from SdA import SdA  # noqa: E402
-from support.memory import aligned  # noqa: E402
-from support.records import machine, peak_memory, versions  # noqa: E402
-
-
-def make_datasets():
-    """MNIST's sizes, a fifth of the pixels inked: what the arithmetic does not look at, its time does not depend on."""
-    rng = np.random.RandomState(0)
-    pairs = []
-    for n in (50_000, 10_000, 10_000):
-        x = aligned(rng.uniform(size=(n, 784)), pytensor.config.floatX)
-        x[x < 0.8] = 0
-        pairs.append(
-            (pytensor.shared(x, borrow=True), pytensor.shared(rng.randint(0, 10, n).astype(np.int32), borrow=True))
-        )
-    return pairs
+PORT = "PyTensor, rewrites"
+OWN = [PORT, "PyTensor, plain", "memory floor", "NumPy"]
+PEERS = ["PyTorch eager", "PyTorch compiled", "JAX jit+scan"]
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+HIDDEN_SIZES = [250, 500, 1000, 2000, 4000]
 
 
-def build_phases(datasets, batch_size):
-    """{name of a phase: function of a minibatch's index}."""
-    sda = SdA(np.random.RandomState(89677), hidden_layers_sizes=[1000, 1000, 1000])
-    phases = {}
-    for layer, pretrain in enumerate(sda.pretraining_functions(datasets[0][0], batch_size), start=1):
-        phases[f"pre-train {layer}"] = lambda index, pretrain=pretrain: pretrain(index, corruption=0.2, lr=0.001)
-    train_fn, valid_score, test_score = sda.build_finetune_functions(datasets, batch_size, learning_rate=0.1)
-    phases["fine-tune"] = train_fn
-    valid_score(), test_score()  # compiled like the rest of a run, so that its memory is counted
-    return phases
+def phase(kind, sizes, batch, activation="sigmoid", l2=0.0):
+    return {"kind": kind, "sizes": sizes, "batch": batch, "activation": activation, "l2": l2}
 
 
-def microseconds(step, first, n_steps):
-    started = time.perf_counter()
-    for index in range(first, first + n_steps):
-        step(index % 2500)  # the minibatches of 20
-    return 1e6 * (time.perf_counter() - started) / n_steps
+def sda_phases(batch, hidden=1000):
+    """The published network, or one as deep with another number of hidden units."""
+    sizes = [784, hidden, hidden, hidden]
+    return {
+        **{f"SdA, pre-train {i}": phase("autoencoder", sizes[: i + 1], batch) for i in (1, 2, 3)},
+        "SdA, fine-tune": phase("classifier", [*sizes, 10], batch),
+    }
+
+
+def all_phases():
+    """{(name, batch): phase} of every lesson, as it is run by default; the SdA with minibatches of 20, too."""
+    phases = {
+        "logistic_sgd": phase("classifier", [784, 10], 600),
+        "mlp": phase("classifier", [784, 500, 10], 20, "tanh", 0.0001),
+        "dA": phase("autoencoder", [784, 500], 20),
+    }
+    named = [*sda_phases(1).items(), *phases.items(), *sda_phases(20).items()]
+    return {f"{name}, batch {phase['batch']}": phase for name, phase in named}
+
+
+class Contestants:
+    """The processes of the contestants, all on the same cores.
+
+    Attributes
+    ----------
+    missing : dict
+        {name: reason} of those that could not run.
+    """
+
+    def __init__(self, names, threads):
+        self.processes = {}
+        self.missing = {}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "OPENBLAS_NUM_THREADS": str(threads),
+            "NUMBA_NUM_THREADS": str(threads),
+            "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}",
+        }
+        for name in names:
+            python = PEERS_PYTHON if name in PEERS else sys.executable
+            if not Path(python).exists():
+                self.missing[name] = "`make bench-peers` installs it"
+                continue
+            self.processes[name] = subprocess.Popen(
+                [python, str(ROOT / "tests" / "contestants.py"), name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+                preexec_fn=lambda: bind_to_cores(threads),
+            )
+
+    def time(self, name, phase, steps):
+        """Microseconds a step, or None where it cannot run this phase."""
+        process = self.processes[name]
+        print(json.dumps({"phase": phase, "steps": steps}), file=process.stdin, flush=True)
+        reply = json.loads(process.stdout.readline() or '{"missing": "the process has ended"}')
+        if isinstance(reply, dict):
+            self.missing.setdefault(name, reply["missing"])
+            return None
+        return reply
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+
+
+def bind_to_cores(count):
+    """Run on the first of the cores that this process may use, where the system knows how."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+def measure(contestants, phases, rounds, budget):
+    """{phase: {contestant: microseconds a step}}, medians of the rounds.
+
+    A turn has as many steps as this port does in `budget` seconds, one at least.
+    """
+    table = {}
+    for phase_name, phase in phases.items():
+        rounds_of = {}
+        steps = 10
+        for turn in range(rounds + 1):
+            for name in contestants.processes:
+                if turn and name not in rounds_of:
+                    continue  # it cannot run this phase
+                duration = contestants.time(name, phase, steps)
+                if duration is not None:
+                    rounds_of.setdefault(name, []).append(duration)
+            if turn == 0:  # to warm up, and to see how long a step is
+                steps = max(1, round(1e6 * budget / rounds_of[PORT][0]))
+                rounds_of = {name: [] for name in rounds_of}
+        table[phase_name] = {name: round(statistics.median(times), 1) for name, times in rounds_of.items()}
+        print(f"{phase_name}: {table[phase_name]}", file=sys.stderr, flush=True)
+    return table
+
+
+def table_lines(record):
+    """The record as Markdown, a table for each number of threads."""
+    lines = []
+    for threads, table in record["microseconds"].items():
+        names = [name for name in [*OWN, *PEERS] if any(name in row for row in table.values())]
+        lines += ["", f"Microseconds a step, {threads} thread{'s' if threads != '1' else ''}:", ""]
+        lines += [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+        for phase_name, row in table.items():
+            cells = [cell(row.get(name), row[PORT]) for name in names]
+            lines.append(f"| {phase_name} | {' | '.join(cells)} |")
+    if record["missing"]:
+        lines += [
+            "",
+            "Left out: " + ", ".join(f"{name} ({reason})" for name, reason in record["missing"].items()) + ".",
+        ]
+    return lines[1:]
+
+
+def cell(value, port):
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if value == port else f"{value:.0f} ({value / port:.2g})"
+
+
+def plot(record, path):
+    """The time of a step of fine-tuning against the number of hidden units, on logarithmic axes."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        print("the plot is left out: matplotlib is not installed", file=sys.stderr)
+        return
+    sweep = record["hidden_sizes"]
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    names = [name for name in [*OWN, *PEERS] if any(name in row for row in sweep.values())]
+    for name in names:
+        sizes = [int(size) for size in sweep if name in sweep[size]]
+        style = {"linestyle": "--", "color": "black"} if name == "memory floor" else {"marker": "o"}
+        axes.plot(sizes, [sweep[str(size)][name] for size in sizes], label=name, **style)
+    axes.set(xscale="log", yscale="log", xlabel="hidden units in each of three layers", ylabel="µs a step")
+    axes.set_xticks(HIDDEN_SIZES, [str(size) for size in HIDDEN_SIZES])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.set_title("Fine-tuning a stack of three layers, batch 1, one thread")
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each phase (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=100, help="steps in a turn (default: %(default)s)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
+    parser.add_argument("--rounds", type=int, default=11, help="turns of each contestant (default: %(default)s)")
+    parser.add_argument("--budget", type=float, default=0.03, help="seconds a turn of this port (default: %(default)s)")
+    parser.add_argument("--hidden-sizes", type=int, nargs="*", default=HIDDEN_SIZES, help="for the plot (default: all)")
+    parser.add_argument(
+        "--output-folder", type=Path, default=ROOT / "runs" / "benchmark", help="(default: %(default)s)"
+    )
     options = parser.parse_args()
 
-    datasets = make_datasets()
-    W = np.zeros((1000, 1000), np.float32)
-    steps = {(name, 1): step for name, step in build_phases(datasets, 1).items()}
-    memory = peak_memory()  # of one network at one batch size, as in a run
-    steps |= {(name, 20): step for name, step in build_phases(datasets, 20).items()}
-    steps["in-place pass over a million float32", 1] = lambda index: np.add(W, 1, out=W)
+    record = {"versions": versions(), "machine": machine(), "rounds": options.rounds, "missing": {}}
+    record["microseconds"] = {}
+    for threads in options.threads:
+        with Contestants([*OWN, *PEERS], threads) as contestants:
+            print(f"{threads} threads", file=sys.stderr, flush=True)
+            record["microseconds"][str(threads)] = measure(contestants, all_phases(), options.rounds, options.budget)
+            record["missing"].update({k: v for k, v in contestants.missing.items() if k != "memory floor"})
+    with Contestants([name for name in [*OWN, *PEERS] if name != "PyTorch compiled"], 1) as contestants:
+        phases = {str(size): sda_phases(1, size)["SdA, fine-tune"] for size in options.hidden_sizes}
+        record["hidden_sizes"] = measure(contestants, phases, options.rounds, options.budget)
 
-    rounds = {key: [] for key in steps}
-    for step in steps.values():
-        microseconds(step, 0, 10)
-    for turn in range(options.rounds):
-        for key, step in steps.items():
-            rounds[key].append(microseconds(step, 10 + turn * options.steps, options.steps))
-
-    print(f"versions: {versions()}\nmachine: {machine()}\nfloatX: {pytensor.config.floatX}")
-    print(f"median of {options.rounds} rounds of {options.steps} steps\n")
-    print("| µs a step | batch 1 | batch 20 |\n|---|---|---|")
-    for name in dict.fromkeys(name for name, _ in steps):
-        cells = [f"{np.median(rounds[name, size]):.0f}" if (name, size) in rounds else "" for size in (1, 20)]
-        print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\npeak memory of the network at batch 1: {memory} MB")
+    options.output_folder.mkdir(parents=True, exist_ok=True)
+    write_json(options.output_folder / "benchmark.json", record)
+    lines = table_lines(record)
+    with replacing(options.output_folder / "table.md") as file:
+        file.write("\n".join([*lines, ""]).encode())
+    if options.hidden_sizes:
+        plot(record, options.output_folder / "step_time.png")
+    print(f"versions: {record['versions']}\nmachine: {record['machine']}\n")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

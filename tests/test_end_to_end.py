@@ -71,6 +71,23 @@ def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
     assert sda < logistic / 2
 
 
+def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64")
+    schedule = "--pretraining-epochs 1 --training-epochs 2 --hidden-layers-sizes 12 11 --batch-size 1".split()
+    curves = []
+    for names in (["none"], ["all"]):
+        done = run(
+            ROOT / "code" / "SdA.py", "--dataset", small_dataset, *schedule, "--output-folder", "run", "--rewrites", *names,
+            cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
+        curves.append([{name: value for name, value in line.items() if name != "seconds"} for line in lines])
+        assert bool(json.loads((tmp_path / "run" / "settings.json").read_text())["rewrites"]) == (names == ["all"])
+    for plain, rewritten in zip(*curves, strict=True):
+        assert rewritten == pytest.approx(plain, rel=1e-9)
+
+
 def test_without_the_extras_a_lesson_trains_all_the_same(small_dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
     done = run("-c", WITHOUT_EXTRAS, small_dataset, cwd=tmp_path)

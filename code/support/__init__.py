@@ -3,8 +3,9 @@
 Importing this package, as every lesson does, makes two choices where the user has made none:
 
 - PyTensor's floatX is float32 (the user's choice: PYTENSOR_FLAGS or .pytensorrc);
-- BLAS computes with one thread (the user's choice: OMP_NUM_THREADS). A step with a batch of 1 is too short to share:
-  a second thread makes it slower, and much slower on a machine that is busy.
+- BLAS, and the passes over weights of `support.rewrites`, use one thread (the user's choice: OMP_NUM_THREADS).
+
+It also switches on the graph rewrites of `support.rewrites`.
 """
 
 import os
@@ -14,7 +15,10 @@ import pytensor
 
 ROOT = Path(__file__).resolve().parents[2]
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when SciPy, whose BLAS compiled functions use, is first imported
+# Read when SciPy, whose BLAS compiled functions use, and Numba are first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+THREADS = max(1, int(os.environ["OMP_NUM_THREADS"] or 1))
+os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))
 
 if type(pytensor.config).floatX.is_default:
     pytensor.config.floatX = "float32"

@@ -10,8 +10,12 @@ weights between memory and processor, so what counts is the number of passes ove
 | rank_update        | W - lr X'D, with two products as sum | RankUpdate(W, X, D, -lr, 1)  | 2 or more -> 1       |
 | backprop_update    | D W' and RankUpdate(W, X, D, ...)    | BackpropUpdate(W, X, D, ...) | 2 -> 1               |
 | sparse_product     | x W, for a batch of 1                | SparseProduct(x, W)          | 1 -> share of x != 0 |
+| narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
+| cross_entropy      | -x softplus(-a) - (1 - x) softplus(a) | x a - softplus(a)           | none, one log fewer  |
 | coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
+
+Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
 
 X' stands for X transposed. Each rewrite stands in a module of its own kind with the operation that it puts in; each
 operation has a `perform` in NumPy, which says what it computes, and a Numba implementation, which runs.
@@ -21,13 +25,15 @@ A rewrite that a graph does not fit leaves it alone. Each is registered under it
 """
 
 import pytensor
-from pytensor.compile.mode import get_default_mode, get_mode
+from pytensor.compile.mode import Mode, get_mode
+from pytensor.link.numba.linker import NumbaLinker
 
 from support.errors import UserError
-from support.rewrites import coin_flips, linker, products, updates  # noqa: F401  registers the rewrites
+from support.rewrites import coin_flips, entropy, linker, products, updates  # noqa: F401  registers the rewrites
 from support.rewrites.registry import NAMES, TAG
 
 _default_mode = pytensor.config.mode
+_selected = NAMES
 
 
 def select(names):
@@ -43,14 +49,18 @@ def select(names):
     UserError
         Where there is no rewrite of that name.
     """
+    global _selected
     names = {("all",): NAMES, ("none",): []}.get(tuple(names), names)
     for name in names:
         if name not in NAMES:
             raise UserError(f"there is no rewrite {name}: choose all, none, or some of {', '.join(NAMES)}")
-    pytensor.config.mode = get_mode(_default_mode).excluding(*(name for name in NAMES if name not in names))
+    _selected = [name for name in NAMES if name in names]
+    mode = get_mode(_default_mode).excluding(*(name for name in NAMES if name not in names))
+    if linker.NAME not in names and isinstance(mode.linker, NumbaLinker):
+        mode = Mode(NumbaLinker(), mode.provided_optimizer)
+    pytensor.config.mode = mode
 
 
 def selected():
     """The names of the rewrites with which functions are compiled now."""
-    excluded = get_default_mode().provided_optimizer.exclude
-    return [name for name in NAMES if not {name, TAG} & set(excluded)]
+    return _selected

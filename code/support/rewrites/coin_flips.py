@@ -8,7 +8,7 @@ from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.random.basic import BinomialRV
 from pytensor.tensor.random.op import RandomVariable
 
-from support.rewrites.registry import register
+from support.rewrites.registry import register, source_version
 
 
 class CoinFlips(RandomVariable):
@@ -37,12 +37,14 @@ def coin_flips(op, node):
         p = np.float64(p)
         if not 0 <= p <= 1:
             raise ValueError("p < 0, p > 1 or p is NaN")
+        if p == 0:
+            return np.int64(0)  # without a draw, as the binomial does
         uniform = rng.random()
         if p <= 0.5:
             return np.int64(uniform > 1 - p)
         return np.int64(uniform <= 1 - (1 - p))
 
-    return flip, 1
+    return flip, source_version(coin_flips)
 
 
 @node_rewriter([BinomialRV])

@@ -5,13 +5,17 @@ from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.linker import NumbaLinker
 
+from support.rewrites.registry import NAMES
+
+NAME = "positional_arguments"
+
 
 class PositionalNumbaLinker(NumbaLinker):
     """PyTensor's linker for Numba, but the compiled function takes its arguments one by one, not as `*args`.
 
-    At each call Numba looks up the types of the arguments, arrays in C, anything else in Python. Of `*args` it looks up
-    the tuple, and where that holds one generator of random numbers, the types of all the arrays with it are found in
-    Python: some 10 us an argument.
+    At each call Numba looks up the types of the arguments: of arrays in C, of anything else in Python. Of `*args` it
+    looks up the tuple, and where that holds one generator of random numbers, the types of all the arrays beside it are
+    found in Python, too, which at a batch of 1 takes longer than a pass over the weights.
     """
 
     def jit_compile(self, fn_and_cache):
@@ -28,4 +32,5 @@ class PositionalNumbaLinker(NumbaLinker):
         return numba_njit(positional, final_function=True, cache=True)
 
 
+NAMES.append(NAME)
 predefined_linkers["numba"] = PositionalNumbaLinker()

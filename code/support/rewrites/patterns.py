@@ -50,14 +50,26 @@ def elementwise(variable, scalar_op):
     return None
 
 
+def scalars_beyond(variable, other):
+    """The scalars whose product, times `other`, is `variable`; None where it is not seen to be so."""
+    variable, other = unspecified(variable), unspecified(other)
+    if variable is other:
+        return []
+    factors = elementwise(variable, ps.Mul) or [variable]
+    scalars = [factor for factor in factors if is_scalar(factor)]
+    others = [factor for factor in factors if not is_scalar(factor)]
+    same = sorted(map(id, others)) == sorted(map(id, elementwise(other, ps.Mul) or [other]))
+    return scalars if same else None
+
+
 class Term:
-    """One term of a sum of matrices: the product of `scalars`, with the sign, and of `matrix` or of `left' right`.
+    """One term of a sum of matrices: `scalars`, with a sign, times `matrix`, or else times left' right.
 
     Attributes
     ----------
-    scalars : list of symbolic variables with one entry
+    scalars : tuple of symbolic variables with one entry
     negative : bool
-    matrix : symbolic matrix or None
+    matrix : symbolic matrix, or None
     left, right : symbolic matrices, (batch, n) and (batch, m), or None
     """
 
@@ -67,6 +79,19 @@ class Term:
         self.matrix = matrix
         self.left = left
         self.right = right
+
+    def coefficient(self, without=()):
+        """The product of the scalars, but for some, with the sign."""
+        value = multiplied([scalar for scalar in self.scalars if scalar not in without])
+        return -value if self.negative else value
+
+
+def multiplied(scalars):
+    """Variables with one entry each, multiplied, as one without dimensions."""
+    factors = [scalar.squeeze() for scalar in scalars]
+    if not factors:
+        return pt.constant(1)
+    return pt.mul(*factors) if len(factors) > 1 else factors[0]
 
 
 def terms(fgraph, variable, scalars=(), negative=False):

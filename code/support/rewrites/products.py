@@ -1,5 +1,6 @@
 """Products of a minibatch and a weight matrix, in one direction and in the other."""
 
+import numba
 import numpy as np
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -8,24 +9,32 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
 
-from support.rewrites.registry import numba_implementation, register
+from support import THREADS
 from support.rewrites.patterns import NARROW, is_float_matrix, untransposed
+from support.rewrites.registry import PARALLEL, numba_implementation, register
 
 
-class SparseProduct(Op):
+class Product(Op):
+    """A product of two matrices."""
+
+    __props__ = ()
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = np.dot(*inputs)
+
+    def make_node(self, X, W):
+        return Apply(self, [X, W], [matrix(dtype=W.dtype, shape=(X.type.shape[0], W.type.shape[1]))])
+
+
+class SparseProduct(Product):
     """x W of one row x (1, n) and W (n, m), from those rows of W alone at which x is not zero.
 
     Of MNIST's pixels four fifths are zero, of a corrupted layer those that were masked. Four rows of W are added in
     one sweep over the result, which then is loaded and stored a quarter as often. Where nearly all of x counts, BLAS
-    computes the product.
+    computes the product, if it is to use one thread.
 
     A zero times infinity or NaN adds nothing here, not NaN.
     """
-
-    __props__ = ()
-
-    def make_node(self, x, W):
-        return Apply(self, [x, W], [matrix(dtype=W.dtype, shape=(1, W.type.shape[1]))])
 
     def perform(self, node, inputs, outputs):
         x, W = inputs
@@ -36,6 +45,27 @@ class SparseProduct(Op):
 @numba_implementation(SparseProduct)
 def sparse_product(op, node):
     dtype = node.outputs[0].type.numpy_dtype
+
+    @numba_njit(parallel=PARALLEL)
+    def add_rows(x, W, rows, out):
+        m = W.shape[1]
+        n_rows = rows.shape[0]
+        sums = out[0]
+        for part in numba.prange(THREADS):
+            first, last = part * m // THREADS, (part + 1) * m // THREADS
+            r = 0
+            while r + 4 <= n_rows:
+                i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
+                x0, x1, x2, x3 = x[0, i0], x[0, i1], x[0, i2], x[0, i3]
+                for j in range(first, last):
+                    sums[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
+                r += 4
+            while r < n_rows:
+                i0 = rows[r]
+                x0 = x[0, i0]
+                for j in range(first, last):
+                    sums[j] += x0 * W[i0, j]
+                r += 1
 
     @numba_njit
     def product(x, W):
@@ -48,61 +78,17 @@ def sparse_product(op, node):
             if x[0, i] != 0:
                 rows[used] = i
                 used += 1
-        if 10 * used > 9 * n:
+        if THREADS == 1 and 10 * used > 9 * n:
             return np.dot(x, W)
         out = np.zeros((1, m), dtype)
-        sums = out[0]
-        r = 0
-        while r + 4 <= used:
-            i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
-            x0, x1, x2, x3 = x[0, i0], x[0, i1], x[0, i2], x[0, i3]
-            for j in range(m):
-                sums[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
-            r += 4
-        while r < used:
-            i0 = rows[r]
-            x0 = x[0, i0]
-            for j in range(m):
-                sums[j] += x0 * W[i0, j]
-            r += 1
+        add_rows(x, W, rows[:used], out)
         return out
 
     return product
 
 
-class TransposedProduct(Op):
-    """D W' of D (batch, m) and W (n, m), by a flag of BLAS in place of a transposed copy of W."""
-
-    __props__ = ()
-
-    def make_node(self, D, W):
-        return Apply(self, [D, W], [matrix(dtype=W.dtype, shape=(D.type.shape[0], W.type.shape[0]))])
-
-    def perform(self, node, inputs, outputs):
-        D, W = inputs
-        outputs[0][0] = D @ W.T
-
-
-@numba_implementation(TransposedProduct)
-def transposed_product(op, node):
-    @numba_njit
-    def product(D, W):
-        return np.dot(D, W.T)
-
-    return product
-
-
-class NarrowProduct(Op):
+class NarrowProduct(Product):
     """X W of X (batch, n) and W (n, m) of few columns, in loops along the rows of X, for which BLAS is not made."""
-
-    __props__ = ()
-
-    def make_node(self, X, W):
-        return Apply(self, [X, W], [matrix(dtype=W.dtype, shape=(X.type.shape[0], W.type.shape[1]))])
-
-    def perform(self, node, inputs, outputs):
-        X, W = inputs
-        outputs[0][0] = X @ W
 
 
 @numba_implementation(NarrowProduct)
@@ -116,6 +102,7 @@ def narrow_product(op, node):
         m = W.shape[1]
         if W.shape[0] != n:
             raise ValueError("shapes of X and W do not fit")
+        X = np.ascontiguousarray(X)
         columns = np.ascontiguousarray(W.T)
         out = np.empty((k, m), dtype)
         r = 0
@@ -151,31 +138,68 @@ def narrow_product(op, node):
     return product
 
 
-@node_rewriter([Dot])
-def dot_to_narrow_product(fgraph, node):
-    """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns"""
-    X, W = node.inputs
-    batch, columns = X.type.shape[0], W.type.shape[1]
-    if not is_float_matrix(X, W) or batch is None or columns is None or batch == 1 or columns > NARROW:
-        return None
-    out = NarrowProduct()(X, W)
-    if not node.outputs[0].type.is_super(out.type):
-        return None
-    copy_stack_trace(node.outputs, out)
-    return [out]
+class TransposedProduct(Op):
+    """D W' of D (batch, m) and W (n, m), without a transposed copy of W.
+
+    BLAS takes W as it lies and a flag; with more than one thread, a batch of 1 is too short for it, and each thread
+    takes a part of the rows of W.
+    """
+
+    __props__ = ()
+
+    def make_node(self, D, W):
+        return Apply(self, [D, W], [matrix(dtype=W.dtype, shape=(D.type.shape[0], W.type.shape[0]))])
+
+    def perform(self, node, inputs, outputs):
+        D, W = inputs
+        outputs[0][0] = D @ W.T
+
+
+@numba_implementation(TransposedProduct)
+def transposed_product(op, node):
+    dtype = node.outputs[0].type.numpy_dtype
+    zero = dtype.type(0)
+
+    @numba_njit(parallel=PARALLEL)
+    def multiply_rows(D, W, out):
+        n, m = W.shape
+        d = D[0]
+        for part in numba.prange(THREADS):
+            for i in range(part * n // THREADS, (part + 1) * n // THREADS):
+                row = W[i]
+                total = zero
+                for j in range(m):
+                    total += row[j] * d[j]
+                out[0, i] = total
+
+    @numba_njit
+    def product(D, W):
+        if D.shape[1] != W.shape[1]:
+            raise ValueError("shapes of D and W do not fit")
+        if THREADS == 1 or D.shape[0] > 1:
+            return np.dot(D, W.T)
+        out = np.empty((1, W.shape[0]), dtype)
+        multiply_rows(D, W, out)
+        return out
+
+    return product
 
 
 @node_rewriter([Dot])
 def dot_to_sparse_product(fgraph, node):
     """x W -> SparseProduct(x, W), for a batch that is known to be 1 and a matrix that is nobody's result"""
     x, W = node.inputs
-    if not (is_float_matrix(x, W) and x.type.shape[0] == 1 and W.owner is None):
-        return None
-    out = SparseProduct()(x, W)
-    if not node.outputs[0].type.is_super(out.type):
-        return None
-    copy_stack_trace(node.outputs, out)
-    return [out]
+    if x.type.shape[0] == 1 and W.owner is None:
+        return replacement(node, SparseProduct(), x, W)
+
+
+@node_rewriter([Dot])
+def dot_to_narrow_product(fgraph, node):
+    """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns"""
+    X, W = node.inputs
+    batch, columns = X.type.shape[0], W.type.shape[1]
+    if batch is not None and batch > 1 and columns is not None and columns <= NARROW:
+        return replacement(node, NarrowProduct(), X, W)
 
 
 @node_rewriter([Dot])
@@ -183,9 +207,15 @@ def dot_to_transposed_product(fgraph, node):
     """D W' -> TransposedProduct(D, W), for a matrix that is nobody's result"""
     D, W_transposed = node.inputs
     W = untransposed(W_transposed)
-    if W is None or W.owner is not None or not is_float_matrix(D, W):
+    if W is not None and W.owner is None:
+        return replacement(node, TransposedProduct(), D, W)
+
+
+def replacement(node, op, *inputs):
+    """What to replace a node by, with this operation; None where that does not fit."""
+    if not is_float_matrix(*inputs):
         return None
-    out = TransposedProduct()(D, W)
+    out = op(*inputs)
     if not node.outputs[0].type.is_super(out.type):
         return None
     copy_stack_trace(node.outputs, out)

@@ -8,8 +8,14 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import WalkingGraphRewriter, dfs_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
+from support import THREADS
+
 TAG = "sgd"
 NAMES = []
+
+# Passes over weights are shared among as many threads as BLAS uses. Each entry is computed by one of them, so that the
+# results depend on their number by no more than rounding.
+PARALLEL = THREADS > 1 and {"prange": True, "fusion": False, "numpy": False, "reduction": False, "setitem": False}
 
 # After the canonical forms and before the specialised ones, which hide products in fused loops.
 POSITION = 1.66
@@ -39,19 +45,23 @@ def register_inplace(rewrite, name):
     )
 
 
-def numba_implementation(op_type):
-    """Register a function (op, node) -> compiled function as what Numba runs for this type of operation.
+def source_version(funcify):
+    """A number for the text of this function's module, and the number of threads.
 
-    PyTensor caches the machine code under the operation's type and properties. The key takes in the text of the
-    implementation's module, too, so that a change there is compiled anew.
+    PyTensor caches machine code under an operation's type, properties and such a number: what changes with the number
+    is compiled anew.
     """
+    source = inspect.getsource(sys.modules[funcify.__module__])
+    return zlib.crc32(f"{source} {THREADS}".encode())
+
+
+def numba_implementation(op_type):
+    """Register a function (op, node) -> compiled function as what Numba runs for this type of operation."""
 
     def decorate(funcify):
-        version = zlib.crc32(inspect.getsource(sys.modules[funcify.__module__]).encode())
-
         @register_funcify_default_op_cache_key(op_type)
         def implementation(op, node, **kwargs):
-            return funcify(op, node), version
+            return funcify(op, node), source_version(funcify)
 
         return funcify
 

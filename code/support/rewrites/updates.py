@@ -15,8 +15,9 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
 
-from support.rewrites.patterns import NARROW, is_float_matrix, terms, unspecified, untransposed
-from support.rewrites.registry import numba_implementation, register, register_inplace
+from support import THREADS
+from support.rewrites.patterns import NARROW, is_float_matrix, multiplied, scalars_beyond, terms, untransposed
+from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
 
 
 class RankUpdate(Op):
@@ -49,6 +50,29 @@ def rank_update(op, node):
     inplace = op.inplace
     dtype = node.outputs[0].type.numpy_dtype
     add_product = gemm(dtype)
+
+    @numba_njit(parallel=PARALLEL)
+    def add_outer_products(W, X, D, a, b):
+        n, m = W.shape
+        k = X.shape[0]
+        for part in numba.prange(THREADS):
+            for i in range(part * n // THREADS, (part + 1) * n // THREADS):
+                row = W[i]
+                x0 = a * X[0, i]
+                x1 = a * X[k - 1, i] if k == 2 else x0
+                if b != 1:
+                    for j in range(m):
+                        row[j] *= b
+                if k == 2 and x1 != 0:
+                    if x0 != 0:
+                        for j in range(m):
+                            row[j] += x0 * D[0, j] + x1 * D[1, j]
+                    else:
+                        for j in range(m):
+                            row[j] += x1 * D[1, j]
+                elif x0 != 0:
+                    for j in range(m):
+                        row[j] += x0 * D[0, j]
 
     @numba_njit
     def add_narrow_product(W, X, D, a, b):
@@ -85,37 +109,21 @@ def rank_update(op, node):
             raise ValueError("shapes of W, X and D do not fit")
         if not inplace:
             W = W.copy()
+        X, D = np.ascontiguousarray(X), np.ascontiguousarray(D)
         a, b = alpha.item(), beta.item()
-        if k > 2:
-            if m <= NARROW:
-                add_narrow_product(W, X, D, a, b)
-            else:
-                add_product(W, X, D, a, b)
-            return W
-        for i in range(n):
-            row = W[i]
-            x0 = a * X[0, i]
-            x1 = a * X[k - 1, i] if k == 2 else x0
-            if b != 1:
-                for j in range(m):
-                    row[j] *= b
-            if k == 2 and x1 != 0:
-                if x0 != 0:
-                    for j in range(m):
-                        row[j] += x0 * D[0, j] + x1 * D[1, j]
-                else:
-                    for j in range(m):
-                        row[j] += x1 * D[1, j]
-            elif x0 != 0:
-                for j in range(m):
-                    row[j] += x0 * D[0, j]
+        if k <= 2:
+            add_outer_products(W, X, D, a, b)
+        elif m <= NARROW:
+            add_narrow_product(W, X, D, a, b)
+        else:
+            add_product(W, X, D, a, b)
         return W
 
     return update
 
 
 def gemm(dtype):
-    """A compiled function (W, X, D, alpha, beta) that does W <- beta W + alpha X'D by BLAS."""
+    """A compiled function (W, X, D, alpha, beta) that does W <- beta W + alpha X'D by BLAS; X and D in C order."""
     ensure_blas()
     kind = ord(get_blas_kind(numba.from_dtype(dtype)))
     xxgemm = _BLAS().numba_xxgemm(numba.from_dtype(dtype))
@@ -125,7 +133,6 @@ def gemm(dtype):
     def add_product(W, X, D, alpha, beta):
         n, m = W.shape
         k = X.shape[0]
-        X, D = np.ascontiguousarray(X), np.ascontiguousarray(D)
         factors = np.array([alpha, beta], dtype)
         # BLAS counts along columns: what it sees is W' <- beta W' + alpha D'X, whose rows are W's columns.
         out = W if W.flags.c_contiguous else W.copy()
@@ -168,6 +175,21 @@ def backprop_update(op, node):
     dtype = node.outputs[0].type.numpy_dtype
     zero = dtype.type(0)
 
+    @numba_njit(parallel=PARALLEL)
+    def pass_over(W, X, D, a, out):
+        n, m = W.shape
+        d = D[0]
+        for part in numba.prange(THREADS):
+            for i in range(part * n // THREADS, (part + 1) * n // THREADS):
+                row = W[i]
+                x = a * X[0, i]
+                total = zero
+                for j in range(m):
+                    w = row[j]
+                    total += w * d[j]
+                    row[j] = w + x * d[j]
+                out[0, i] = total
+
     @numba_njit
     def update(W, X, D, alpha):
         n, m = W.shape
@@ -175,18 +197,8 @@ def backprop_update(op, node):
             raise ValueError("shapes of W, X and D do not fit")
         if not inplace:
             W = W.copy()
-        a = alpha.item()
-        d = D[0]
         out = np.empty((1, n), dtype)
-        for i in range(n):
-            row = W[i]
-            x = a * X[0, i]
-            total = zero
-            for j in range(m):
-                w = row[j]
-                total += w * d[j]
-                row[j] = w + x * d[j]
-            out[0, i] = total
+        pass_over(W, X, D, alpha.item(), out)
         return out, W
 
     return update
@@ -213,16 +225,14 @@ def descent_to_rank_update(fgraph, node):
         return None
 
     common = [scalar for scalar in products[0].scalars if all(scalar in term.scalars for term in products)]
-    X = pt.join(0, *(term.left for term in products))
     if len(products) == 1:
-        alpha, D = coefficient(products[0], common), products[0].right
+        X, D, alpha = products[0].left, products[0].right, products[0].coefficient()
     else:
+        X = pt.join(0, *(term.left for term in products))
+        D = pt.join(0, *(term.coefficient(without=common) * term.right for term in products))
         alpha = multiplied(common)
-        D = pt.join(
-            0, *(coefficient(term, [s for s in term.scalars if s not in common]) * term.right for term in products)
-        )
-    beta = pt.add(*betas) if len(betas := [coefficient(term, term.scalars) for term in others]) > 1 else betas[0]
-    updated = RankUpdate()(W, X, D, alpha, beta)
+    betas = [term.coefficient() for term in others]
+    updated = RankUpdate()(W, X, D, alpha, pt.add(*betas) if len(betas) > 1 else betas[0])
     copy_stack_trace(out, updated)
     return [updated]
 
@@ -231,24 +241,31 @@ def descent_to_rank_update(fgraph, node):
 def rank_update_to_backprop_update(fgraph, node):
     """D W', RankUpdate(W, X, D, alpha, 1) -> BackpropUpdate(W, X, D, alpha), for a batch that is known to be 1"""
     W, X, D, alpha, beta = node.inputs
-    if (
-        node.op.inplace
-        or D.type.shape[0] != 1
-        or get_underlying_scalar_constant_value(beta, raise_not_constant=False) != 1
-    ):
+    if node.op.inplace or D.type.shape[0] != 1:
         return None
-    for transpose, _ in fgraph.clients[W]:
-        if len(transpose.outputs) != 1 or untransposed(transpose.outputs[0]) is not W:
+    if get_underlying_scalar_constant_value(beta, raise_not_constant=False) != 1:
+        return None
+    for product in products_with_transposed(fgraph, W):
+        scalars = scalars_beyond(product.inputs[0], D)
+        if scalars is None:
             continue
-        for dot, _ in fgraph.clients[transpose.outputs[0]]:
-            if isinstance(dot.op, Dot) and unspecified(dot.inputs[0]) is unspecified(D):
-                if any(argument.owner and apply_depends_on(argument.owner, dot) for argument in (X, D, alpha)):
-                    continue
-                backpropagated, updated = BackpropUpdate()(W, X, D, alpha)
-                if dot.outputs[0].type.is_super(backpropagated.type):
-                    copy_stack_trace([dot.outputs[0], node.outputs[0]], [backpropagated, updated])
-                    return {dot.outputs[0]: backpropagated, node.outputs[0]: updated}
+        if any(argument.owner and apply_depends_on(argument.owner, product) for argument in (X, D, alpha)):
+            continue  # the update waits for what the product gives
+        fused, updated = BackpropUpdate()(W, X, D, alpha)
+        backpropagated = pt.mul(fused, *(scalar.squeeze() for scalar in scalars)) if scalars else fused
+        if product.outputs[0].type.is_super(backpropagated.type):
+            copy_stack_trace([product.outputs[0], node.outputs[0]], [fused, updated])
+            return {product.outputs[0]: backpropagated, node.outputs[0]: updated}
     return None
+
+
+def products_with_transposed(fgraph, W):
+    """The nodes that multiply something by the transpose of this matrix, from the left."""
+    for transpose, _ in fgraph.clients[W]:
+        if len(transpose.outputs) == 1 and untransposed(transpose.outputs[0]) is W:
+            for client, position in fgraph.clients[transpose.outputs[0]]:
+                if isinstance(client.op, Dot) and position == 1:
+                    yield client
 
 
 @node_rewriter([RankUpdate, BackpropUpdate], inplace=True)
@@ -259,17 +276,6 @@ def update_inplace(fgraph, node):
     new = type(node.op)(inplace=True).make_node(*node.inputs).outputs
     copy_stack_trace(node.outputs, new)
     return new
-
-
-def coefficient(term, scalars):
-    """Some of a term's scalars, multiplied, with its sign."""
-    return -multiplied(scalars) if term.negative else multiplied(scalars)
-
-
-def multiplied(scalars):
-    """Variables with one entry each, multiplied, as one without dimensions."""
-    factors = [scalar.squeeze() for scalar in scalars]
-    return pt.mul(*factors) if len(factors) > 1 else factors[0] if factors else pt.constant(1)
 
 
 register(descent_to_rank_update, "rank_update", priority=1)

@@ -1,9 +1,11 @@
-"""The lessons' training steps in other frameworks, for the benchmark to time: `python peers.py FRAMEWORK`.
+"""The lessons' training steps, in this port and in other frameworks, for the benchmark: `contestants.py NAME`.
 
-A process of its own, in an environment of its own (`make bench-peers`), since each framework brings its own threads and
-Python. It reads a request a line from standard input, a JSON object, and answers each with a line: {"phase": ...}
-builds a phase and runs it until it is compiled and warm, {"phase": ..., "steps": n} answers with the microseconds a
-step. A phase is what `benchmark.Phase` says it is.
+Each contestant is a process of its own, since it brings its own threads, and some their own Python (`make bench-peers`).
+It reads a request a line from standard input, {"phase": ..., "steps": n}, and answers each with the microseconds a step,
+or {"missing": reason} where it cannot run. A phase's first request builds it and runs it until it is compiled and warm.
+
+A phase is {"kind", "sizes", "batch", "activation", "l2"}: a classifier of these layers, or the autoencoder of the last
+two of `sizes`, on top of the layers below.
 
 Each framework is used as its documentation tells a user to: PyTorch with its autograd and SGD, JAX with a jitted scan
 over the steps and donated buffers, NumPy with the gradients by hand.
@@ -13,19 +15,28 @@ import json
 import os
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 LEARNING_RATE = 0.001  # small, so that no number of steps leads anywhere near an overflow
 CORRUPTION = 0.2
+INK = 0.2  # the share of pixels that are not zero, as in MNIST
+EXAMPLES = 20_000
 
 
-def make_data(n):
+def make_data():
     """Examples as sparse as MNIST's, and labels."""
     rng = np.random.RandomState(0)
-    x = rng.uniform(size=(n, 784)).astype(np.float32)
-    x[x < 0.8] = 0
-    return x, rng.randint(0, 10, n).astype(np.int32)
+    x = rng.uniform(size=(EXAMPLES, 784)).astype(np.float32)
+    x[x > INK] = 0
+    return x / INK, rng.randint(0, 10, EXAMPLES).astype(np.int32)
+
+
+def minibatches(batch, steps):
+    """The first row of each of so many minibatches."""
+    return (step * batch % (EXAMPLES - batch + 1) for step in range(steps))
 
 
 def initial_weights(sizes):
@@ -39,13 +50,104 @@ def initial_weights(sizes):
     return weights
 
 
+def import_port():
+    """Make the lessons and `support` importable."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "code"))
+
+
+def port_runner(phase, rewrites):
+    """A function of a number of steps that runs them in this port, by the lessons' own classes and functions."""
+    import_port()
+    import pytensor
+    import pytensor.tensor as pt
+    from logistic_sgd import LogisticRegression, minibatch_function, sgd_updates
+    from mlp import MLP
+    from SdA import SdA
+
+    import support
+    from support.memory import aligned
+
+    support.rewrites.select([rewrites])
+    batch, (n_in, *hidden, n_out) = phase["batch"], phase["sizes"]
+    x_data, y_data = make_data()
+    train_set = pytensor.shared(aligned(x_data, pytensor.config.floatX), borrow=True), pytensor.shared(y_data)
+    rng = np.random.RandomState(89677)
+    if phase["kind"] == "autoencoder":
+        sda = SdA(rng, n_ins=n_in, hidden_layers_sizes=[*hidden, n_out])
+        step = partial(sda.pretraining_functions(train_set[0], batch)[-1], corruption=CORRUPTION, lr=LEARNING_RATE)
+    elif phase["activation"] == "tanh" or not hidden:
+        x, y = pt.matrix("x"), pt.ivector("y")
+        if hidden:
+            model = MLP(rng, x, n_in, *hidden, n_out)
+            cost = model.negative_log_likelihood(y) + phase["l2"] * model.L2_sqr
+        else:
+            model = LogisticRegression(x, n_in, n_out)
+            cost = model.negative_log_likelihood(y)
+        step = minibatch_function(cost, x, y, train_set, batch, sgd_updates(cost, model.params, LEARNING_RATE))
+    else:
+        sda = SdA(rng, n_ins=n_in, hidden_layers_sizes=hidden, n_outs=n_out)
+        step, _, _ = sda.build_finetune_functions([train_set] * 3, batch, LEARNING_RATE)
+
+    def run(steps):
+        for index in range(steps):
+            step(index % (EXAMPLES // batch))
+
+    return run
+
+
+def floor_runner(phase):
+    """A function of a number of steps that makes the passes over weights that their mathematics needs, no more.
+
+    A classifier: a product a layer going forward, one pass in place a layer going back. An autoencoder: the products of
+    the layers below, encoding, decoding, back-propagation, one pass in place. Of the first layer's rows only those of
+    inked, and uncorrupted, pixels count where they are all that is needed.
+    """
+    if phase["batch"] != 1:
+        raise NotImplementedError("for a batch of 1")
+    import_port()
+    from support.memory import aligned
+
+    passes = []
+
+    def product(W):
+        x, out = aligned(np.ones(len(W)), np.float32), aligned(np.empty(W.shape[1]), np.float32)
+        passes.append(lambda: np.dot(x, W, out=out))
+
+    def in_place(W):
+        passes.append(lambda: np.multiply(W, np.float32(1), out=W))
+
+    weights = [aligned(W, np.float32) for W, _ in initial_weights(phase["sizes"])]
+    inked = round(INK * phase["sizes"][0])
+    if phase["kind"] == "autoencoder":
+        *below, W = weights
+        for i, W_below in enumerate(below):
+            product(W_below[:inked] if i == 0 else W_below)
+        product(W if below else W[: round((1 - CORRUPTION) * inked)])
+        product(W.T)
+        product(W)
+        in_place(W)
+    else:
+        used = [W[:inked] if i == 0 else W for i, W in enumerate(weights)]
+        for W in used:
+            product(W)
+        for W in reversed(used):
+            in_place(W)
+
+    def run(steps):
+        for _ in range(steps):
+            for make_pass in passes:
+                make_pass()
+
+    return run
+
+
 def torch_runner(phase, compiled):
     """A function of a number of steps that runs them in PyTorch."""
     import torch
     import torch.nn.functional as F
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    x_data, y_data = (torch.from_numpy(data) for data in make_data(phase["n"]))
+    x_data, y_data = (torch.from_numpy(data) for data in make_data())
     y_data = y_data.long()
     layers = [[torch.from_numpy(value) for value in layer] for layer in initial_weights(phase["sizes"])]
     batch = phase["batch"]
@@ -83,8 +185,7 @@ def torch_runner(phase, compiled):
         loss = torch.compile(loss)
 
     def run(steps):
-        for step in range(steps):
-            start = step * batch % (phase["n"] - batch + 1)
+        for start in minibatches(batch, steps):
             optimizer.zero_grad()
             loss(x_data[start : start + batch], y_data[start : start + batch]).backward()
             optimizer.step()
@@ -94,12 +195,10 @@ def torch_runner(phase, compiled):
 
 def jax_runner(phase):
     """A function of a number of steps that runs them in JAX, as one scan."""
-    from functools import partial
-
     import jax
     import jax.numpy as jnp
 
-    x_data, y_data = (jnp.asarray(data) for data in make_data(phase["n"]))
+    x_data, y_data = (jnp.asarray(data) for data in make_data())
     layers = [tuple(jnp.asarray(value) for value in layer) for layer in initial_weights(phase["sizes"])]
     batch = phase["batch"]
     activation = jnp.tanh if phase["activation"] == "tanh" else jax.nn.sigmoid
@@ -134,7 +233,7 @@ def jax_runner(phase):
         def step(carry, index):
             params, key = carry
             key, used = jax.random.split(key)
-            start = index * batch % (phase["n"] - batch + 1)
+            start = index * batch % (EXAMPLES - batch + 1)
             x, y = (jax.lax.dynamic_slice_in_dim(values, start, batch) for values in data)
             cost, gradients = jax.value_and_grad(loss)(params, below, x, y, used)
             params = jax.tree.map(lambda param, gradient: param - LEARNING_RATE * gradient, params, gradients)
@@ -154,7 +253,7 @@ def jax_runner(phase):
 
 def numpy_runner(phase):
     """A function of a number of steps that runs them in NumPy."""
-    x_data, y_data = make_data(phase["n"])
+    x_data, y_data = make_data()
     layers = initial_weights(phase["sizes"])
     batch = phase["batch"]
     rng = np.random.default_rng(0)
@@ -211,14 +310,16 @@ def numpy_runner(phase):
     step_function = autoencoder_step if phase["kind"] == "autoencoder" else classifier_step
 
     def run(steps):
-        for step in range(steps):
-            start = step * batch % (phase["n"] - batch + 1)
+        for start in minibatches(batch, steps):
             step_function(x_data[start : start + batch], y_data[start : start + batch])
 
     return run
 
 
 RUNNERS = {
+    "PyTensor, rewrites": lambda phase: port_runner(phase, "all"),
+    "PyTensor, plain": lambda phase: port_runner(phase, "none"),
+    "memory floor": floor_runner,
     "PyTorch eager": lambda phase: torch_runner(phase, compiled=False),
     "PyTorch compiled": lambda phase: torch_runner(phase, compiled=True),
     "JAX jit+scan": jax_runner,
@@ -226,20 +327,30 @@ RUNNERS = {
 }
 
 
-def serve(framework):
+def answer(contestant, runners, phase, steps):
+    """The microseconds a step, as a mean over these steps."""
+    key = json.dumps(phase)
+    if key not in runners:
+        runners[key] = RUNNERS[contestant](phase), set()
+    run, warm = runners[key]
+    if steps not in warm:  # for JAX each number of steps is another program
+        warm.add(steps)
+        run(steps)
+    started = time.perf_counter()
+    run(steps)
+    return 1e6 * (time.perf_counter() - started) / steps
+
+
+def serve(contestant):
     """Answer requests until standard input ends."""
     runners = {}
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a framework prints is no answer
     for line in sys.stdin:
-        request = json.loads(line)
-        key = json.dumps(request["phase"])
-        steps = request["steps"]
-        if key not in runners:
-            runners[key] = RUNNERS[framework](request["phase"])
-            for _ in range(2):
-                runners[key](steps)
-        started = time.perf_counter()
-        runners[key](steps)
-        print(json.dumps(1e6 * (time.perf_counter() - started) / steps), flush=True)
+        try:
+            reply = answer(contestant, runners, **json.loads(line))
+        except Exception as error:  # whatever it is, the others can go on without this one
+            reply = {"missing": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(reply), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""What the tests of compiled graphs ask of a function."""
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+from pytensor.compile.mode import get_default_mode
+
+from support.rewrites import TAG
+
+
+def plain_mode():
+    """PyTensor's own rewrites only."""
+    return get_default_mode().excluding(TAG)
+
+
+def nodes(function, op_type):
+    """The nodes of a compiled function with this type of operation, those inside of a random variable's included."""
+    outer = function.maker.fgraph.toposort()
+    inner = [node for wrapper in outer if hasattr(wrapper.op, "fgraph") for node in wrapper.op.fgraph.toposort()]
+    return [node for node in outer + inner if isinstance(node.op, op_type)]
+
+
+def parameter(value, name=None):
+    return pytensor.shared(value, name=name, shape=value.shape)
+
+
+def row_or_batch(name, batch, n, dtype):
+    """A symbolic matrix whose number of rows is known, or, where `batch` is None, is not."""
+    return pt.matrix(name, shape=(batch, n), dtype=dtype)
+
+
+def assert_close(actual, expected, dtype):
+    """Equal but for rounding: some units in the last place of the largest entry."""
+    expected = np.asarray(expected)
+    assert actual.dtype == dtype and actual.shape == expected.shape
+    tolerance = 50 * np.finfo(dtype).eps * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)

@@ -1,0 +1,110 @@
+"""SparseProduct, NarrowProduct and TransposedProduct."""
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.tensor.math import Dot
+
+from graphs import assert_close, nodes, parameter, row_or_batch
+from support.rewrites.products import NarrowProduct, SparseProduct, TransposedProduct
+
+pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
+DTYPES = ["float32", "float64"]
+RNG = np.random.RandomState(0)
+
+
+def normal(*shape, dtype="float64"):
+    return RNG.normal(size=shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n, m", [(1, 1), (5, 3), (30, 41)])
+def test_a_row_times_a_matrix_reads_the_rows_that_count(n, m, dtype):
+    W = parameter(normal(n, m, dtype=dtype))
+    x = row_or_batch("x", 1, n, dtype)
+    fn = pytensor.function([x], pt.dot(x, W))
+    if n > 1:
+        assert len(nodes(fn, SparseProduct)) == 1 and not nodes(fn, Dot)
+    for share in (0, 0.2, 0.5, 1):  # of entries that are not zero, from none to all, for which BLAS takes over
+        value = normal(1, n, dtype=dtype) * (RNG.uniform(size=n) < share)
+        value = value.astype(dtype)
+        assert_close(fn(value), value @ W.get_value(), dtype)
+
+
+def test_rows_at_which_x_is_zero_are_not_read():
+    W = parameter(np.full((8, 3), np.nan))
+    x = row_or_batch("x", 1, 8, "float64")
+    fn = pytensor.function([x], pt.dot(x, W))
+    np.testing.assert_array_equal(fn(np.zeros((1, 8))), np.zeros((1, 3)))
+
+
+def test_a_batch_that_may_be_larger_is_left_alone():
+    W = parameter(normal(8, 30))
+    for batch in (None, 2):
+        x = row_or_batch("x", batch, 8, "float64")
+        fn = pytensor.function([x], pt.dot(x, W))
+        assert len(nodes(fn, Dot)) == 1 and not nodes(fn, SparseProduct)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch, n, m", [(2, 5, 3), (4, 5, 2), (21, 9, 10), (600, 30, 16)])
+def test_few_columns(batch, n, m, dtype):
+    W = parameter(normal(n, m, dtype=dtype))
+    X = row_or_batch("X", batch, n, dtype)
+    fn = pytensor.function([X], pt.dot(X, W))
+    assert len(nodes(fn, NarrowProduct)) == 1 and not nodes(fn, Dot)
+    x = normal(2 * batch, n, dtype=dtype)[::2]  # not contiguous
+    assert_close(fn(x), x @ W.get_value(), dtype)
+
+
+def test_many_columns_are_for_blas():
+    W = parameter(normal(5, 17))
+    X = row_or_batch("X", 4, 5, "float64")
+    assert not nodes(pytensor.function([X], pt.dot(X, W)), NarrowProduct)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch", [1, 20, None])
+def test_a_product_with_a_transposed_matrix_does_not_transpose_it(batch, dtype):
+    W = parameter(normal(20, 9, dtype=dtype))
+    D = row_or_batch("D", batch, 9, dtype)
+    fn = pytensor.function([D], pt.dot(D, W.T))
+    assert len(nodes(fn, TransposedProduct)) == 1 and not nodes(fn, Dot)
+    d = normal(batch or 3, 9, dtype=dtype)
+    assert_close(fn(d), d @ W.get_value().T, dtype)
+
+
+def test_a_matrix_that_is_a_result_is_left_alone():
+    """2 W is a new matrix: whatever it is, it is read once."""
+    W = parameter(normal(6, 9))
+    x = row_or_batch("x", 1, 6, "float64")
+    fn = pytensor.function([x], pt.dot(x, pt.exp(W)))
+    assert not nodes(fn, SparseProduct)
+    assert_close(fn(np.ones((1, 6))), np.exp(W.get_value()).sum(axis=0, keepdims=True), "float64")
+
+
+def test_integers_are_left_alone():
+    W = parameter(np.arange(12).reshape(4, 3))
+    x = pt.matrix("x", shape=(1, 4), dtype="int64")
+    fn = pytensor.function([x], pt.dot(x, W))
+    assert not nodes(fn, SparseProduct)
+    np.testing.assert_array_equal(fn(np.array([[1, 0, 2, 1]])), [[21, 25, 29]])
+
+
+@pytest.mark.parametrize(
+    "op, shapes", [(SparseProduct, (1, 5, 6)), (NarrowProduct, (3, 5, 6)), (TransposedProduct, (3, 6, 5))]
+)
+def test_what_runs_agrees_with_perform_and_checks_the_shapes(op, shapes):
+    batch, n, m = shapes
+    X, W = pt.matrix(dtype="float64", shape=(batch, None)), pt.matrix(dtype="float64")
+    fns = [
+        pytensor.function([X, W], op()(X, W), mode=pytensor.compile.mode.Mode(linker, None))
+        for linker in ("numba", "py")
+    ]
+    w = normal(m, n) if op is TransposedProduct else normal(n, m)
+    x = normal(batch, n)
+    x[:, 0] = 0
+    assert_close(fns[0](x, w), fns[1](x, w), "float64")
+    with pytest.raises(ValueError, match="do not fit"):
+        fns[0](normal(batch, n + 1), w)

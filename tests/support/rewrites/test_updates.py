@@ -1,0 +1,271 @@
+"""RankUpdate and BackpropUpdate: where they come in, what they compute, and what they leave alone."""
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.tensor.math import Dot
+
+from graphs import assert_close, nodes, parameter, plain_mode, row_or_batch
+from support.rewrites import TAG
+from support.rewrites.updates import BackpropUpdate, RankUpdate
+
+pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
+DTYPES = ["float32", "float64"]
+RNG = np.random.RandomState(0)
+
+
+def normal(*shape, dtype="float64"):
+    return RNG.normal(size=shape).astype(dtype)
+
+
+def descend(W, X, D, learning_rate=0.1, mode=None):
+    """A function (X, D) whose update is W - learning_rate X'D."""
+    return pytensor.function([X, D], [], updates={W: W - learning_rate * pt.dot(X.T, D)}, mode=mode)
+
+
+def layer(batch, n, m, dtype="float64"):
+    W = parameter(normal(n, m, dtype=dtype), "W")
+    return W, row_or_batch("X", batch, n, dtype), row_or_batch("D", batch, m, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch, n, m", [(1, 7, 5), (2, 3, 40), (20, 33, 17), (20, 9, 16), (600, 11, 10), (7, 1, 2)])
+def test_descent_is_one_update_in_place(batch, n, m, dtype):
+    W, X, D = layer(batch, n, m, dtype)
+    before = W.get_value()
+    fn = descend(W, X, D, learning_rate=np.asarray(0.1, dtype))
+    if n > 1:  # a W with one row or column is left to PyTensor
+        [update] = nodes(fn, RankUpdate)
+        assert update.op.inplace and not nodes(fn, Dot)
+    x, d = normal(batch, n, dtype=dtype), normal(batch, m, dtype=dtype)
+    x[:, ::2] = 0
+    fn(x, d)
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d), dtype)
+
+
+@pytest.mark.parametrize("batch", [1, 20, None])
+def test_the_same_with_a_batch_that_is_known_or_not(batch):
+    W, X, D = layer(batch, 6, 30)
+    before = W.get_value()
+    fn = descend(W, X, D)
+    assert len(nodes(fn, RankUpdate)) == 1
+    for rows in [batch] if batch else [1, 2, 9]:
+        x, d, before = normal(rows, 6), normal(rows, 30), W.get_value()
+        fn(x, d)
+        assert_close(W.get_value(), before - 0.1 * (x.T @ d), "float64")
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_products_that_share_a_weight_matrix_become_one_update(batch):
+    """As in a tied autoencoder: the second product's factors are swapped, and one has a factor of its own."""
+    W, X, D = layer(batch, 8, 20)
+    Y, E = row_or_batch("Y", batch, 20, "float64"), row_or_batch("E", batch, 8, "float64")
+    lr = pt.scalar("lr", dtype="float64")
+    gradient = pt.dot(X.T, D) - 3 * pt.dot(E.T, Y)
+    fn = pytensor.function([X, D, Y, E, lr], [], updates={W: W - lr * gradient})
+    [update] = nodes(fn, RankUpdate)
+    assert update.inputs[1].type.shape == (2 * batch, 8) and not nodes(fn, Dot)
+    values = normal(batch, 8), normal(batch, 20), normal(batch, 20), normal(batch, 8)
+    x, d, y, e = values
+    x[:, :3] = e[:, 2:5] = 0  # rows of W with both, either and none of the terms
+    before = W.get_value()
+    fn(*values, 0.2)
+    assert_close(W.get_value(), before - 0.2 * (x.T @ d - 3 * e.T @ y), "float64")
+
+
+@pytest.mark.parametrize("batch, m", [(1, 20), (20, 20), (20, 10)])
+def test_weight_decay_becomes_a_part_of_the_update(batch, m):
+    W, X, D = layer(batch, 8, m)
+    decay = pt.scalar("decay", dtype="float64")
+    fn = pytensor.function([X, D, decay], [], updates={W: W - 0.1 * (pt.dot(X.T, D) + decay * W)})
+    assert len(nodes(fn, RankUpdate)) == 1
+    x, d, before = normal(batch, 8), normal(batch, m), W.get_value()
+    x[:, 0] = 0
+    fn(x, d, 0.5)
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d + 0.5 * before), "float64")
+
+
+@pytest.mark.parametrize("form", ["W + alpha X'D", "alpha X'D + W", "-(lr X'D) + W", "W - X'(lr D)", "W - X'D / 10"])
+def test_other_ways_to_write_it(form):
+    W, X, D = layer(1, 6, 4)
+    product = pt.dot(X.T, D)
+    updated = {
+        "W + alpha X'D": W + -0.1 * product,
+        "alpha X'D + W": -0.1 * product + W,
+        "-(lr X'D) + W": -(0.1 * product) + W,
+        "W - X'(lr D)": W - pt.dot(X.T, 0.1 * D),
+        "W - X'D / 10": W - product / 10,
+    }[form]
+    fn = pytensor.function([X, D], [], updates={W: updated})
+    assert len(nodes(fn, RankUpdate)) == 1
+    x, d, before = normal(1, 6), normal(1, 4), W.get_value()
+    fn(x, d)
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d), "float64")
+
+
+def network(batch, sizes=(9, 6, 7, 5), dtype="float64"):
+    """The parameters and the compiled step of a network of tanh layers that shall give a target."""
+    x, target = row_or_batch("x", batch, sizes[0], dtype), row_or_batch("target", batch, sizes[-1], dtype)
+    weights = [parameter(normal(n, m, dtype=dtype), "W") for n, m in zip(sizes, sizes[1:])]
+    h = x
+    for W in weights:
+        h = pt.tanh(pt.dot(h, W))
+    cost = ((h - target) ** 2).sum()
+    updates = {W: W - np.asarray(0.01, dtype) * gradient for W, gradient in zip(weights, pt.grad(cost, weights))}
+    return weights, lambda mode=None: pytensor.function([x, target], cost, updates=updates, mode=mode)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_each_layer_above_the_first_is_passed_over_once_going_back(dtype):
+    weights, compile_step = network(batch=1, dtype=dtype)
+    start = [W.get_value() for W in weights]
+    arguments = [(normal(1, 9, dtype=dtype), normal(1, 5, dtype=dtype)) for _ in range(3)]
+
+    def run(mode):
+        for W, value in zip(weights, start):
+            W.set_value(value)
+        step = compile_step(mode)
+        return step, [step(*pair) for pair in arguments], [W.get_value() for W in weights]
+
+    step, costs, ends = run(None)
+    assert len(nodes(step, BackpropUpdate)) == 2 and len(nodes(step, RankUpdate)) == 1 and not nodes(step, Dot)
+    assert all(node.op.inplace for node in nodes(step, (BackpropUpdate, RankUpdate)))
+    plain, plain_costs, plain_ends = run(plain_mode())
+    assert not nodes(plain, (BackpropUpdate, RankUpdate))
+    for actual, expected in zip([*costs, *ends], [*plain_costs, *plain_ends]):
+        assert_close(actual, expected, dtype)
+
+
+def test_a_minibatch_is_not_passed_over_row_by_row():
+    _, compile_step = network(batch=4)
+    assert not nodes(compile_step(), BackpropUpdate)
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_other_uses_of_W_see_its_old_value(batch):
+    """Products before and after, W itself and its transpose: all from before the update, which is in place."""
+    W, X, D = layer(batch, 6, 20)
+    before = W.get_value()
+    outputs = [pt.dot(X, W), pt.dot(D, W.T), W.sum(), 2 * W, W.T @ X.T]
+    fn = pytensor.function([X, D], outputs, updates={W: W - 0.1 * pt.dot(X.T, D)})
+    assert all(node.op.inplace for node in nodes(fn, (RankUpdate, BackpropUpdate)))
+    x, d = normal(batch, 6), normal(batch, 20)
+    expected = [x @ before, d @ before.T, before.sum(), 2 * before, before.T @ x.T]
+    for actual, value in zip(fn(x, d), expected):
+        assert_close(actual, value, "float64")
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d), "float64")
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_a_W_that_is_not_to_change_is_copied(batch):
+    """Without an update the sum is a new matrix, and the shared variable and an argument stay as they are."""
+    W, X, D = layer(batch, 6, 20)
+    V = pt.matrix("V", shape=(6, 20), dtype="float64")
+    fn = pytensor.function([X, D, V], [W - 0.1 * pt.dot(X.T, D), V - 0.1 * pt.dot(X.T, D), pt.dot(D, V.T)])
+    x, d, v = normal(batch, 6), normal(batch, 20), normal(6, 20)
+    before, v_before = W.get_value(), v.copy()
+    new, other, product = fn(x, d, v)
+    assert_close(new, before - 0.1 * (x.T @ d), "float64")
+    assert_close(other, v_before - 0.1 * (x.T @ d), "float64")
+    assert_close(product, d @ v_before.T, "float64")
+    np.testing.assert_array_equal(W.get_value(), before)
+    np.testing.assert_array_equal(v, v_before)
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_borrowed_memory_is_updated_where_it_lies(batch):
+    W, X, D = layer(batch, 6, 20)
+    memory = W.get_value(borrow=True)
+    descend(W, X, D)(normal(batch, 6), normal(batch, 20))
+    assert W.get_value(borrow=True) is memory
+
+
+def test_rows_of_W_itself_are_read_before_they_are_overwritten():
+    W = parameter(normal(6, 20), "W")
+    before = W.get_value()
+    fn = pytensor.function([], [], updates={W: W - 0.1 * pt.dot(W[:, 3:4], W[2:3])})
+    fn()
+    assert_close(W.get_value(), before - 0.1 * (before[:, 3:4] @ before[2:3]), "float64")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("batch", [1, 3, 20])
+def test_any_order_in_memory_will_do(batch, order):
+    W, X, D = layer(batch, 6, 20)
+    W.set_value(np.array(normal(6, 20), order=order), borrow=True)
+    fn = descend(W, X, D)
+    x, d, before = np.asfortranarray(normal(batch, 6)), normal(2 * batch, 20)[::2], W.get_value()
+    fn(x, d)
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d), "float64")
+
+
+REFUSED = {
+    "the learning rate is a matrix": lambda W, X, D: (W - parameter(normal(6, 20)) * pt.dot(X.T, D), []),
+    "the gradient is an output, too": lambda W, X, D: (W - 0.1 * (g := pt.dot(X.T, D)), [g]),
+    "the gradient is clipped": lambda W, X, D: (W - 0.1 * pt.clip(pt.dot(X.T, D), -1, 1), []),
+    "more than a product is subtracted": lambda W, X, D: (W - 0.1 * (pt.dot(X.T, D) + pt.sign(W)), []),
+    "W is not what is updated": lambda W, X, D: (2 * W.T.T[::-1] - 0.1 * pt.dot(X.T, D), []),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_left_alone(case):
+    W, X, D = layer(20, 6, 20)
+    start = W.get_value()
+    updated, outputs = REFUSED[case](W, X, D)
+    x, d = normal(20, 6), normal(20, 20)
+    results = []
+    for mode in (None, plain_mode()):
+        W.set_value(start)
+        fn = pytensor.function([X, D], outputs, updates={W: updated}, mode=mode)
+        assert not nodes(fn, RankUpdate)
+        results.append([*fn(x, d), W.get_value()])
+    for actual, expected in zip(*results):
+        assert_close(actual, expected, "float64")
+
+
+def test_an_update_that_waits_for_the_product_is_not_fused_with_it():
+    """X depends on D W': the pass would need its own result."""
+    W, _, D = layer(1, 6, 20)
+    X = pt.dot(D, W.T)
+    fn = pytensor.function([D], [], updates={W: W - 0.1 * pt.dot(X.T, D)})
+    assert not nodes(fn, BackpropUpdate)
+    d, before = normal(1, 20), W.get_value()
+    fn(d)
+    assert_close(W.get_value(), before - 0.1 * ((d @ before.T).T @ d), "float64")
+
+
+@pytest.mark.parametrize("op", [RankUpdate, BackpropUpdate])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_what_runs_agrees_with_perform(op, inplace):
+    W, X, D = layer(1, 6, 20)
+    others = (-0.3, 0.5) if op is RankUpdate else (-0.3,)
+    variables = [pt.matrix(dtype="float64"), X, D, *map(pt.constant, others)]
+    outputs = op(inplace=inplace).make_node(*variables).outputs
+    arguments = normal(6, 20), normal(1, 6), normal(1, 20)
+    results = []
+    for linker in ("numba", "py"):
+        mode = pytensor.compile.mode.Mode(linker, None)
+        inputs = [pytensor.In(variables[0], mutable=True), X, D]
+        fn = pytensor.function(inputs, outputs, mode=mode, accept_inplace=True)
+        results.append(fn(arguments[0].copy(), *arguments[1:]))
+    for actual, expected in zip(*results):
+        assert_close(actual, expected, "float64")
+
+
+@pytest.mark.parametrize("batch", [1, 20])
+def test_shapes_that_do_not_fit_are_refused(batch):
+    W, X, D = layer(batch, 6, 20)
+    X, D = pt.matrix("X", dtype="float64"), pt.matrix("D", dtype="float64")
+    fn = descend(W, X, D)
+    assert nodes(fn, RankUpdate)
+    for x, d in [((batch, 5), (batch, 20)), ((batch, 6), (batch, 21)), ((batch, 6), (batch + 1, 20))]:
+        with pytest.raises(ValueError, match="do not fit"):
+            fn(normal(*x), normal(*d))
+
+
+def test_the_tag_leaves_all_of_them_out():
+    W, X, D = layer(1, 6, 20)
+    assert not nodes(descend(W, X, D, mode=pytensor.compile.mode.get_default_mode().excluding(TAG)), RankUpdate)
+    assert not nodes(descend(W, X, D, mode=plain_mode()), RankUpdate)
