@@ -30,7 +30,7 @@ from pytensor.link.numba.linker import NumbaLinker
 
 from support.errors import UserError
 from support.rewrites import coin_flips, entropy, linker, products, updates  # noqa: F401  registers the rewrites
-from support.rewrites.registry import NAMES, TAG
+from support.rewrites.registry import NAMES, TAG  # noqa: F401
 
 _default_mode = pytensor.config.mode
 _selected = NAMES
@@ -55,8 +55,9 @@ def select(names):
         if name not in NAMES:
             raise UserError(f"there is no rewrite {name}: choose all, none, or some of {', '.join(NAMES)}")
     _selected = [name for name in NAMES if name in names]
-    mode = get_mode(_default_mode).excluding(*(name for name in NAMES if name not in names))
-    if linker.NAME not in names and isinstance(mode.linker, NumbaLinker):
+    excluded = [name for name in NAMES if name not in names]
+    mode = get_mode(_default_mode).excluding(*excluded) if excluded else _default_mode
+    if linker.NAME in excluded and isinstance(mode.linker, NumbaLinker):
         mode = Mode(NumbaLinker(), mode.provided_optimizer)
     pytensor.config.mode = mode
 
