@@ -39,6 +39,9 @@ data: install  ## find MNIST, or download it to data/
 test: install  ## run the tests
 	$(RUN) -m pytest tests
 
+torture: install  ## kill each lesson a hundred times and see that it ends as if nothing had been
+	$(RUN) tests/torture.py
+
 bench: install  ## time a step of each phase, beside other frameworks where they are installed
 	$(RUN) tests/benchmark.py
 
@@ -64,4 +67,4 @@ clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
 	rm -rf .venv .venv-* tests/.pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce table data test bench bench-peers install python clean
+.PHONY: help run quick reproduce table data test torture bench bench-peers install python clean

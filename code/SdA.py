@@ -240,6 +240,8 @@ def test_SdA(
     (train_set_x, _), _, _ = datasets
     pretraining_fns = sda.pretraining_functions(train_set_x=train_set_x, batch_size=batch_size)
 
+    autoencoders = [variable for layer in sda.dA_layers for variable in (layer.b_prime, layer.theano_rng)]
+    run.track(*sda.params, *autoencoders)
     say("... pre-training the model")
     with run.timed("pretraining"):
         for i, pretrain in enumerate(pretraining_fns):

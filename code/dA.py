@@ -208,15 +208,17 @@ def test_dA(
             [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
         )
 
-        say("... training")
         percent = f"{100 * level:g}"
+        name = f"model_corruption_{percent}"
+        run.track(*da.params, theano_rng, name=name)
+        say("... training")
         chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2
         with run.timed(f"{percent}% corruption"):
             for epoch in run.epochs(training_epochs, n_train_batches, 0, chance_cost=chance_cost, corruption=level):
                 for minibatch_index in epoch:
                     epoch.add_cost(train_da(minibatch_index))
                 say(f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}")
-                run.keep(da, f"model_corruption_{percent}")
+                run.keep(da, name)
         results[level] = Result(da, [line for line in run.curve if line["corruption"] == level])
         filters = da.W.get_value(borrow=True).T  # (n_hidden, n_visible), a filter a row
         picture = tile_raster_images(filters, datasets.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))

@@ -197,6 +197,7 @@ def sgd_optimization_mnist(
     valid_score = score_function(classifier.errors(y), x, y, valid_set, batch_size)
     test_score = score_function(classifier.errors(y), x, y, test_set, batch_size)
 
+    run.track(*classifier.params)
     say("... training the model")
     stopping = EarlyStopping(5000, n_train_batches)
     chance_cost = np.log(datasets.n_out)  # of guessing all classes alike

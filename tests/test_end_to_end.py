@@ -38,8 +38,15 @@ def test_quick_shows_all_phases_and_leaves_its_records(quick):
         assert phase in done.stdout
     assert "the embedded digits" in done.stdout
     assert "these figures are for digits: only MNIST's compare with the published ones" in done.stdout
-    names = {path.name for path in folder.iterdir()}
-    assert names == {"settings.json", "curve.jsonl", "result.json", "model.npz", "filters_layer_0_digits.png"}
+    names = {path.name for path in folder.iterdir()} - {".lock"}
+    assert names == {
+        "checkpoint.npz",
+        "settings.json",
+        "curve.jsonl",
+        "result.json",
+        "model.npz",
+        "filters_layer_0_digits.png",
+    }
     assert json.loads((folder / "settings.json").read_text())["dataset"]["name"] == "digits"
 
 
@@ -64,8 +71,10 @@ def test_the_saved_model_is_loaded_again(quick):
 def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
     _, folder = quick
     sda = json.loads((folder / "result.json").read_text())["test_error"]
-    logistic = logistic_sgd.sgd_optimization_mnist(dataset="digits", n_epochs=74, output_folder=tmp_path).test_error
-    perceptron = mlp.test_mlp(dataset="digits", n_epochs=8, learning_rate=0.1, output_folder=tmp_path).test_error
+    logistic = logistic_sgd.sgd_optimization_mnist(
+        dataset="digits", n_epochs=74, output_folder=tmp_path / "1"
+    ).test_error
+    perceptron = mlp.test_mlp(dataset="digits", n_epochs=8, learning_rate=0.1, output_folder=tmp_path / "2").test_error
     assert 0.05 < logistic < 0.10  # 7.5 % on MNIST
     assert perceptron < logistic / 2
     assert sda < logistic / 2
@@ -78,7 +87,7 @@ def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp
     for names in (["none"], ["all"]):
         done = run(
             ROOT / "code" / "SdA.py", "--dataset", small_dataset, *schedule, "--output-folder", "run", "--rewrites", *names,
-            cwd=tmp_path,
+            "--fresh", cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]

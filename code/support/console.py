@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from support import ROOT, rewrites
+from support import ROOT, checkpoints, interruption, rewrites
 from support.errors import UserError
 
 try:
@@ -65,6 +65,9 @@ def build_parser(driver, quick, predict):
     schedule = " ".join(f"{option(name)} {spelled(value)}" for name, value in quick.items())
     parser.add_argument("--quick", action="store_true", help=f"a schedule of about a minute: {schedule}")
     parser.add_argument(
+        "--fresh", action="store_true", help="start over where there is a run already, and keep that one's files beside"
+    )
+    parser.add_argument(
         "--rewrites",
         nargs="+",
         metavar="NAME",
@@ -107,24 +110,29 @@ def command(driver, quick, predict=None, argv=None):
     Returns
     -------
     int
-        0; 2 where the input was bad, which one line on standard error explains; 130 after Ctrl-C.
+        0; 2 where the input was bad, which one line on standard error explains; 130 after Ctrl-C, 143 after SIGTERM.
     """
     program = Path(inspect.getsourcefile(driver))
     try:
         options = vars(build_parser(driver, quick, predict).parse_args(argv))
         if "rewrites" in options:
             rewrites.select(options.pop("rewrites"))
+        checkpoints.fresh = options.pop("fresh", False)
         if "predict" in options:
             if not options.keys() <= {"predict", "dataset"}:
                 raise UserError("--predict goes with --dataset only: the rest is in the model")
             predict(options["predict"], options.get("dataset"))
-        elif options.pop("quick", False):
-            driver(**{"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options})
         else:
-            driver(**options)
+            if options.pop("quick", False):
+                options = {"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options}
+            with interruption.handled():
+                driver(**options)
     except (UserError, OSError, MemoryError) as error:  # the system's own complaints tell what to do as well
         print(f"{program.name}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except interruption.Interrupted as stop:
+        print(f"{program.name}: stopped: {stop}; the same command goes on from there", file=sys.stderr)
+        return 128 + stop.signum
     except KeyboardInterrupt:
         print(f"{program.name}: interrupted", file=sys.stderr)
         return 130

@@ -6,7 +6,7 @@ import os
 import platform
 from importlib.metadata import version
 
-RECORDS = ("settings.json", "curve.jsonl", "result.json", "model*.npz", "filters*.png")
+RECORDS = ("checkpoint.npz", "settings.json", "curve.jsonl", "result.json", "model*.npz", "filters*.png")
 
 
 def versions():
@@ -40,7 +40,7 @@ def peak_memory():
 def set_aside(folder):
     """Move the files of an earlier run in this folder to a folder of their own inside it; return that, or None."""
     earlier = [path for pattern in RECORDS for path in folder.glob(pattern)]
-    if not earlier:
+    if {path.name for path in earlier} <= {"settings.json", "curve.jsonl"}:  # of a run that never got to a model
         return None
     number = next(i for i in itertools.count(1) if not (folder / f"earlier.{i}").exists())
     place = folder / f"earlier.{number}"

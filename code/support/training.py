@@ -9,15 +9,19 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytensor
+from filelock import FileLock, Timeout
 
-from support import ROOT, rewrites
+from support import ROOT, checkpoints, interruption, rewrites
+from support.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
 from support.console import progress, say
 from support.errors import UserError
-from support.models import save_model
+from support.interruption import Interrupted, deferred
+from support.models import SavedModel, save_model
 from support.records import machine, peak_memory, set_aside, versions, write_json
 
 
@@ -108,6 +112,8 @@ class Epoch:
     Attributes
     ----------
     number : int
+    trained : int
+        Minibatches of this epoch that are over.
     iteration : int
         Minibatches before the current one, over all epochs.
     mean_cost : float
@@ -116,22 +122,48 @@ class Epoch:
         `iteration` (minibatches trained), `validation_error` and `test_error`, as reported last.
     """
 
-    def __init__(self, number, n_minibatches, minibatches_before, stopping, place, chance_cost):
+    def __init__(self, number, n_minibatches, minibatches_before, stopping, place, chance_cost, after_minibatch):
         self.number = number
         self.n_minibatches = n_minibatches
         self.minibatches_before = minibatches_before
         self.stopping = stopping
         self.place = place
         self.chance_cost = chance_cost
+        self.after_minibatch = after_minibatch
         self.minibatch_index = 0
+        self.trained = 0
         self.cost_sum = 0.0
         self.figures = {}
+        self.seconds = 0.0
+        self.started = time.perf_counter()
 
     def __iter__(self):
-        for self.minibatch_index in progress(range(self.n_minibatches), self.label):
-            yield self.minibatch_index
-            if self.stopping is not None and self.stopping.is_over(self.iteration):
+        for index in progress(range(self.trained, self.n_minibatches), self.label):
+            if self.is_over:
                 break
+            self.minibatch_index = index
+            yield index
+            self.trained = index + 1
+            self.after_minibatch(self)
+
+    @property
+    def is_over(self):
+        """Whether patience ends the run after the minibatches trained so far."""
+        return self.trained > 0 and self.stopping is not None and self.stopping.is_over(self.iteration)
+
+    def state(self):
+        """What determines the rest of the epoch, as JSON can hold it."""
+        return {
+            "trained": self.trained,
+            "cost_sum": self.cost_sum,
+            "figures": self.figures,
+            "seconds": self.seconds + time.perf_counter() - self.started,
+        }
+
+    def resume(self, state):
+        """Go on where this state was taken."""
+        vars(self).update(state)
+        self.minibatch_index = self.trained - 1
 
     @property
     def iteration(self):
@@ -187,7 +219,10 @@ class Epoch:
 
 
 class Run:
-    """A training run: its folder, settings, clock, curve and best model.
+    """A training run: its folder, settings, clock, curve, best model, and the checkpoint from which it goes on.
+
+    A run of the same settings that was not finished is continued, one that was is shown again: `epochs` then yields
+    only what is left to train.
 
     Parameters
     ----------
@@ -200,8 +235,11 @@ class Run:
     Raises
     ------
     UserError
-        Where the output folder cannot be written.
+        Where the output folder cannot be written, another process writes to it, or it holds another run.
     """
+
+    seconds_between_checkpoints = 30
+    seconds_within_an_epoch = 180
 
     def __init__(self, lesson, settings, datasets):
         self.lesson = lesson
@@ -217,6 +255,11 @@ class Run:
         }
         self.curve = []
         self.seconds = {}
+        self.best_figures, self.best_values = {}, []
+        self.stage = 0  # of the loops over epochs, in the order of the lesson
+        self.tracked, self.tracked_since = [], 0
+        self.phase = None
+        self.saved_at = time.monotonic()
         self._open_folder()
         say(f"dataset: {datasets.source}")
         say("settings: " + ", ".join(f"{name} = {value}" for name, value in self.settings.items()))
@@ -226,16 +269,69 @@ class Run:
     def _open_folder(self):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if earlier := set_aside(self.folder):
+            self.lock = FileLock(
+                self.folder / ".lock", is_singleton=True
+            )  # of this process: a notebook may begin again
+            self.lock.acquire(timeout=0)
+            self.resumed, self.arrays = (None, {}) if checkpoints.fresh else read_checkpoint(self.folder / FILE)
+            if self.resumed is not None:
+                self._check_that_it_is_the_same()
+                self.curve, self.seconds = self.resumed["curve"], self.resumed["seconds"]
+                self.best_figures = self.resumed["best_figures"]
+                self.best_values = [self.arrays[name] for name in self.arrays if name.startswith("best.")]
+            elif earlier := set_aside(self.folder):
                 say(f"an earlier run's files were moved to {earlier}")
             write_json(
                 self.folder / "settings.json", {**self.about, "rewrites": rewrites.selected(), "machine": machine()}
             )
-            (self.folder / "curve.jsonl").touch()
+            (self.folder / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.curve))
+        except Timeout as error:
+            raise UserError(
+                f"another process is training in {self.folder}: wait for it, or choose another --output-folder"
+            ) from error
         except OSError as error:
             raise UserError(
                 f"cannot write to the output folder {self.folder} ({error.strerror}): choose another --output-folder"
             ) from error
+
+    def _check_that_it_is_the_same(self):
+        there, here = (
+            {
+                "the lesson": run["lesson"],
+                "the data": run["dataset"]["sha256"],
+                "floatX": run["floatX"],
+                **run["settings"],
+            }
+            for run in (self.resumed["about"], self.about)
+        )
+        for name in here:
+            if there.get(name) != here[name]:
+                raise UserError(
+                    f"{self.folder} holds a run with {name} = {there.get(name)}, not {here[name]}: "
+                    "--fresh starts over and keeps that one beside; or choose another --output-folder"
+                )
+
+    def track(self, *shared, name="model"):
+        """Say which shared variables determine the rest of the run, and put an interrupted run's values into them.
+
+        Parameters
+        ----------
+        shared
+            Parameters, and generators of random numbers.
+        name : str
+            Of the model, as in `keep`, that `shared` begins with: where its training was over, it is read from there.
+        """
+        self.tracked, self.tracked_since = list(shared), self.stage
+        if self.resumed is None or self.tracked_since > self.resumed["tracked_since"]:
+            return
+        if self.tracked_since < self.resumed["tracked_since"]:
+            saved = SavedModel(self.folder / f"{name}.npz", self.lesson)
+            saved.restore(self.tracked[: len(saved.arrays)])
+            return
+        try:
+            unpack(self.tracked, self.resumed["generators"], self.arrays)
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{self.folder / FILE} fits another network: --fresh starts the run over") from error
 
     def epochs(self, n_epochs, n_minibatches, first=1, stopping=None, chance_cost=None, **place):
         """Yield an `Epoch` for each epoch, and write its line of the curve when it is over.
@@ -254,28 +350,82 @@ class Run:
         place
             What else tells where in the run the epochs are, such as `layer=0`.
         """
-        for done in range(n_epochs):
-            started = time.perf_counter()
+        stage, start, state = self.stage, 0, None
+        self.stage += 1
+        if self.resumed is not None and stage <= self.resumed["stage"]:
+            if stage < self.resumed["stage"]:
+                return
+            start, state = self.resumed["epochs_done"], self.resumed["epoch"]
+            if stopping is not None:
+                vars(stopping).update(self.resumed["stopping"] or {})
+        for done in range(start, n_epochs):
             epoch = Epoch(
-                first + done, n_minibatches, done * n_minibatches, stopping, place, chance_cost if done == 0 else None
-            )
-            yield epoch
-            self._append_to_curve({**epoch.summary(), "seconds": round(time.perf_counter() - started, 3)})
-            if stopping is not None and stopping.is_over(epoch.iteration):
+                first + done, n_minibatches, done * n_minibatches, stopping, place, chance_cost if done == 0 else None,
+                partial(self._after_minibatch, stage, done),
+            )  # fmt: skip
+            if state is not None:
+                epoch.resume(state)
+            if self.resumed is not None:
+                say(f"continuing the unfinished run in {self.folder}: {epoch.label}, after minibatch {epoch.trained}")
+                self.resumed, state = None, None
+            with deferred():
+                yield epoch
+            self._append_to_curve({**epoch.summary(), "seconds": round(epoch.state()["seconds"], 3)})
+            is_over = epoch.is_over or done + 1 == n_epochs
+            self.position = {"stage": stage + is_over, "epochs_done": 0 if is_over else done + 1, "epoch": None}
+            self.position["stopping"] = vars(stopping) if stopping is not None and not is_over else None
+            if time.monotonic() - self.saved_at > self.seconds_between_checkpoints:
+                self.checkpoint()
+            if is_over:
                 break
+
+    def _after_minibatch(self, stage, done, epoch):
+        """Write a checkpoint where it is time to, and end the run where that was asked for."""
+        due = time.monotonic() - self.saved_at > self.seconds_within_an_epoch
+        if not due and interruption.requested is None:
+            return
+        self.position = {"stage": stage, "epochs_done": done, "epoch": epoch.state()}
+        self.position["stopping"] = vars(epoch.stopping) if epoch.stopping is not None else None
+        self.checkpoint()
+        if interruption.requested is not None:
+            raise Interrupted(interruption.requested, f"{epoch.label}, after minibatch {epoch.trained}")
+
+    def checkpoint(self):
+        """Write all that determines the rest of the run."""
+        generators, arrays = pack(self.tracked)
+        best = {f"best.{place}": value for place, value in enumerate(self.best_values)}
+        state = {
+            "about": self.about,
+            "tracked_since": self.tracked_since,
+            "generators": generators,
+            "curve": self.curve,
+            "seconds": {**self.seconds, **({self.phase: self._phase_seconds()} if self.phase else {})},
+            "best_figures": self.best_figures,
+            **self.position,
+        }
+        write_checkpoint(self.folder / FILE, state, {**arrays, **best})
+        self.saved_at = time.monotonic()
 
     def _append_to_curve(self, line):
         self.curve.append(line)
         with open(self.folder / "curve.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
 
+    def _phase_seconds(self):
+        return round(self.seconds.get(self.phase, 0) + time.perf_counter() - self.phase_started, 3)
+
     @contextmanager
     def timed(self, phase):
-        """Measure a phase and print its time, in minutes, on standard error."""
-        started = time.perf_counter()
+        """Measure a phase and print its time, in minutes, on standard error; a checkpoint marks its end."""
+        self.phase, self.phase_started = phase, time.perf_counter()
+        epochs_before = len(self.curve)
         yield
-        self.seconds[phase] = round(time.perf_counter() - started, 3)
-        minutes = self.seconds[phase] / 60
+        if len(self.curve) > epochs_before:
+            self.seconds[phase] = self._phase_seconds()
+            self.phase = None
+            self.checkpoint()
+        self.phase = None
+        minutes = self.seconds.get(phase, 0) / 60
         print(f"The {phase} code for file {self.lesson}.py ran for {minutes:.2f}m", file=sys.stderr, flush=True)
 
     def keep(self, model, name="model", **figures):
@@ -291,7 +441,8 @@ class Run:
         """
         self.best_figures = figures
         self.best_values = [param.get_value() for param in model.params]
-        save_model(self.folder / f"{name}.npz", model.params, {**self.about, **figures})
+        curve = [{name: value for name, value in line.items() if name != "seconds"} for line in self.curve]
+        save_model(self.folder / f"{name}.npz", model.params, {**self.about, **figures, "curve": curve})
 
     def save_picture(self, name, pixels):
         """Save grey pixels, (height, width) of uint8, as a PNG; without Pillow, say that it is left out."""
@@ -306,8 +457,10 @@ class Run:
 
     def write_result(self, **figures):
         """Write result.json: the figures, the seconds of each phase, the memory that was needed."""
-        result = {**figures, "seconds": self.seconds, "peak_memory_mb": peak_memory()}
-        write_json(self.folder / "result.json", result)
+        if self.resumed is None or not (self.folder / "result.json").exists():
+            result = {**figures, "seconds": self.seconds, "peak_memory_mb": peak_memory()}
+            write_json(self.folder / "result.json", result)
+        self.lock.release()
 
     def finish(self, classifier):
         """Put the best parameters back into the classifier, print and write its figures, return the `Result`."""
@@ -322,5 +475,7 @@ class Run:
         say(f"The code run for {epochs} epochs, with {epochs / self.seconds['training']:f} epochs/sec")
         if self.datasets.name != "MNIST":
             say(f"these figures are for {self.datasets.name}: only MNIST's compare with the published ones")
+        if self.resumed is not None:
+            say("the run was finished before: these are its figures, and --fresh starts it over")
         self.write_result(**best, epochs=epochs)
         return Result(classifier, self.curve, best["validation_error"], best["test_error"], best["iteration"])

@@ -146,14 +146,15 @@ def test_a_cost_that_is_not_finite_is_refused_with_its_place(run, cost):
         epoch.add_cost(cost)
 
 
-def test_an_earlier_runs_files_are_moved_aside(run, model, tmp_path, capsys):
+def test_an_earlier_runs_files_are_moved_aside_where_it_cannot_be_continued(run, model, tmp_path, capsys):
     run.keep(model)
     (tmp_path / "notes.txt").write_text("not a run's")
-    for number in (1, 2):
-        Run("mlp", {"output_folder": tmp_path}, datasets_of(8, 4, 4))
-        assert f"moved to {tmp_path / f'earlier.{number}'}" in capsys.readouterr().out
+    Run("mlp", {"output_folder": tmp_path}, datasets_of(8, 4, 4))
+    assert f"moved to {tmp_path / 'earlier.1'}" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "earlier.1").iterdir()} == {"settings.json", "curve.jsonl", "model.npz"}
     assert (tmp_path / "notes.txt").exists() and not (tmp_path / "model.npz").exists()
+    Run("mlp", {"output_folder": tmp_path}, datasets_of(8, 4, 4))  # of the one before there is nothing to keep
+    assert not (tmp_path / "earlier.2").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

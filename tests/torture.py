@@ -1,0 +1,126 @@
+"""Kill each lesson at random moments until it is done, and compare it with a run that nobody disturbed.
+
+    python tests/torture.py [--kills N]
+
+SIGKILL cannot be caught: what is left is what lies on the disk at that moment. Parameters, curve and printed figures
+must be the same, bit for bit. The embedded digits, made smaller, are the data.
+"""
+
+import argparse
+import json
+import pickle
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "code"))
+
+LESSONS = {
+    "logistic_sgd": ["--batch-size", "5", "--n-epochs", "60"],
+    "mlp": ["--batch-size", "5", "--n-epochs", "40", "--n-hidden", "20"],
+    "dA": ["--batch-size", "5", "--training-epochs", "12", "--n-hidden", "20"],
+    "SdA": "--batch-size 1 --pretraining-epochs 4 --training-epochs 8 --hidden-layers-sizes 20 15".split(),
+}
+# The lesson as its command runs it, with a checkpoint after every other minibatch or so, and slow enough to be killed.
+PROGRAM = """
+import sys, time
+from support import training
+training.Run.seconds_between_checkpoints = 0
+training.Run.seconds_within_an_epoch = 0.005
+add_cost = training.Epoch.add_cost
+training.Epoch.add_cost = lambda epoch, cost: (time.sleep(0.001), add_cost(epoch, cost))
+import runpy
+sys.argv[0] = sys.argv[1]
+del sys.argv[1]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def make_dataset(path):
+    """300 / 100 / 100 embedded digits of 7 x 7 pixels."""
+    from support.digits import make_digits
+
+    sets = [
+        (x.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49) / 256, y) for x, y in make_digits((300, 100, 100))
+    ]
+    path.write_bytes(pickle.dumps(tuple((x.astype("float32"), y.astype("int64")) for x, y in sets)))
+
+
+def start(lesson, dataset, folder):
+    arguments = [str(ROOT / "code" / f"{lesson}.py"), "--dataset", str(dataset), *LESSONS[lesson]]
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments, "--output-folder", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT / "code",
+    )
+
+
+def outcome(folder, output):
+    """What must not depend on how often a run was killed."""
+    curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+    for line in curve:
+        del line["seconds"]
+    models = {path.name: path.read_bytes() for path in sorted(folder.glob("model*.npz"))}
+    figures = re.findall(r"Optimization complete.*", output)
+    return curve, models, figures
+
+
+def wait_for_a_checkpoint(process, path):
+    """Wait until the process has written a checkpoint; False where it ended first."""
+    before = path.stat().st_mtime_ns if path.exists() else None
+    while process.poll() is None:
+        if path.exists() and path.stat().st_mtime_ns != before:
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def torture(lesson, kills, dataset, folder, chance):
+    """Kill a lesson so often, over as many runs as that takes, compare each with one undisturbed; return their number."""
+    process = start(lesson, dataset, folder / "undisturbed")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    expected = outcome(folder / "undisturbed", output)
+
+    runs, done = 0, 0
+    while done < kills:
+        runs += 1
+        while True:
+            process = start(lesson, dataset, folder / f"run-{runs}")
+            if wait_for_a_checkpoint(process, folder / f"run-{runs}" / "checkpoint.npz"):
+                time.sleep(chance.uniform(0, 0.4))
+                process.kill()
+                done += 1
+            output, _ = process.communicate()
+            if process.returncode == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, output
+        assert outcome(folder / f"run-{runs}", output) == expected, f"{lesson}, run {runs} ended otherwise"
+    return runs
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100, help="over all lessons (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
+    options = parser.parse_args(argv)
+    chance = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Path(folder) / "small.pkl"
+        make_dataset(dataset)
+        for lesson in LESSONS:
+            kills = -(-options.kills // len(LESSONS))
+            runs = torture(lesson, kills, dataset, Path(folder) / lesson, chance)
+            print(f"{lesson}: killed {kills} times in {runs} runs, each ended like the undisturbed one", flush=True)
+
+
+if __name__ == "__main__":
+    main()
