@@ -25,14 +25,14 @@ LESSONS = {
     "logistic_sgd": ["--batch-size", "5", "--n-epochs", "60"],
     "mlp": ["--batch-size", "5", "--n-epochs", "40", "--n-hidden", "20"],
     "dA": ["--batch-size", "5", "--training-epochs", "12", "--n-hidden", "20"],
-    "SdA": "--batch-size 1 --pretraining-epochs 4 --training-epochs 8 --hidden-layers-sizes 20 15".split(),
+    "SdA": "--batch-size 1 --pretraining-epochs 2 --training-epochs 3 --hidden-layers-sizes 20 15".split(),
 }
-# The lesson as its command runs it, with a checkpoint after every other minibatch or so, and slow enough to be killed.
+# The lesson as its command runs it, with checkpoints in quick succession, and slow enough to be killed.
 PROGRAM = """
 import sys, time
 from support import training
 training.Run.seconds_between_checkpoints = 0
-training.Run.seconds_within_an_epoch = 0.005
+training.Run.seconds_within_an_epoch = 0.05
 add_cost = training.Epoch.add_cost
 training.Epoch.add_cost = lambda epoch, cost: (time.sleep(0.001), add_cost(epoch, cost))
 import runpy
@@ -95,7 +95,7 @@ def torture(lesson, kills, dataset, folder, chance):
         runs += 1
         while True:
             process = start(lesson, dataset, folder / f"run-{runs}")
-            if wait_for_a_checkpoint(process, folder / f"run-{runs}" / "checkpoint.npz"):
+            if done < kills and wait_for_a_checkpoint(process, folder / f"run-{runs}" / "checkpoint.npz"):
                 time.sleep(chance.uniform(0, 0.4))
                 process.kill()
                 done += 1

@@ -1,12 +1,11 @@
 """All that determines the rest of a run, in one file without pickle, written whole or not at all."""
 
 import json
-import zipfile
 
 import numpy as np
 
 from support.errors import UserError
-from support.files import replacing
+from support.files import DAMAGE, replacing
 
 FORMAT = 1
 FILE = "checkpoint.npz"
@@ -45,7 +44,7 @@ def read_checkpoint(path):
         return None, {}
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, MemoryError) as error:
+    except DAMAGE as error:
         raise UserError(f"{path} is damaged: --fresh starts the run over") from error
     if found != FORMAT:
         raise UserError(f"{path} has the format {found}, not {FORMAT}: --fresh starts the run over")

@@ -131,7 +131,7 @@ def command(driver, quick, predict=None, argv=None):
         print(f"{program.name}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except interruption.Interrupted as stop:
-        print(f"{program.name}: stopped: {stop}; the same command goes on from there", file=sys.stderr)
+        print(f"{program.name}: stopped ({stop}): the same command goes on from there", file=sys.stderr)
         return 128 + stop.signum
     except KeyboardInterrupt:
         print(f"{program.name}: interrupted", file=sys.stderr)

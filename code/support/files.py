@@ -1,7 +1,16 @@
 """Files that are written whole or not at all."""
 
 import os
+import struct
+import zipfile
+import zlib
 from contextlib import contextmanager
+
+# What reading a damaged .npz file, or what was made to look like one, may raise.
+DAMAGE = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, MemoryError, OverflowError, RuntimeError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @contextmanager

@@ -14,7 +14,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, signum, place=None):
-        super().__init__(place or "nothing was being trained yet")
+        super().__init__(place or "while nothing was being trained")
         self.signum = signum
 
 

@@ -1,7 +1,6 @@
 """Saved models: arrays by name in an .npz file, what they are in JSON beside them, no pickle."""
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytensor
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
-from support.files import replacing
+from support.files import DAMAGE, replacing
 
 
 def parameter_names(params):
@@ -63,7 +62,7 @@ class SavedModel:
             found, self.dataset = self.about["lesson"], self.about["settings"]["dataset"]
         except OSError as error:
             raise UserError(f"cannot read the model {path}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, MemoryError) as error:
+        except DAMAGE as error:
             raise UserError(f"{path} is not a model saved by this project: train one first") from error
         if found != lesson:
             raise UserError(f"{path} is a model of the lesson {found!r}, not of {lesson!r}")

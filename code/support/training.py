@@ -166,6 +166,10 @@ class Epoch:
         self.minibatch_index = self.trained - 1
 
     @property
+    def place_in_run(self):
+        return f"{self.label}, after minibatch {self.trained}/{self.n_minibatches}"
+
+    @property
     def iteration(self):
         return self.minibatches_before + self.minibatch_index
 
@@ -269,9 +273,7 @@ class Run:
     def _open_folder(self):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.lock = FileLock(
-                self.folder / ".lock", is_singleton=True
-            )  # of this process: a notebook may begin again
+            self.lock = FileLock(self.folder / ".lock", is_singleton=True)  # a notebook may begin a run anew
             self.lock.acquire(timeout=0)
             self.resumed, self.arrays = (None, {}) if checkpoints.fresh else read_checkpoint(self.folder / FILE)
             if self.resumed is not None:
@@ -358,40 +360,46 @@ class Run:
             start, state = self.resumed["epochs_done"], self.resumed["epoch"]
             if stopping is not None:
                 vars(stopping).update(self.resumed["stopping"] or {})
-        for done in range(start, n_epochs):
-            epoch = Epoch(
-                first + done, n_minibatches, done * n_minibatches, stopping, place, chance_cost if done == 0 else None,
-                partial(self._after_minibatch, stage, done),
-            )  # fmt: skip
-            if state is not None:
-                epoch.resume(state)
-            if self.resumed is not None:
-                say(f"continuing the unfinished run in {self.folder}: {epoch.label}, after minibatch {epoch.trained}")
-                self.resumed, state = None, None
-            with deferred():
+        with deferred():
+            for done in range(start, n_epochs):
+                epoch = Epoch(
+                    first + done, n_minibatches, done * n_minibatches, stopping, place,
+                    chance_cost if done == 0 else None, partial(self._after_minibatch, stage, done),
+                )  # fmt: skip
+                if state is not None:
+                    epoch.resume(state)
+                if self.resumed is not None:
+                    say(f"continuing the unfinished run in {self.folder}: {epoch.place_in_run}")
+                    self.resumed, self.arrays, state = None, {}, None
                 yield epoch
-            self._append_to_curve({**epoch.summary(), "seconds": round(epoch.state()["seconds"], 3)})
-            is_over = epoch.is_over or done + 1 == n_epochs
-            self.position = {"stage": stage + is_over, "epochs_done": 0 if is_over else done + 1, "epoch": None}
-            self.position["stopping"] = vars(stopping) if stopping is not None and not is_over else None
-            if time.monotonic() - self.saved_at > self.seconds_between_checkpoints:
-                self.checkpoint()
-            if is_over:
-                break
+                self._append_to_curve({**epoch.summary(), "seconds": round(epoch.state()["seconds"], 3)})
+                is_over = epoch.is_over or done + 1 == n_epochs
+                self._stand_at(*((stage + 1, 0, None) if is_over else (stage, done + 1, stopping)))
+                if time.monotonic() - self.saved_at > self.seconds_between_checkpoints:
+                    self.checkpoint()
+                self._end_if_asked_to(epoch)
+                if is_over:
+                    break
 
     def _after_minibatch(self, stage, done, epoch):
         """Write a checkpoint where it is time to, and end the run where that was asked for."""
-        due = time.monotonic() - self.saved_at > self.seconds_within_an_epoch
-        if not due and interruption.requested is None:
-            return
-        self.position = {"stage": stage, "epochs_done": done, "epoch": epoch.state()}
-        self.position["stopping"] = vars(epoch.stopping) if epoch.stopping is not None else None
-        self.checkpoint()
+        self._stand_at(stage, done, epoch.stopping, epoch)
+        if time.monotonic() - self.saved_at > self.seconds_within_an_epoch:
+            self.checkpoint()
+        self._end_if_asked_to(epoch)
+
+    def _stand_at(self, stage, epochs_done, stopping, epoch=None):
+        """Take note of where in the run the next checkpoint is."""
+        self.position = stage, epochs_done, stopping, epoch
+
+    def _end_if_asked_to(self, epoch):
         if interruption.requested is not None:
-            raise Interrupted(interruption.requested, f"{epoch.label}, after minibatch {epoch.trained}")
+            self.checkpoint()
+            raise Interrupted(interruption.requested, epoch.place_in_run)
 
     def checkpoint(self):
         """Write all that determines the rest of the run."""
+        stage, epochs_done, stopping, epoch = self.position
         generators, arrays = pack(self.tracked)
         best = {f"best.{place}": value for place, value in enumerate(self.best_values)}
         state = {
@@ -401,7 +409,10 @@ class Run:
             "curve": self.curve,
             "seconds": {**self.seconds, **({self.phase: self._phase_seconds()} if self.phase else {})},
             "best_figures": self.best_figures,
-            **self.position,
+            "stage": stage,
+            "epochs_done": epochs_done,
+            "stopping": None if stopping is None else vars(stopping),
+            "epoch": None if epoch is None else epoch.state(),
         }
         write_checkpoint(self.folder / FILE, state, {**arrays, **best})
         self.saved_at = time.monotonic()
