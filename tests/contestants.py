@@ -110,7 +110,7 @@ def floor_runner(phase):
     passes = []
 
     def product(W):
-        x, out = aligned(np.ones(len(W)), np.float32), aligned(np.empty(W.shape[1]), np.float32)
+        x, out = aligned(np.ones(len(W)), np.float32), aligned(np.zeros(W.shape[1]), np.float32)
         passes.append(lambda: np.dot(x, W, out=out))
 
     def in_place(W):

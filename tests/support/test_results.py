@@ -54,6 +54,11 @@ def test_readme_shows_the_table_of_the_records():
     assert "\n".join(results_table()) in (ROOT / "README.md").read_text()
 
 
+def test_readme_shows_the_benchmark_that_is_recorded():
+    table = (ROOT / "data" / "results" / "benchmark" / "table.md").read_text()
+    assert table.strip() in (ROOT / "README.md").read_text()
+
+
 def test_make_run_falls_back_to_the_embedded_digits_with_a_notice(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setattr(support.data, "DATA", tmp_path)
