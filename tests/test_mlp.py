@@ -57,7 +57,7 @@ def test_cost_and_gradients_are_those_of_numpy(float64):
 
 def test_the_driver_adds_the_penalties_to_the_cost(small_dataset, tmp_path):
     def first_cost(**penalties):
-        folder = tmp_path / " ".join(penalties)
+        folder = tmp_path / str(penalties)
         result = mlp.test_mlp(
             n_epochs=1, dataset=small_dataset, n_hidden=20, batch_size=100, output_folder=folder, **penalties
         )
