@@ -46,7 +46,7 @@ def documented_parameters(driver):
 
 
 def build_parser(driver, quick, predict):
-    """The parser of a lesson: every argument of the driver under its own name, --quick, --rewrites and --predict."""
+    """The parser of a lesson: every argument of the driver under its own name, and --quick, --fresh and the like."""
     parser = OneLineParser(description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False)
     documented = documented_parameters(driver)
     for name, parameter in inspect.signature(driver).parameters.items():
