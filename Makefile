@@ -1,5 +1,6 @@
 # PYTHON=/path/to/python chooses the interpreter of .venv; without it, the newest suitable one on PATH or among pyenv's
-# versions is found. DATASET=digits (or a path) chooses the data of `make run`.
+# versions is found. DATASET=digits (or a path) chooses the data of `make run`, RESULTS=runs another folder than the
+# recorded results for `make reproduce`.
 VERSIONS ?= 3.14 3.13 3.12 3.11
 PYTHON ?= $(shell \
 	for version in $(VERSIONS); do \
@@ -13,6 +14,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 SUPPORT = PYTHONPATH=code $(RUN) -m support
 DATASET ?= $$($(SUPPORT) dataset)
+RESULTS ?= data/results
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 14
@@ -23,12 +25,8 @@ run: install  ## train the stacked denoising autoencoder by the published recipe
 quick: install  ## the same in a minute, with a short schedule
 	dataset=$(DATASET) && $(RUN) code/SdA.py --quick --dataset $$dataset
 
-reproduce: install data  ## run the four published recipes on MNIST, then print the table
-	$(RUN) code/logistic_sgd.py
-	$(RUN) code/mlp.py
-	$(RUN) code/dA.py
-	$(RUN) code/SdA.py
-	@$(SUPPORT) table runs
+reproduce: install data  ## run the published recipes that have no record in RESULTS, then write its page
+	$(SUPPORT) reproduce $(RESULTS)
 
 table: install  ## print the table of the recorded results
 	@$(SUPPORT) table

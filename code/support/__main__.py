@@ -1,10 +1,10 @@
-"""What the Makefile asks for: `PYTHONPATH=code python -m support data | dataset | table [FOLDER]`."""
+"""What the Makefile asks for: `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
 
 import sys
 
 from support.data import fetch_mnist
 from support.errors import UnavailableError, UserError
-from support.results import results_table
+from support.results import reproduce, results_table
 
 NOTICE = """
 ****************************************************************************
@@ -23,6 +23,8 @@ def main(arguments):
             print(choose_dataset())
         case ["table", *folder]:
             print(*results_table(*folder), sep="\n")
+        case ["reproduce", *folder]:
+            print(f"the results are in {reproduce(*folder)}")
         case _:
             raise UserError(__doc__)
 

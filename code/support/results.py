@@ -1,18 +1,77 @@
-"""The table of published and reproduced figures, made from the records of runs."""
+"""The published recipes, and the page of their published and reproduced figures, made from the records of runs."""
 
 import itertools
 import json
+import math
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
-from support import ROOT
+from scipy import stats
 
+from support import ROOT
+from support.errors import UserError
+
+RESULTS = ROOT / "data" / "results"
 LESSONS = ["logistic_sgd", "mlp", "dA", "SdA"]
+
+# The lesson and the options of each run that is recorded. One without options is the published recipe.
+RECIPES = {
+    **{lesson: (lesson,) for lesson in LESSONS},
+    **{f"SdA-seed-{seed}": ("SdA", "--seed", str(seed)) for seed in (1, 2, 3, 4)},
+    "SdA-no-pretraining": ("SdA", "--pretraining-epochs", "0"),
+}
 
 # Validation and test error in percent, and minutes, as the tutorial gives them for its machine.
 PUBLISHED = {"logistic_sgd": ("7.50", "7.49", "–"), "mlp": ("1.69", "1.65", "–"), "SdA": ("1.39", "1.30", "1029")}
 NOTHING = "–", "–", "–"
-ERRORS = "validation_error", "test_error"
+ERRORS = {"validation_error": "validation", "test_error": "test"}
+MISS = "▲"
+
+INTRODUCTION = """\
+# Published and reproduced
+
+Made by `make reproduce` from the records beside this page: it runs what has no record yet, then writes the page.
+`make reproduce RESULTS=runs` runs all of it anew, on the machine at hand, and writes `runs/README.md`.
+"""
+
+
+def reproduce(folder=RESULTS):
+    """Run the recipes that have no record in a folder of runs, one after the other, then write its page.
+
+    Returns
+    -------
+    Path
+        Of the page.
+
+    Raises
+    ------
+    UserError
+        Where a run does not get to its end; the next call goes on with it.
+    """
+    folder = Path(folder)
+    for name, (lesson, *options) in RECIPES.items():
+        if read_record(folder / name) is None:
+            script = str(ROOT / "code" / f"{lesson}.py")
+            status = subprocess.run([sys.executable, script, *options, "--output-folder", folder / name]).returncode
+            if status != 0:
+                raise UserError(f"{name} ended with status {status}: the same command goes on with it")
+    return write_page(folder)
+
+
+def write_page(folder=RESULTS):
+    """Write README.md in a folder of runs: the table, and the pictures that the runs left there."""
+    folder = Path(folder)
+    pictures = [
+        f"![{path.parent.name}: {path.stem.replace('_', ' ')}]({path.relative_to(folder).as_posix()})\n"
+        for name in read_records(folder)
+        for path in sorted((folder / name).glob("*.png"))
+    ]
+    lines = [INTRODUCTION, *results_table(folder), *(["", "## Pictures", "", *pictures] if pictures else [])]
+    page = folder / "README.md"
+    page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    return page
 
 
 def read_record(folder):
@@ -24,11 +83,18 @@ def read_record(folder):
     return {**settings, **result}
 
 
-def results_table(folder=ROOT / "data" / "results"):
-    """A Markdown table with a line for each finished run in a folder of runs.
+def read_records(folder):
+    """{name: record} of the finished runs in a folder of runs, in the order of the lessons."""
+    records = {path.name: record for path in Path(folder).glob("*/") if (record := read_record(path))}
+    return dict(sorted(records.items(), key=lambda item: (LESSONS.index(item[1]["lesson"]), item[0])))
+
+
+def results_table(folder=RESULTS):
+    """A Markdown table with a line for each finished run in a folder of runs, and what there is to say of it.
 
     Published figures stand only beside runs of the published recipe on MNIST: a folder that has the lesson's own name.
     Runs of that recipe with other seeds are summed up in a line of their own, as mean and sample standard deviation.
+    An error above the published one is marked.
 
     Returns
     -------
@@ -39,34 +105,91 @@ def results_table(folder=ROOT / "data" / "results"):
         "| minutes, published | reproduced | epochs | seed |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    records = {path.name: record for path in Path(folder).glob("*/") if (record := read_record(path))}
-    ordered = sorted(records.items(), key=lambda item: (LESSONS.index(item[1]["lesson"]), item[0]))
-    for lesson, runs in itertools.groupby(ordered, key=lambda item: item[1]["lesson"]):
+    records = read_records(folder)
+    judgements = []
+    for lesson, runs in itertools.groupby(records.items(), key=lambda item: item[1]["lesson"]):
         runs = dict(runs)
         lines += [line(name, record, name == lesson) for name, record in runs.items()]
         recipe = [record for record in runs.values() if lesson in runs and same_but_for_seed(record, runs[lesson])]
         if len(recipe) > 1 and all(error in record for record in recipe for error in ERRORS):
             lines.append(spread(lesson, recipe))
-    return lines
+            if len(recipe) > 2 and published(recipe[0]) is not NOTHING:
+                judgements += judgement(lesson, recipe)
+    if any(MISS in line for line in lines):
+        judgements.append(f"{MISS} above the published figure.")
+    notes = [*judgements, *circumstances(records)]
+    return lines + [text for note in notes for text in ("", note)]
 
 
 def line(name, record, is_published):
     """The line of a run."""
-    valid, test, minutes = published(record) if is_published else NOTHING
-    errors = [f"{100 * record[error]:.2f}" if error in record else "–" for error in ERRORS]
-    cells = [name, record["dataset"]["name"], valid, errors[0], test, errors[1], minutes]
-    cells += [f"{minutes_of(record):.1f}", record.get("epochs", "–"), record["settings"].get("seed", "–")]
-    return f"| {' | '.join(map(str, cells))} |"
+    *targets, minutes = published(record) if is_published else NOTHING
+    errors = [
+        marked(f"{100 * record[error]:.2f}", target) if error in record else "–"
+        for error, target in zip(ERRORS, targets)
+    ]
+    return row(
+        name, record["dataset"]["name"], targets[0], errors[0], targets[1], errors[1], minutes,
+        f"{minutes_of(record):.1f}", record.get("epochs", "–"), record["settings"].get("seed", "–"),
+    )  # fmt: skip
 
 
 def spread(lesson, records):
     """The line that sums up runs that differ in their seeds."""
-    valid, test, minutes = published(records[0])
-    means = [mean_and_deviation([100 * record[error] for record in records], 2) for error in ERRORS]
-    cells = [f"{lesson}, {len(records)} seeds", records[0]["dataset"]["name"], valid, means[0], test, means[1], minutes]
-    cells += [mean_and_deviation([minutes_of(record) for record in records], 1)]
-    cells += [mean_and_deviation([record["epochs"] for record in records], 0), "–"]
-    return f"| {' | '.join(cells)} |"
+    *targets, minutes = published(records[0])
+    means = [
+        marked(mean_and_deviation([100 * record[error] for record in records], 2), target)
+        for error, target in zip(ERRORS, targets)
+    ]
+    return row(
+        f"{lesson}, {len(records)} seeds", records[0]["dataset"]["name"], targets[0], means[0], targets[1], means[1],
+        minutes, mean_and_deviation([minutes_of(record) for record in records], 1),
+        mean_and_deviation([record["epochs"] for record in records], 0), "–",
+    )  # fmt: skip
+
+
+def row(*cells):
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def marked(error, target):
+    """An error in percent, with a mark where it is above the published one at the digits that both show."""
+    return f"{error} {MISS}" if target != "–" and float(error.split()[0]) > float(target) else error
+
+
+def judgement(lesson, records):
+    """How likely the published errors are, if they are one more draw from the spread of these runs."""
+    for (error, name), target in zip(ERRORS.items(), published(records[0])):
+        values = [100 * record[error] for record in records]
+        mean, deviation, n = statistics.mean(values), statistics.stdev(values), len(values)
+        if deviation > 0:
+            distance = abs(float(target) - mean) / (deviation * math.sqrt(1 + 1 / n))
+            yield (
+                f"{lesson}, {name} error: if the published {target} % is one more draw from the normal distribution that "
+                f"these {n} seeds are drawn from, a draw at least as far from their mean, {mean:.2f} %, has the "
+                f"probability {2 * stats.t.sf(distance, n - 1):.2f} (Student's t, {n - 1} degrees of freedom)."
+            )
+
+
+def circumstances(records):
+    """A line for each machine and set of versions that the runs were made with."""
+    groups = {}
+    for name, record in records.items():
+        groups.setdefault(circumstance(record), []).append(name)
+    return [f"{', '.join(names)}: {text}." for text, names in groups.items()]
+
+
+def circumstance(record):
+    """With which arithmetic, machine and versions a run was made."""
+    machine, versions = record["machine"], record["versions"]
+    names = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
+    threads = f"{machine['threads']} thread{'' if machine['threads'] == '1' else 's'}"
+    rewrites = "with" if record.get("rewrites") else "without"
+    return (
+        f"{record['floatX']}, {rewrites} the graph rewrites, {threads} of {machine['processor']}, "
+        f"{machine['cores']} cores, {machine['system']}; "
+        + ", ".join(f"{name} {versions[key]}" for key, name in names.items())
+    )
 
 
 def published(record):

@@ -1,4 +1,8 @@
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -7,29 +11,59 @@ import support.data
 import support.mnist
 from support import ROOT
 from support.errors import UserError
-from support.results import PUBLISHED, results_table
+from support.results import PUBLISHED, RECIPES, RESULTS, reproduce, results_table, write_page
 
 
-def record(folder, lesson, dataset="MNIST", settings=None, **result):
-    folder.mkdir()
+def record(folder, lesson, dataset="MNIST", settings=None, rewrites=("rank_update",), **result):
+    folder.mkdir(parents=True)
     (folder / "settings.json").write_text(
-        json.dumps({"lesson": lesson, "dataset": {"name": dataset}, "settings": {"seed": 7, **(settings or {})}})
+        json.dumps(
+            {
+                "lesson": lesson,
+                "dataset": {"name": dataset},
+                "settings": {"seed": 7, **(settings or {})},
+                "floatX": "float32",
+                "rewrites": rewrites,
+                "machine": {"processor": "Abacus", "cores": 4, "system": "Desk", "threads": "1"},
+                "versions": dict.fromkeys(("python", "pytensor", "numpy", "scipy", "numba"), "9.9"),
+            }
+        )
     )
     (folder / "result.json").write_text(json.dumps({"seconds": {"pretraining": 60, "training": 36}, **result}))
+
+
+def table_of(folder):
+    """The table's lines below its head, without the notes."""
+    lines = results_table(folder)
+    return lines[2 : lines.index("")]
 
 
 def test_a_finished_run_is_a_line_beside_the_published_figures(tmp_path):
     record(tmp_path / "SdA", "SdA", validation_error=0.0138, test_error=0.0142, epochs=36)
     (tmp_path / "mlp").mkdir()  # which has not finished
-    header, rule, *lines = results_table(tmp_path)
-    assert lines == ["| SdA | MNIST | 1.39 | 1.38 | 1.30 | 1.42 | 1029 | 1.6 | 36 | 7 |"]
-    assert header.count("|") == rule.count("|") == lines[0].count("|")
+    assert table_of(tmp_path) == ["| SdA | MNIST | 1.39 | 1.38 | 1.30 | 1.42 ▲ | 1029 | 1.6 | 36 | 7 |"]
+    header, rule, line, *notes = results_table(tmp_path)
+    assert header.count("|") == rule.count("|") == line.count("|")
+    assert "▲ above the published figure." in notes
+
+
+def test_an_error_is_marked_where_it_shows_to_be_above_the_published_one(tmp_path):
+    record(tmp_path / "mlp", "mlp", validation_error=0.01694, test_error=0.01656, epochs=1000)
+    assert "| 1.69 | 1.69 | 1.65 | 1.66 ▲ |" in table_of(tmp_path)[0]
+
+
+def test_the_machine_is_told_once_for_all_runs_that_it_made(tmp_path):
+    for name, rewrites in ("mlp", []), ("SdA", ["rank_update"]), ("SdA-seed-1", ["rank_update"]):
+        record(tmp_path / name, name[:3], rewrites=rewrites, validation_error=0.5, test_error=0.5, epochs=1)
+    told = "the graph rewrites, 1 thread of Abacus, 4 cores, Desk; Python 9.9, PyTensor 9.9, NumPy 9.9"
+    notes = [line for line in results_table(tmp_path) if told in line]
+    assert [note.split(told)[0] for note in notes] == ["mlp: float32, without ", "SdA, SdA-seed-1: float32, with "]
 
 
 def test_published_figures_stand_beside_the_published_recipe_on_mnist_only(tmp_path):
     record(tmp_path / "SdA", "SdA", dataset="digits", validation_error=0.01, test_error=0.01, epochs=36)
     record(tmp_path / "SdA-no-pretraining", "SdA", validation_error=0.01, test_error=0.01, epochs=36)
-    for line in results_table(tmp_path)[2:]:
+    for line in table_of(tmp_path):
         assert not any(f"| {figure} |" in line for figure in PUBLISHED["SdA"])
 
 
@@ -40,18 +74,61 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
         record(tmp_path / name, "SdA", settings={"seed": seed}, validation_error=0.013, test_error=error, epochs=epochs)
     record(tmp_path / "SdA-wide", "SdA", settings={"width": 9}, validation_error=0.5, test_error=0.5, epochs=1)
     record(tmp_path / "SdA-digits", "SdA", dataset="digits", validation_error=0.5, test_error=0.5, epochs=1)
-    last = results_table(tmp_path)[-1]
-    expected = "1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |"
+    last = table_of(tmp_path)[-1]
+    expected = "1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 ▲ | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |"
     assert last == f"| SdA, 3 seeds | MNIST | {expected}"
+
+
+def test_the_published_pair_is_judged_as_a_draw_from_the_spread(tmp_path):
+    """Test errors 1.2, 1.4 and 1.6 %: 1.30 is 0.1 / (0.2 sqrt(4/3)) = 0.433 deviations away, of which Student's t with 2
+    degrees of freedom has 1 - t / sqrt(2 + t^2) = 0.71 on both sides together."""
+    for seed, error in enumerate((0.012, 0.014, 0.016)):
+        name = f"SdA-seed-{seed}" if seed else "SdA"
+        record(tmp_path / name, "SdA", settings={"seed": seed}, validation_error=0.0139, test_error=error, epochs=1)
+    (note,) = (line for line in results_table(tmp_path) if "degrees of freedom" in line)
+    assert note.startswith("SdA, test error: if the published 1.30 %") and "probability 0.71" in note
+
+
+def test_reproduce_runs_what_has_no_record_and_writes_the_page(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command):
+        commands.append([*map(str, command)])
+        lesson = Path(command[1]).stem
+        record(Path(command[-1]), lesson, validation_error=0.0139, test_error=0.013, epochs=36)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    record(tmp_path / "mlp", "mlp", validation_error=0.0169, test_error=0.0165, epochs=1000)
+    (tmp_path / "mlp" / "filters.png").touch()
+    page = reproduce(tmp_path).read_text(encoding="utf-8")
+    assert {Path(command[-1]).name for command in commands} == RECIPES.keys() - {"mlp"}
+    python, script, *options = commands[-1]
+    assert python == sys.executable and Path(script) == ROOT / "code" / "SdA.py"
+    assert options == ["--pretraining-epochs", "0", "--output-folder", str(tmp_path / "SdA-no-pretraining")]
+    assert "\n".join(results_table(tmp_path)) in page and "![mlp: filters](mlp/filters.png)" in page
+
+
+def test_reproduce_stops_where_a_run_fails_and_writes_no_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda command: subprocess.CompletedProcess(command, 143))
+    with pytest.raises(UserError, match="logistic_sgd ended with status 143"):
+        reproduce(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_recorded_page_is_that_of_the_records(tmp_path):
+    recorded = (RESULTS / "README.md").read_text(encoding="utf-8")
+    shutil.copytree(RESULTS, tmp_path / "results")
+    assert write_page(tmp_path / "results").read_text(encoding="utf-8") == recorded
 
 
 def test_a_lesson_without_labels_has_no_errors(tmp_path):
     record(tmp_path / "dA", "dA")
-    assert results_table(tmp_path)[2] == "| dA | MNIST | – | – | – | – | – | 1.6 | – | 7 |"
+    assert table_of(tmp_path)[0] == "| dA | MNIST | – | – | – | – | – | 1.6 | – | 7 |"
 
 
 def test_readme_shows_the_table_of_the_records():
-    assert "\n".join(results_table()) in (ROOT / "README.md").read_text()
+    assert "\n".join(results_table()) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_readme_shows_the_benchmark_that_is_recorded():
