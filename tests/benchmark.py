@@ -8,12 +8,17 @@ in brackets, ratios to this port. Machines are noisy: compare figures of one run
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
+from operator import itemgetter
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "code"))
@@ -26,6 +31,7 @@ OWN = [PORT, "PyTensor, plain", "memory floor", "NumPy"]
 PEERS = ["PyTorch eager", "PyTorch compiled", "JAX jit+scan"]
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 HIDDEN_SIZES = [250, 500, 1000, 2000, 4000]
+MNIST_EXAMPLES = 50_000  # that an epoch trains on
 
 
 def phase(kind, sizes, batch, activation="sigmoid", l2=0.0):
@@ -82,7 +88,7 @@ class Contestants:
                 stdout=subprocess.PIPE,
                 text=True,
                 env=environment,
-                preexec_fn=lambda: bind_to_cores(threads),
+                preexec_fn=(lambda: bind_to_cores(threads)) if os.name == "posix" else None,
             )
 
     def time(self, name, phase, steps):
@@ -102,6 +108,38 @@ class Contestants:
         for process in self.processes.values():
             process.kill()
             process.wait()
+
+
+def measure_saving(rounds):
+    """Milliseconds, medians, that a checkpoint of the published network takes, and its saved model."""
+    import numpy as np
+    from SdA import SdA
+
+    from support.training import Run
+
+    sda = SdA(np.random.RandomState(0), hidden_layers_sizes=[1000, 1000, 1000])
+    datasets = SimpleNamespace(name="digits", sha256="", source="none")
+    milliseconds = {"model": [], "checkpoint": []}
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        run = Run("SdA", {"output_folder": folder}, datasets)
+        run.track(*sda.params, *(layer.b_prime for layer in sda.dA_layers))
+        for _ in range(rounds):
+            for name, save in ("model", lambda: run.keep(sda)), ("checkpoint", run.checkpoint):
+                started = time.perf_counter()
+                save()
+                milliseconds[name].append(1000 * (time.perf_counter() - started))
+        run.lock.release()
+    return {name: round(statistics.median(times), 1) for name, times in milliseconds.items()}
+
+
+def saving_line(saving, table):
+    """What saving costs, beside the shortest epoch of the published recipe."""
+    name, step = min(((name, row[PORT]) for name, row in table.items() if name.endswith("batch 1")), key=itemgetter(1))
+    share = 100 * sum(saving.values()) / (1e-3 * step * MNIST_EXAMPLES)
+    return (
+        f"Saving the published network takes {saving['checkpoint']:.0f} ms for a checkpoint and {saving['model']:.0f} ms "
+        f"for a model: both after each epoch would be {share:.1f} % of an epoch of the shortest phase, {name}."
+    )
 
 
 def bind_to_cores(count):
@@ -149,6 +187,7 @@ def table_lines(record):
             "",
             "Left out: " + ", ".join(f"{name} ({reason})" for name, reason in record["missing"].items()) + ".",
         ]
+    lines += ["", saving_line(record["saving"], record["microseconds"][min(record["microseconds"])])]
     return lines[1:]
 
 
@@ -199,6 +238,7 @@ def main():
             print(f"{threads} threads", file=sys.stderr, flush=True)
             record["microseconds"][str(threads)] = measure(contestants, all_phases(), options.rounds, options.budget)
             record["missing"].update({k: v for k, v in contestants.missing.items() if k != "memory floor"})
+    record["saving"] = measure_saving(options.rounds)
     with Contestants([name for name in [*OWN, *PEERS] if name != "PyTorch compiled"], 1) as contestants:
         phases = {str(size): sda_phases(1, size)["SdA, fine-tune"] for size in options.hidden_sizes}
         record["hidden_sizes"] = measure(contestants, phases, options.rounds, options.budget)

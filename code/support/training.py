@@ -263,6 +263,7 @@ class Run:
         self.stage = 0  # of the loops over epochs, in the order of the lesson
         self.tracked, self.tracked_since = [], 0
         self.phase = None
+        self.position = 0, 0, None, None  # stage, epochs done, early stopping, epoch
         self.saved_at = time.monotonic()
         self._open_folder()
         say(f"dataset: {datasets.source}")
