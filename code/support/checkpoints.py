@@ -1,14 +1,14 @@
 """All that determines the rest of a run, in one file without pickle, written whole or not at all."""
 
-import json
-
 import numpy as np
 
+from support.archives import read_described, write_described
 from support.errors import UserError
-from support.files import DAMAGE, replacing
+from support.forms import check_form, shown
 
 FORMAT = 1
 FILE = "checkpoint.npz"
+REMEDY = "--fresh starts the run over"
 
 fresh = False  # whether runs start over where there is a checkpoint, as --fresh asks for
 
@@ -23,31 +23,32 @@ def write_checkpoint(path, state, arrays):
         What JSON can hold.
     arrays : dict of array
     """
-    with replacing(path) as file:
-        np.savez(file, state=json.dumps({"format": FORMAT, **state}), **arrays)
+    write_described(path, {"state": {"format": FORMAT, **state}}, arrays)
 
 
-def read_checkpoint(path):
+def read_checkpoint(path, form):
     """The state and the arrays of a checkpoint; (None, {}) where there is none.
+
+    Parameters
+    ----------
+    path : Path
+    form
+        That the state must have, as for `support.forms.check_form`.
 
     Raises
     ------
     UserError
         Where the file is damaged, or of another version.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            state = json.loads(str(file["state"]))
-            arrays = {name: file[name] for name in file.files if name != "state"}
-        found = state["format"]
-    except FileNotFoundError:
+    if not path.exists():
         return None, {}
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except DAMAGE as error:
-        raise UserError(f"{path} is damaged: --fresh starts the run over") from error
-    if found != FORMAT:
-        raise UserError(f"{path} has the format {found}, not {FORMAT}: --fresh starts the run over")
+    state, arrays = read_described(path, "state", {"format": object}, REMEDY)
+    if state["format"] != FORMAT:
+        raise UserError(f"{path} has the format {shown(state['format'])}, not {FORMAT}: {REMEDY}")
+    try:
+        check_form(state, form, "state")
+    except ValueError as error:
+        raise UserError(f"{path} cannot be used: {error}; {REMEDY}") from error
     return state, arrays
 
 
@@ -68,13 +69,16 @@ def unpack(shared, generators, arrays):
 
     Raises
     ------
-    KeyError, ValueError
+    ValueError, KeyError, TypeError
         Where they are values of other variables.
     """
+    is_generator = [isinstance(variable.get_value(borrow=True), np.random.Generator) for variable in shared]
+    if sum(is_generator) != len(generators):
+        raise ValueError(f"{len(generators)} generators")
     generators = iter(generators)
     for place, variable in enumerate(shared):
         value = variable.get_value(borrow=True)
-        if isinstance(value, np.random.Generator):
+        if is_generator[place]:
             value.bit_generator.state = next(generators)
         else:
             saved = arrays[f"{place}.{variable.name}"]

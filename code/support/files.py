@@ -1,16 +1,8 @@
 """Files that are written whole or not at all."""
 
 import os
-import struct
-import zipfile
-import zlib
-from contextlib import contextmanager
-
-# What reading a damaged .npz file, or what was made to look like one, may raise.
-DAMAGE = (
-    ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, MemoryError, OverflowError, RuntimeError,
-    struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+import time
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -25,6 +17,27 @@ def replacing(path):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _replace(temporary, path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary, path, pauses=(0.05, 0.2, 0.8)):
+    """Rename a file over another one, which on Windows a virus scanner, say, may hold open for a moment."""
+    for pause in pauses:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(temporary, path)
+
+
+def _sync_folder(folder):
+    """Let the new name outlive a power cut, too; Windows opens no folder, and some file systems sync none."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,15 +1,18 @@
 """Saved models: arrays by name in an .npz file, what they are in JSON beside them, no pickle."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytensor
 
+from support.archives import read_described, write_described
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
-from support.files import DAMAGE, replacing
+from support.forms import shown
+
+# What is said about a run and its models, as far as it is used again; see `support.forms.check_form`.
+ABOUT = {"lesson": str, "dataset": {"name": str, "sha256": str}, "floatX": str, "settings": {"dataset": str}}
 
 
 def parameter_names(params):
@@ -28,8 +31,7 @@ def save_model(path, params, about):
         What JSON can hold: the lesson, its settings, the dataset, the errors.
     """
     arrays = {name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)}
-    with replacing(path) as file:
-        np.savez(file, about=json.dumps(about, sort_keys=True), **arrays)
+    write_described(path, {"about": about}, arrays)
 
 
 class SavedModel:
@@ -55,18 +57,12 @@ class SavedModel:
 
     def __init__(self, path, lesson):
         self.path = Path(path)
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                self.about = json.loads(str(file["about"]))
-                self.arrays = [file[name] for name in file.files if name != "about"]
-            found, self.dataset = self.about["lesson"], self.about["settings"]["dataset"]
-        except OSError as error:
-            raise UserError(f"cannot read the model {path}: {error.strerror or error}") from error
-        except DAMAGE as error:
-            raise UserError(f"{path} is not a model saved by this project: train one first") from error
-        if found != lesson:
-            raise UserError(f"{path} is a model of the lesson {found!r}, not of {lesson!r}")
-        if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in self.arrays):
+        self.about, arrays = read_described(path, "about", ABOUT, "needed is a model saved by this project")
+        self.arrays = list(arrays.values())
+        self.dataset = self.about["settings"]["dataset"]
+        if self.about["lesson"] != lesson:
+            raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
+        if not all(array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays):
             raise UserError(f"{path} holds something else than finite numbers: train the model again")
 
     def restore(self, params):
@@ -75,14 +71,20 @@ class SavedModel:
         Raises
         ------
         UserError
-            Where the shapes differ.
+            Where the shapes differ, or floatX does not hold a value.
         """
         saved = [array.shape for array in self.arrays]
         wanted = [param.get_value(borrow=True).shape for param in params]
         if saved != wanted:
-            raise UserError(f"{self.path} fits another network: its shapes are {saved}, not {wanted}")
+            raise UserError(f"{self.path} fits another network: its shapes are {shown(saved)}, not {wanted}")
         for param, array in zip(params, self.arrays):
-            param.set_value(array.astype(param.dtype), borrow=True)
+            with np.errstate(over="ignore"):
+                value = array.astype(param.dtype)
+            if not np.isfinite(value).all():
+                raise UserError(
+                    f"{self.path} holds numbers beyond {param.dtype}: PYTENSOR_FLAGS=floatX=float64 has them"
+                )
+            param.set_value(value, borrow=True)
 
     def layer_sizes(self, n_layers=None):
         """[inputs, units of each layer ...] of a network whose parameters are pairs of W and b.
@@ -90,7 +92,7 @@ class SavedModel:
         Raises
         ------
         UserError
-            Where the layers do not fit each other, or are not as many as `n_layers`.
+            Where the layers do not fit each other, or are not as many as `n_layers`: by default two or more.
         """
         weights, biases = self.arrays[::2], self.arrays[1::2]
         shapes = [w.shape for w in weights]
@@ -98,10 +100,10 @@ class SavedModel:
             len(weights) == len(biases) > 0
             and all(w.ndim == 2 and b.shape == w.shape[1:] for w, b in zip(weights, biases))
             and all(below[1] == above[0] for below, above in zip(shapes, shapes[1:]))
-            and n_layers in (None, len(weights))
+            and (len(weights) == n_layers if n_layers else len(weights) > 1)
         )
         if not fits:
-            raise UserError(f"{self.path} fits another network: its shapes are {shapes}")
+            raise UserError(f"{self.path} fits another network: its shapes are {shown(shapes)}")
         return [shapes[0][0]] + [shape[1] for shape in shapes]
 
     def load_data(self, dataset=None):
@@ -113,7 +115,7 @@ class SavedModel:
             Where it has other inputs, or as `support.data.load_data`.
         """
         datasets = load_data(dataset or self.dataset)
-        n_in = self.layer_sizes()[0]
+        n_in = self.arrays[0].shape[0]
         if datasets.n_in != n_in:
             raise UserError(f"{self.path} takes {n_in} inputs, but {datasets.name} has {datasets.n_in}")
         return datasets

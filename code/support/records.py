@@ -6,6 +6,8 @@ import os
 import platform
 from importlib.metadata import version
 
+from support.files import replacing
+
 RECORDS = ("checkpoint.npz", "settings.json", "curve.jsonl", "result.json", "model*.npz", "filters*.png")
 
 
@@ -19,7 +21,7 @@ def machine():
     """The processor's name, as far as the system tells, its cores, and the threads that BLAS may use."""
     name = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo") as lines:
+        with open("/proc/cpuinfo", errors="replace") as lines:
             name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):  # not Linux, or a processor without a name there
         pass
@@ -52,4 +54,5 @@ def set_aside(folder):
 
 def write_json(path, content):
     """Write a JSON file that a person can read."""
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())

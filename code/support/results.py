@@ -1,7 +1,6 @@
 """The published recipes, and the page of their published and reproduced figures, made from the records of runs."""
 
 import itertools
-import json
 import math
 import statistics
 import subprocess
@@ -12,6 +11,7 @@ from scipy import stats
 
 from support import ROOT
 from support.errors import UserError
+from support.forms import is_count, is_number, read_json, shown
 
 RESULTS = ROOT / "data" / "results"
 LESSONS = ["logistic_sgd", "mlp", "dA", "SdA"]
@@ -28,6 +28,7 @@ PUBLISHED = {"logistic_sgd": ("7.50", "7.49", "–"), "mlp": ("1.69", "1.65", "�
 NOTHING = "–", "–", "–"
 ERRORS = {"validation_error": "validation", "test_error": "test"}
 MISS = "▲"
+VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
 
 INTRODUCTION = """\
 # Published and reproduced
@@ -74,10 +75,29 @@ def write_page(folder=RESULTS):
     return page
 
 
+# What the table uses of the records; see `support.forms.check_form`.
+SETTINGS = {
+    "lesson": lambda name: name in LESSONS,
+    "dataset": {"name": str},
+    "settings": {...: object},
+    "floatX": str,
+    "rewrites?": [str],
+    "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
+    "versions": dict.fromkeys(VERSIONS, str),
+}
+RESULT = {"seconds": {...: is_number}, "validation_error?": is_number, "test_error?": is_number, "epochs?": is_count}
+
+
 def read_record(folder):
-    """The settings and the result of a finished run, merged; None where the folder holds none."""
+    """The settings and the result of a finished run, merged; None where the folder holds none.
+
+    Raises
+    ------
+    UserError
+        Where one of the files is damaged.
+    """
     try:
-        settings, result = (json.loads((folder / f"{name}.json").read_text()) for name in ("settings", "result"))
+        settings, result = read_json(folder / "settings.json", SETTINGS), read_json(folder / "result.json", RESULT)
     except FileNotFoundError:
         return None
     return {**settings, **result}
@@ -111,7 +131,7 @@ def results_table(folder=RESULTS):
         runs = dict(runs)
         lines += [line(name, record, name == lesson) for name, record in runs.items()]
         recipe = [record for record in runs.values() if lesson in runs and same_but_for_seed(record, runs[lesson])]
-        if len(recipe) > 1 and all(error in record for record in recipe for error in ERRORS):
+        if len(recipe) > 1 and all(figure in record for record in recipe for figure in (*ERRORS, "epochs")):
             lines.append(spread(lesson, recipe))
             if len(recipe) > 2 and published(recipe[0]) is not NOTHING:
                 judgements += judgement(lesson, recipe)
@@ -149,7 +169,7 @@ def spread(lesson, records):
 
 
 def row(*cells):
-    return f"| {' | '.join(map(str, cells))} |"
+    return f"| {' | '.join(map(shown, cells))} |"
 
 
 def marked(error, target):
@@ -182,13 +202,12 @@ def circumstances(records):
 def circumstance(record):
     """With which arithmetic, machine and versions a run was made."""
     machine, versions = record["machine"], record["versions"]
-    names = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
     threads = f"{machine['threads']} thread{'' if machine['threads'] == '1' else 's'}"
     rewrites = "with" if record.get("rewrites") else "without"
     return (
         f"{record['floatX']}, {rewrites} the graph rewrites, {threads} of {machine['processor']}, "
         f"{machine['cores']} cores, {machine['system']}; "
-        + ", ".join(f"{name} {versions[key]}" for key, name in names.items())
+        + ", ".join(f"{name} {versions[key]}" for key, name in VERSIONS.items())
     )
 
 

@@ -17,12 +17,47 @@ import pytensor
 from filelock import FileLock, Timeout
 
 from support import ROOT, checkpoints, interruption, rewrites
-from support.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
-from support.console import progress, say
+from support.checkpoints import FILE, REMEDY, pack, read_checkpoint, unpack, write_checkpoint
+from support.console import option, progress, say
 from support.errors import UserError
+from support.forms import check_form, is_count, is_number, shown
 from support.interruption import Interrupted, deferred
-from support.models import SavedModel, save_model
+from support.models import ABOUT, SavedModel, save_model
 from support.records import machine, peak_memory, set_aside, versions, write_json
+
+
+# What a checkpoint says, as `Run.checkpoint` writes it; see `support.forms.check_form`.
+STATE = {
+    "about": ABOUT,
+    "tracked_since": is_count,
+    "generators": [
+        {
+            "bit_generator": lambda name: name == "PCG64",
+            "state": {name: lambda value: type(value) is int and 0 <= value < 1 << 128 for name in ("state", "inc")},
+            "has_uint32": lambda value: is_count(value) and value < 2,
+            "uinteger": lambda value: is_count(value) and value < 1 << 32,
+        }
+    ],
+    "curve": [{"epoch": is_count, "cost": is_number, "seconds": is_number}],
+    "seconds": {...: is_number},
+    "best_figures": {...: is_number},
+    "stage": is_count,
+    "epochs_done": is_count,
+    "stopping": (
+        {
+            "patience": is_count,
+            "validation_frequency": is_count,
+            "best_validation_error": lambda value: value == math.inf or is_number(value),
+            "best_iteration": (is_count, None),
+        },
+        None,
+    ),
+    "epoch": (
+        {"trained": is_count, "cost_sum": is_number, "figures": {...: is_number}, "seconds": is_number},
+        None,
+    ),
+}  # fmt: skip
+FIGURES = {"validation_error": is_number, "test_error": is_number, "iteration": is_count}  # of a best model
 
 
 class EarlyStopping:
@@ -122,7 +157,9 @@ class Epoch:
         `iteration` (minibatches trained), `validation_error` and `test_error`, as reported last.
     """
 
-    def __init__(self, number, n_minibatches, minibatches_before, stopping, place, chance_cost, after_minibatch):
+    def __init__(
+        self, number, n_minibatches, minibatches_before, stopping, place, chance_cost, after_minibatch, diverged
+    ):
         self.number = number
         self.n_minibatches = n_minibatches
         self.minibatches_before = minibatches_before
@@ -130,6 +167,7 @@ class Epoch:
         self.place = place
         self.chance_cost = chance_cost
         self.after_minibatch = after_minibatch
+        self.diverged = diverged
         self.minibatch_index = 0
         self.trained = 0
         self.cost_sum = 0.0
@@ -162,7 +200,7 @@ class Epoch:
 
     def resume(self, state):
         """Go on where this state was taken."""
-        vars(self).update(state)
+        vars(self).update({name: state[name] for name in self.state()})
         self.minibatch_index = self.trained - 1
 
     @property
@@ -192,10 +230,8 @@ class Epoch:
             Where it is not finite: the run has diverged.
         """
         if not math.isfinite(cost):
-            raise UserError(
-                f"the cost became {cost} in {self.label}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}: "
-                "lower the learning rate; the last good model, if there was one, is kept in the output folder"
-            )
+            where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}"
+            raise self.diverged(f"the cost became {cost} in {where}")
         if self.chance_cost is not None and self.minibatch_index == 0:
             say(f"first cost {cost:f}, by chance {self.chance_cost:f}")
         self.cost_sum += float(cost)
@@ -262,7 +298,7 @@ class Run:
         self.best_figures, self.best_values = {}, []
         self.stage = 0  # of the loops over epochs, in the order of the lesson
         self.tracked, self.tracked_since = [], 0
-        self.phase = None
+        self.phase, self.epoch = None, None
         self.position = 0, 0, None, None  # stage, epochs done, early stopping, epoch
         self.saved_at = time.monotonic()
         self._open_folder()
@@ -276,9 +312,9 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.lock = FileLock(self.folder / ".lock", is_singleton=True)  # a notebook may begin a run anew
             self.lock.acquire(timeout=0)
-            self.resumed, self.arrays = (None, {}) if checkpoints.fresh else read_checkpoint(self.folder / FILE)
+            self.resumed, self.arrays = (None, {}) if checkpoints.fresh else read_checkpoint(self.folder / FILE, STATE)
             if self.resumed is not None:
-                self._check_that_it_is_the_same()
+                self._check_that_it_is_the_same(self.resumed["about"])
                 self.curve, self.seconds = self.resumed["curve"], self.resumed["seconds"]
                 self.best_figures = self.resumed["best_figures"]
                 self.best_values = [self.arrays[name] for name in self.arrays if name.startswith("best.")]
@@ -297,7 +333,7 @@ class Run:
                 f"cannot write to the output folder {self.folder} ({error.strerror}): choose another --output-folder"
             ) from error
 
-    def _check_that_it_is_the_same(self):
+    def _check_that_it_is_the_same(self, about):
         there, here = (
             {
                 "the lesson": run["lesson"],
@@ -305,12 +341,12 @@ class Run:
                 "floatX": run["floatX"],
                 **run["settings"],
             }
-            for run in (self.resumed["about"], self.about)
+            for run in (about, self.about)
         )
         for name in here:
             if there.get(name) != here[name]:
                 raise UserError(
-                    f"{self.folder} holds a run with {name} = {there.get(name)}, not {here[name]}: "
+                    f"{self.folder} holds a run with {name} = {shown(there.get(name))}, not {here[name]}: "
                     "--fresh starts over and keeps that one beside; or choose another --output-folder"
                 )
 
@@ -329,12 +365,23 @@ class Run:
             return
         if self.tracked_since < self.resumed["tracked_since"]:
             saved = SavedModel(self.folder / f"{name}.npz", self.lesson)
+            self._check_that_it_is_the_same(saved.about)
             saved.restore(self.tracked[: len(saved.arrays)])
             return
         try:
             unpack(self.tracked, self.resumed["generators"], self.arrays)
+            self._check_best_values(self.tracked[: len(self.best_values)])
         except (KeyError, ValueError, TypeError) as error:
-            raise UserError(f"{self.folder / FILE} fits another network: --fresh starts the run over") from error
+            raise self._misfit() from error
+
+    def _check_best_values(self, params):
+        """Raise a ValueError where the best model is not one of these parameters."""
+        for saved, param in zip(self.best_values, params, strict=True):
+            if saved.shape != param.get_value(borrow=True).shape or saved.dtype != param.dtype:
+                raise ValueError(f"{param.name} is {saved.dtype} {saved.shape}")
+
+    def _misfit(self):
+        return UserError(f"{self.folder / FILE} fits another network or schedule: {REMEDY}")
 
     def epochs(self, n_epochs, n_minibatches, first=1, stopping=None, chance_cost=None, **place):
         """Yield an `Epoch` for each epoch, and write its line of the curve when it is over.
@@ -359,14 +406,19 @@ class Run:
             if stage < self.resumed["stage"]:
                 return
             start, state = self.resumed["epochs_done"], self.resumed["epoch"]
-            if stopping is not None:
-                vars(stopping).update(self.resumed["stopping"] or {})
+            if start >= n_epochs or state is not None and not 1 <= state["trained"] <= n_minibatches:
+                raise self._misfit()
+            if stopping is not None and (saved := self.resumed["stopping"]) is not None:
+                if saved["validation_frequency"] != stopping.validation_frequency:
+                    raise self._misfit()
+                vars(stopping).update({name: saved[name] for name in vars(stopping)})
         with deferred():
             for done in range(start, n_epochs):
                 epoch = Epoch(
                     first + done, n_minibatches, done * n_minibatches, stopping, place,
-                    chance_cost if done == 0 else None, partial(self._after_minibatch, stage, done),
+                    chance_cost if done == 0 else None, partial(self._after_minibatch, stage, done), self._diverged,
                 )  # fmt: skip
+                self.epoch = epoch
                 if state is not None:
                     epoch.resume(state)
                 if self.resumed is not None:
@@ -402,6 +454,7 @@ class Run:
         """Write all that determines the rest of the run."""
         stage, epochs_done, stopping, epoch = self.position
         generators, arrays = pack(self.tracked)
+        self._check_that_they_are_finite(arrays.values())
         best = {f"best.{place}": value for place, value in enumerate(self.best_values)}
         state = {
             "about": self.about,
@@ -415,12 +468,38 @@ class Run:
             "stopping": None if stopping is None else vars(stopping),
             "epoch": None if epoch is None else epoch.state(),
         }
-        write_checkpoint(self.folder / FILE, state, {**arrays, **best})
+        with self._writing():
+            write_checkpoint(self.folder / FILE, state, {**arrays, **best})
         self.saved_at = time.monotonic()
+
+    @contextmanager
+    def _writing(self):
+        """Within the block, a disk that is full or gone ends the run with a line that says how it goes on."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder} ({error.strerror or error}): make room; the last checkpoint there is whole, "
+                "and the same command goes on from it"
+            ) from error
+
+    def _check_that_they_are_finite(self, values):
+        """See to it that no file with NaN takes the place of a good one: a step may spoil the weights, its own cost not."""
+        if not all(np.isfinite(value).all() for value in values):
+            raise self._diverged(f"the parameters became infinite or NaN in {self.epoch.place_in_run}")
+
+    def _diverged(self, what):
+        """The end of a run whose numbers overflow."""
+        rate = {"pretraining": "pretrain_lr", "training": "finetune_lr"}.get(self.phase)
+        rate = rate if rate in self.settings else "learning_rate"
+        return UserError(
+            f"{what}: the run has diverged; choose {option(rate)} below {self.settings.get(rate)}, with --fresh to start over "
+            f"(the last good checkpoint and best model, where there were any, are kept in {self.folder})"
+        )
 
     def _append_to_curve(self, line):
         self.curve.append(line)
-        with open(self.folder / "curve.jsonl", "a") as file:
+        with self._writing(), open(self.folder / "curve.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
 
     def _phase_seconds(self):
@@ -451,10 +530,12 @@ class Run:
         figures
             What the model reached, as in `Epoch.figures`.
         """
-        self.best_figures = figures
-        self.best_values = [param.get_value() for param in model.params]
+        values = [param.get_value() for param in model.params]
+        self._check_that_they_are_finite(values)
+        self.best_figures, self.best_values = figures, values
         curve = [{name: value for name, value in line.items() if name != "seconds"} for line in self.curve]
-        save_model(self.folder / f"{name}.npz", model.params, {**self.about, **figures, "curve": curve})
+        with self._writing():
+            save_model(self.folder / f"{name}.npz", model.params, {**self.about, **figures, "curve": curve})
 
     def save_picture(self, name, pixels):
         """Save grey pixels, (height, width) of uint8, as a PNG; without Pillow, say that it is left out."""
@@ -465,26 +546,34 @@ class Run:
         except ImportError:
             say(f"the picture {name}.png is left out: Pillow is not installed")
             return
-        Image.fromarray(pixels).save(self.folder / f"{name}.png")
+        with self._writing():
+            Image.fromarray(pixels).save(self.folder / f"{name}.png")
 
     def write_result(self, **figures):
         """Write result.json: the figures, the seconds of each phase, the memory that was needed."""
         if self.resumed is None or not (self.folder / "result.json").exists():
             result = {**figures, "seconds": self.seconds, "peak_memory_mb": peak_memory()}
-            write_json(self.folder / "result.json", result)
+            with self._writing():
+                write_json(self.folder / "result.json", result)
         self.lock.release()
 
     def finish(self, classifier):
         """Put the best parameters back into the classifier, print and write its figures, return the `Result`."""
+        try:
+            check_form(self.best_figures, FIGURES)
+            check_form(self.seconds, {"training": is_number})
+            self._check_best_values(classifier.params)
+            best, epochs = self.best_figures, self.curve[-1]["epoch"]
+        except (ValueError, IndexError) as error:  # of a checkpoint from which nothing was left to train
+            raise self._misfit() from error
         for param, value in zip(classifier.params, self.best_values, strict=True):
             param.set_value(value, borrow=True)
-        best = self.best_figures
         say(
             f"Optimization complete with best validation score of {100 * best['validation_error']:f} %, "
             f"on iteration {best['iteration']}, with test performance {100 * best['test_error']:f} %"
         )
-        epochs = self.curve[-1]["epoch"]
-        say(f"The code run for {epochs} epochs, with {epochs / self.seconds['training']:f} epochs/sec")
+        speed = epochs / max(self.seconds["training"], 0.001)
+        say(f"The code run for {epochs} epochs, with {speed:f} epochs/sec")
         if self.datasets.name != "MNIST":
             say(f"these figures are for {self.datasets.name}: only MNIST's compare with the published ones")
         if self.resumed is not None:

@@ -21,6 +21,8 @@ class Datasets(list):
 
 @pytest.fixture(autouse=True)
 def every_minibatch(monkeypatch):
+    """A checkpoint after each minibatch, without waiting for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(Run, "seconds_between_checkpoints", -1)
     monkeypatch.setattr(Run, "seconds_within_an_epoch", -1)
 
@@ -32,7 +34,7 @@ def train(folder, stop_after=None, n_epochs=4, learning_rate=0.5):
     -------
     result, generator, steps trained
     """
-    run = Run("mlp", {"learning_rate": learning_rate, "output_folder": folder}, Datasets())
+    run = Run("mlp", {"dataset": "made up", "learning_rate": learning_rate, "output_folder": folder}, Datasets())
     W, rng = pytensor.shared(np.zeros(2), name="W"), pt.random.shared_rng(seed=3)
     model = SimpleNamespace(params=[W])
     run.track(W, rng)
@@ -135,7 +137,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_whole(fault, tmp_path, monkeyp
     monkeypatch.setattr(*{"write": (np, "savez"), "fsync": (os, "fsync"), "replace": (os, "replace")}[fault], fail)
     with pytest.raises(OSError, match="No space"):
         write_checkpoint(path, {"epoch": 2}, {"W": np.zeros(3)})
-    state, arrays = read_checkpoint(path)
+    state, arrays = read_checkpoint(path, {})
     assert state["epoch"] == 1 and arrays["W"].tolist() == [1, 1, 1]
     assert [entry.name for entry in tmp_path.iterdir()] == [FILE]
 
@@ -146,8 +148,8 @@ def test_damage_at_any_place_is_told_in_one_line(tmp_path):
     whole = path.read_bytes()
     for end in range(0, len(whole) - 1, 7):
         path.write_bytes(whole[:end])
-        with pytest.raises(UserError, match="damaged: --fresh"):
-            read_checkpoint(path)
+        with pytest.raises(UserError, match="damaged.*--fresh"):
+            read_checkpoint(path, {})
 
 
 def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
@@ -155,7 +157,7 @@ def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
     write_checkpoint(tmp_path / FILE, {}, {})
     monkeypatch.undo()
     with pytest.raises(UserError, match="has the format 0, not 1"):
-        read_checkpoint(tmp_path / FILE)
+        read_checkpoint(tmp_path / FILE, {})
 
 
 def test_values_go_back_where_they_were():

@@ -118,7 +118,7 @@ def test_predict_goes_with_the_dataset_alone(capsys):
         (["--hidden-layers-sizes", "0"], "hidden_layers_sizes must be one or more whole numbers of at least 1"),
         (["--dataset", "cifar"], "dataset 'cifar' does not exist: give mnist"),
         (["--learning-rate", "1"], "unrecognized arguments: --learning-rate 1"),
-        (["--predict", "missing.npz"], "cannot read the model missing.npz: No such file or directory"),
+        (["--predict", "missing.npz"], "missing.npz cannot be read: No such file or directory"),
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(argv, complaint, small_dataset, tmp_path, capsys):

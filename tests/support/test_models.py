@@ -5,7 +5,12 @@ import pytest
 from support.errors import UserError
 from support.models import SavedModel, save_model
 
-ABOUT = {"lesson": "mlp", "settings": {"dataset": "mnist"}}
+ABOUT = {
+    "lesson": "mlp",
+    "dataset": {"name": "MNIST", "sha256": "0"},
+    "settings": {"dataset": "mnist"},
+    "floatX": "float64",
+}
 
 
 def make_params(*shapes):
@@ -53,25 +58,25 @@ def test_a_model_is_replaced_whole_or_not_at_all(path, monkeypatch):
 )
 def test_what_is_no_model_is_refused_in_one_line(path, spoil):
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(UserError, match="is not a model saved by this project") as refusal:
+    with pytest.raises(UserError, match="needed is a model saved by this project") as refusal:
         SavedModel(path, "mlp")
     assert "\n" not in str(refusal.value)
 
 
 def test_a_model_without_its_lesson_is_refused(tmp_path):
-    save_model(tmp_path / "model.npz", make_params((3, 4), (4,)), {"settings": {"dataset": "mnist"}})
-    with pytest.raises(UserError, match="is not a model"):
+    save_model(tmp_path / "model.npz", make_params((3, 4), (4,)), {**ABOUT, "lesson": None})
+    with pytest.raises(UserError, match="cannot be used: .*needed is a model"):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 
 def test_a_pickle_in_a_model_is_not_run(tmp_path):
     np.savez(tmp_path / "model.npz", about=np.array({"lesson": "mlp"}, dtype=object))
-    with pytest.raises(UserError, match="is not a model"):
+    with pytest.raises(UserError, match="cannot be used: .*needed is a model"):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 
 def test_a_missing_model_is_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot read the model .*No such file"):
+    with pytest.raises(UserError, match="cannot be read: No such file"):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 

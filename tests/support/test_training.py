@@ -142,7 +142,7 @@ def test_patience_ends_the_epochs_within_one(run):
 def test_a_cost_that_is_not_finite_is_refused_with_its_place(run, cost):
     (epoch,) = run.epochs(1, 3, first=4, layer=2)
     next(iter(epoch))
-    with pytest.raises(UserError, match=r"layer 2, epoch 4, minibatch 1/3.*lower the learning rate"):
+    with pytest.raises(UserError, match=r"layer 2, epoch 4, minibatch 1/3.*choose --learning-rate below"):
         epoch.add_cost(cost)
 
 

@@ -1,0 +1,92 @@
+"""The form that JSON from a file must have before its values are used."""
+
+import json
+import sys
+
+from support.errors import UserError
+
+LIMIT = 1 << 24  # bytes of a JSON file; a curve of a thousand epochs has some 150 kB
+
+
+def is_number(value):
+    """Whether it is a finite number."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def is_count(value):
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def check_form(value, form, place="content"):
+    """See to it that a value out of JSON has a form.
+
+    Parameters
+    ----------
+    value
+    form
+        A type; a function that says whether a value is right; {name: form}, an object with these fields at least,
+        of which those whose name ends in "?" may be missing; [form], a list of values of one form, or {...: form}, an
+        object of such values under any names; (form, None), a value that may be null.
+    place : str
+        What to call the value, such as "curve.3.epoch".
+
+    Raises
+    ------
+    ValueError
+        Which says what is missing or wrong.
+    """
+    if isinstance(form, tuple):
+        if value is None:
+            return
+        form, _ = form
+    if isinstance(form, dict) and isinstance(value, dict):
+        fields = dict.fromkeys(value, form[...]) if ... in form else form
+        for name, field in fields.items():
+            key = name if ... in form else name.removesuffix("?")
+            if key in value:
+                check_form(value[key], field, f"{place}.{shown(key)}")
+            elif key == name:
+                raise ValueError(f"its {place} lacks {name!r}")
+    elif isinstance(form, list) and isinstance(value, list):
+        for number, item in enumerate(value):
+            check_form(item, form[0], f"{place}.{number}")
+    elif not (isinstance(value, form) if isinstance(form, type) else callable(form) and form(value)):
+        raise ValueError(f"its {place} is wrong: {shown(value)}")
+
+
+def parse_json(text, form):
+    """The value in a JSON text, which must have a form.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        Where it has not, or is no JSON.
+    """
+    value = json.loads(text)
+    check_form(value, form)
+    return value
+
+
+def read_json(path, form):
+    """The value in a JSON file, which must have a form.
+
+    Raises
+    ------
+    FileNotFoundError
+    UserError
+        Where the file is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            return parse_json(file.read(LIMIT).decode(), form)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({shown(error)}): make the run again, or remove its folder") from error
+
+
+def shown(value, width=80):
+    """A value from a file, in one short line that is safe to print."""
+    try:
+        text = str(value)
+    except ValueError:  # an integer of thousands of digits
+        text = "a giant number"
+    return "".join(filter(str.isprintable, text[: 4 * width]))[:width]
