@@ -205,7 +205,8 @@ def test_SdA(
     training_epochs : int
         Passes over the training set in fine-tuning, at most.
     dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or a pickle of ((x, y), (x, y), (x, y)).
+        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
+        ((x, y), (x, y), (x, y)).
     batch_size : int
         Examples in a minibatch.
     hidden_layers_sizes : list of int
@@ -231,6 +232,7 @@ def test_SdA(
     corruption_levels = fit_corruption_levels(corruption_levels, CORRUPTION_LEVELS, len(hidden_layers_sizes))
     say("... loading data")
     datasets = load_data(dataset)
+    datasets.check_that_they_can_be_rebuilt()
     n_train_batches = count_minibatches(datasets, batch_size)
     run = Run("SdA", {**settings, "corruption_levels": corruption_levels}, datasets)
 

@@ -175,7 +175,8 @@ def test_dA(
     training_epochs : int
         Passes over the training set.
     dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or a pickle of ((x, y), (x, y), (x, y)).
+        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
+        ((x, y), (x, y), (x, y)).
     batch_size : int
         Examples in a minibatch.
     output_folder : path
@@ -200,6 +201,7 @@ def test_dA(
     settings = check_settings(locals())
     say("... loading data")
     datasets = load_data(dataset)
+    datasets.check_that_they_can_be_rebuilt()
     n_train_batches = count_minibatches(datasets, batch_size)
     run = Run("dA", settings, datasets)
     (train_set_x, _), _, _ = datasets
@@ -228,7 +230,7 @@ def test_dA(
                     epoch.add_cost(train_da(minibatch_index))
                 say(f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}")
                 run.keep(da, name)
-        results[level] = Result(da, [line for line in run.curve if line["corruption"] == level])
+        results[level] = Result(da, [line for line in run.curve if line.get("corruption") == level])
         filters = da.W.get_value(borrow=True).T  # (n_hidden, n_visible), a filter a row
         picture = tile_raster_images(filters, datasets.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))
         run.save_picture(f"filters_corruption_{percent}", picture)

@@ -152,7 +152,8 @@ def test_mlp(
     n_epochs : int
         Passes over the training set at most.
     dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or a pickle of ((x, y), (x, y), (x, y)).
+        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
+        ((x, y), (x, y), (x, y)).
     batch_size : int
         Examples in a minibatch.
     n_hidden : int

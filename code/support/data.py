@@ -3,15 +3,17 @@
 import hashlib
 import math
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytensor
 
 from support import ROOT
+from support.archives import read_arrays
+from support.console import say
 from support.errors import UserError
 from support.files import replacing
+from support.forms import shown
 from support.memory import aligned_empty
 from support.mnist import find_mnist, read_mnist
 from support.unpickling import LIMIT, read_pickle
@@ -19,6 +21,9 @@ from support.unpickling import LIMIT, read_pickle
 DATA = ROOT / "data"
 PICKLE = "mnist.pkl.gz"
 MOST_CLASSES = 1 << 16  # so that a stray label asks for no gigabytes of weights
+ARCHIVE = "an .npz file of x, (n, width) or (n, height, width), y, (n,), and, if wanted, split: how many train, validate, test"
+PARTS = "training", "validation", "test"
+SPLIT_SEED = 0  # of the shuffle, so that the parts of a file are the same at each run
 ROWS = 4096  # that are looked at together, where a copy of a whole matrix is to be spared
 
 MNIST_SHA256 = "d711e5df433097d195c89fafec17ab62f01bb0a125702458801564364a03997f"
@@ -42,10 +47,11 @@ class Datasets(list):
     n_out : int
         Classes: the largest label, plus one.
     image_shape : (int, int)
-        Height and width of the picture of an example: a square where its values fill one, else a single row.
+        Height and width of the picture of an example: those that the data have, else a square where its values fill
+        one, else a single row.
     """
 
-    def __init__(self, pairs, name, source, sha256):
+    def __init__(self, pairs, name, source, sha256, image_shape=None):
         super().__init__(pairs)
         self.name = name
         self.source = source
@@ -53,7 +59,24 @@ class Datasets(list):
         self.n_in = pairs[0][0].get_value(borrow=True).shape[1]
         self.n_out = 1 + max(int(y.get_value(borrow=True).max()) for _, y in pairs)
         side = math.isqrt(self.n_in)
-        self.image_shape = (side, side) if side**2 == self.n_in else (1, self.n_in)
+        self.image_shape = image_shape or ((side, side) if side**2 == self.n_in else (1, self.n_in))
+
+    def check_that_they_can_be_rebuilt(self):
+        """See to it that all values are in 0..1, where the cross-entropy of an autoencoder has a meaning.
+
+        Raises
+        ------
+        UserError
+            Where one is not.
+        """
+        for part, (x, _) in zip(PARTS, self):
+            values = x.get_value(borrow=True)
+            low, high = float(values.min()), float(values.max())
+            if low < 0 or high > 1:
+                raise UserError(
+                    f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}, and an autoencoder "
+                    "rebuilds values from 0 to 1; scale them, such as by (x - x.min()) / (x.max() - x.min())"
+                )
 
 
 def load_data(dataset=PICKLE):
@@ -65,8 +88,11 @@ def load_data(dataset=PICKLE):
         'mnist.pkl.gz' or 'mnist': MNIST, from a pickle of the first name in the current folder or in data/, else from
         the four IDX files in `$MNIST_DIR`, else in data/, else downloaded there.
         'digits': the embedded digits, drawn once and kept in data/.
-        Anything else: the path of a pickle of ((x, y), (x, y), (x, y)), plain or gzipped; x is a matrix of floats, used
-        as they are, or of bytes, divided by 256; y are labels from 0 up.
+        A path that ends in .npz: that of a file of x, (n, width) or, for pictures, (n, height, width), y, (n,), and,
+        if wanted, split, (3,): how many of the n examples train, validate and test, in the file's order. Without it
+        they are shuffled, with a fixed seed, and split 5 : 1 : 1, as MNIST is.
+        Anything else: the path of a pickle of ((x, y), (x, y), (x, y)), plain or gzipped, each x a matrix.
+        In both x are floats, used as they are, or bytes, divided by 256; y are labels from 0 up.
 
     Returns
     -------
@@ -78,7 +104,7 @@ def load_data(dataset=PICKLE):
     UserError
         Where there is no such data set, it cannot be downloaded, or a file is damaged or does not hold what it should.
     """
-    dataset = str(dataset)
+    dataset, image_shape = str(dataset), None
     if dataset in ("mnist", PICKLE):
         name = "MNIST"
         sets, source = _mnist()
@@ -88,14 +114,18 @@ def load_data(dataset=PICKLE):
     else:
         path = _existing(dataset)
         name = f"another {path.name}" if path.name in NAMES.values() else path.name
-        sets, source = _read_sets(path), f"the pickle {path.resolve()}"
+        if path.suffix.lower() == ".npz":
+            sets, source, image_shape = _read_archive(path)
+        else:
+            sets, source = _read_sets(path), f"the pickle {path.resolve()}"
+        _tell_missing_classes(sets)
     sha256 = checksum(sets)
     name = NAMES.get(sha256, name)
     pairs = []
     while sets:  # one after the other, so that the arrays of one are free before the next are made
         x, y = sets.pop(0)
         pairs.append((pytensor.shared(_to_float(x), borrow=True), pytensor.shared(y.astype(np.int32), borrow=True)))
-    return Datasets(pairs, name, source, sha256)
+    return Datasets(pairs, name, source, sha256, image_shape)
 
 
 def fetch_mnist():
@@ -150,13 +180,10 @@ def _digits():
     path = DATA / "digits.npz"
     names = [(f"{part}_x", f"{part}_y") for part in ("train", "valid", "test")]
     try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size < 1 << 26:  # 55 MB is right; nothing that claims more is inflated
-            with np.load(path, allow_pickle=False) as file:
-                sets = [(file[x], file[y]) for x, y in names]
-            if checksum(sets) == DIGITS_SHA256:
-                return sets
+        arrays = read_arrays(path, "they are drawn anew", limit=1 << 26)  # 55 MB is right
+        sets = [(arrays[x], arrays[y]) for x, y in names]
+        if checksum(sets) == DIGITS_SHA256:
+            return sets
     except Exception:  # no such file, or damaged in any of many ways: it is only a copy
         pass
     from support.digits import make_digits
@@ -175,17 +202,58 @@ def _existing(dataset):
     """The path of a data set that is a file."""
     if not os.path.isfile(dataset):
         fault = "is not a file" if os.path.exists(dataset) else "does not exist"
-        raise UserError(f"dataset {dataset!r} {fault}: give mnist (or {PICKLE}), digits, or the path of a pickle")
+        raise UserError(
+            f"dataset {shown(dataset)!r} {fault}: give mnist (or {PICKLE}), digits, or the path of a pickle or of an .npz "
+            "file"
+        )
     return Path(dataset)
 
 
 def _read_sets(path):
     """Three pairs of array (n, width), uint8 or float, and (n,), int32, from a pickle, everything in it checked."""
-    pairs = read_pickle(path)
+    return _check_sets(path, read_pickle(path))
+
+
+def _read_archive(path):
+    """The same from an .npz file; where it comes from, and how it is split; (height, width), where x has them."""
+    needed = f"needed is {ARCHIVE}"
+    arrays = read_arrays(path, needed, LIMIT)
+    if not {"x", "y"} <= arrays.keys() <= {"x", "y", "split"}:
+        raise UserError(f"{path} cannot be used: it holds {shown(', '.join(arrays)) or 'nothing'}; {needed}")
+    x, y = arrays.pop("x"), arrays.pop("y")
+    if x.ndim not in (2, 3) or x.size == 0:
+        colour = ", grey and not in colour, such as x.mean(axis=3)" if x.ndim == 4 else ""
+        raise UserError(f"{path} cannot be used: it has x of shape {x.shape}; {needed}{colour}")
+    if y.shape != x.shape[:1]:
+        raise UserError(
+            f"{path} cannot be used: it has y of shape {y.shape}; needed is {x.shape[:1]}, a label for each x"
+        )
+    n, split = len(x), arrays.get("split")
+    if split is None:
+        if n < 7:
+            raise UserError(f"{path} cannot be used: of {n} examples none would be left to test; add some, or a split")
+        order = np.random.RandomState(SPLIT_SEED).permutation(n)
+        parts = np.split(order, [n - 2 * (n // 7), n - n // 7])
+        how = "shuffled and split 5 : 1 : 1"
+    else:
+        if split.shape != (3,) or split.dtype.kind not in "iu" or split.min() < 1 or sum(split.tolist()) != n:
+            raise UserError(f"{path} cannot be used: its split is {shown(split)}, not three counts of its {n} examples")
+        valid, test = split[:2].cumsum().tolist()
+        parts = slice(valid), slice(valid, test), slice(test, n)
+        how = "in their order"
+    image_shape = x.shape[1:] if x.ndim == 3 else None
+    x = x.reshape(n, -1)
+    sets = _check_sets(path, [(x[part], y[part]) for part in parts])
+    sizes = " + ".join(str(len(y)) for _, y in sets)
+    return sets, f"the arrays in {path.resolve()}, {how}: {sizes} to train, validate and test", image_shape
+
+
+def _check_sets(path, pairs):
+    """Three pairs of array (n, width), uint8 or float, and (n,), int32, from a list of three pairs of any arrays."""
     sets = []
     while pairs:
         x, y = pairs.pop(0)
-        of = f"{path} cannot be used: its {('training', 'validation', 'test')[len(sets)]} set"
+        of = f"{path} cannot be used: its {PARTS[len(sets)]} set"
         if x.ndim != 2 or x.size == 0:
             raise UserError(f"{of} has x of shape {x.shape}; needed is (n, width), a row for each image")
         if sets and x.shape[1] != sets[0][0].shape[1]:
@@ -202,6 +270,15 @@ def _read_sets(path):
     if sum(x.size for x, _ in sets) * np.dtype(pytensor.config.floatX).itemsize > LIMIT:
         raise UserError(f"{path} cannot be used: its x need more than {LIMIT >> 20} MiB in {pytensor.config.floatX}")
     return sets
+
+
+def _tell_missing_classes(sets):
+    """Say in a line which classes below the largest label have no example: each is an output that learns nothing."""
+    classes = np.unique(np.concatenate([y for _, y in sets]))
+    missing = np.setdiff1d(np.arange(classes[-1]), classes)
+    if missing.size:
+        names = f"{', '.join(map(str, missing[:10]))}{', ...' if missing.size > 10 else ''}"
+        say(f"note: the labels go from 0 to {classes[-1]}, but no example has the label {names}")
 
 
 def _to_bytes(x):
