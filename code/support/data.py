@@ -16,7 +16,7 @@ from support.files import replacing
 from support.forms import shown
 from support.memory import aligned_empty
 from support.mnist import find_mnist, read_mnist
-from support.unpickling import LIMIT, read_pickle
+from support.unpickling import LIMIT, expansion_limit, read_pickle
 
 DATA = ROOT / "data"
 PICKLE = "mnist.pkl.gz"
@@ -217,7 +217,7 @@ def _read_sets(path):
 def _read_archive(path):
     """The same from an .npz file; where it comes from, and how it is split; (height, width), where x has them."""
     needed = f"needed is {ARCHIVE}"
-    arrays = read_arrays(path, needed, LIMIT)
+    arrays = read_arrays(path, needed, expansion_limit(path.stat().st_size))
     if not {"x", "y"} <= arrays.keys() <= {"x", "y", "split"}:
         raise UserError(f"{path} cannot be used: it holds {shown(', '.join(arrays)) or 'nothing'}; {needed}")
     x, y = arrays.pop("x"), arrays.pop("y")

@@ -8,6 +8,7 @@ gigabytes either.
 
 import gzip
 import math
+import os
 import pickle
 import re
 import zlib
@@ -18,6 +19,7 @@ import numpy as np
 from support.errors import UserError
 
 LIMIT = 1 << 30  # bytes of a pickle once decompressed; MNIST in float64 has 440 MB
+SMALL, EXPANSION = 1 << 26, 100  # bytes that any file may be decompressed to, and how often its own size a larger one
 READS = 10_000  # of the opcodes and their arguments; six arrays take about 300
 DTYPES = {"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "b1"}
 LAYOUT = "a pickle, plain or gzipped, of NumPy arrays: ((x, y), (x, y), (x, y)) for training, validation and test"
@@ -46,7 +48,8 @@ def read_pickle(path):
             zipped = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             source = gzip.GzipFile(fileobj=file) if zipped else file
-            content = RestrictedUnpickler(BoundedReader(source)).load()
+            limit = expansion_limit(os.fstat(file.fileno()).st_size) if zipped else LIMIT
+            content = RestrictedUnpickler(BoundedReader(source, limit)).load()
             if source.read(1):  # what also makes gzip compare its own checksum
                 raise pickle.UnpicklingError("something follows the end of the pickle")
         return _pairs(content)
@@ -77,17 +80,22 @@ def _pairs(content):
     return [(x.value, y.value) for x, y in pairs]
 
 
-class BoundedReader:
-    """What the unpickler reads from: never short, never more than `LIMIT` bytes, nor in more than `READS` pieces."""
+def expansion_limit(size):
+    """Bytes that a compressed file of this size may hold: MNIST in float64 is packed to a thirtieth, a bomb to more."""
+    return min(LIMIT, max(SMALL, EXPANSION * size))
 
-    def __init__(self, file):
+
+class BoundedReader:
+    """What the unpickler reads from: never short, never more than `limit` bytes, nor in more than `READS` pieces."""
+
+    def __init__(self, file, limit=LIMIT):
         self.file = file
-        self.bytes_left = LIMIT
+        self.limit = self.bytes_left = limit
         self.reads_left = READS
 
     def read(self, size):
         if size > self.bytes_left:
-            raise pickle.UnpicklingError(f"it holds more than {LIMIT >> 20} MiB")
+            raise pickle.UnpicklingError(f"it holds more than {self.limit >> 20} MiB")
         return self._count(self.file.read(size), size)
 
     def readline(self):

@@ -1,0 +1,546 @@
+"""A thousand altered files of every kind that a command reads: each is refused in one line, or used as what it is."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import tracemalloc
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from contextlib import suppress
+from types import SimpleNamespace
+
+import numpy as np
+import pytensor
+import pytest
+
+import logistic_sgd
+from support import ROOT, data, digits, mnist, training
+from support.checkpoints import FILE
+from support.console import command
+from support.data import checksum, load_data
+from support.errors import UserError
+from support.models import SavedModel, save_model
+from support.results import results_table
+from support.training import Run
+from test_checkpoints import Datasets, train
+from test_mnist import idx, publish
+
+MOST_MEMORY = 80 << 20  # bytes for any input: what any may be decompressed to, and some
+MOST_SECONDS = 10
+
+X = np.random.RandomState(0).randint(256, size=(21, 8), dtype=np.uint8)
+Y = (np.arange(21) % 3).astype(np.uint8)
+SETS = [(X[:9], Y[:9]), (X[9:15], Y[9:15]), (X[15:], Y[15:])]
+ABOUT = {
+    "lesson": "mlp",
+    "dataset": {"name": "MNIST", "sha256": "0"},
+    "settings": {"dataset": "mnist"},
+    "floatX": "float64",
+}
+RECORDS = {
+    "settings.json": {"lesson": "SdA", "dataset": {"name": "MNIST"}, "settings": {"seed": 7}},
+    "result.json": {"seconds": {"training": 36}, "validation_error": 0.0139, "test_error": 0.013, "epochs": 36},
+}
+
+
+# Bombs: some kilobytes that would inflate to gigabytes.
+
+
+def deflated_zeros(mebibytes):
+    """A raw deflate stream of so many mebibytes of zeros."""
+    packer = zlib.compressobj(9, wbits=-15)
+    sixteen = packer.compress(bytes(16 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)  # after which any block may follow
+    return sixteen * (mebibytes // 16) + zlib.compressobj(9, wbits=-15).flush()
+
+
+def zip_of(members):
+    """A zip archive of (name, deflated bytes, size and checksum that are claimed), whatever is in them."""
+    body, directory, start = [], [], 0
+    for name, packed, size, crc in members:
+        fields = struct.pack("<HHHHHLLLHH", 20, 0, 8, 0, 33, crc, len(packed), size, len(name), 0)
+        directory += [struct.pack("<4sH", b"PK\1\2", 20), fields, struct.pack("<HHHLL", 0, 0, 0, 0, start), name]
+        body += [b"PK\3\4", fields, name, packed]
+        start += sum(map(len, body[-4:]))
+    size = sum(map(len, directory))
+    end = struct.pack("<4sHHHHLLH", b"PK\5\6", 0, 0, len(members), len(members), size, start, 0)
+    return b"".join([*body, *directory, end])
+
+
+def npy(descr, shape):
+    """The header of an array's file, which may claim anything."""
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
+
+
+def member(name, content, claimed=0):
+    """A member for `zip_of` that is whole, or claims so many bytes."""
+    return name, zlib.compress(content, wbits=-15), claimed or len(content), zlib.crc32(content)
+
+
+def stored(content):
+    """A block of deflate that is not compressed."""
+    return struct.pack("<BHH", 0, len(content), len(content) ^ 0xFFFF) + content
+
+
+def make_bombs():
+    zeros = deflated_zeros(4096)
+    blown = stored(npy("|u1", (2**32 - 1,))) + zeros
+    half = stored(npy("|u1", (2**29,))) + zeros
+    gzipped, end = b"\x1f\x8b\x08\0\0\0\0\0\0\xff", struct.pack("<LL", 0, 0)
+    pickled = b"\x80\x05\x96" + struct.pack("<Q", (1 << 30) - 99)
+    names = [b"x.npy", b"y.npy", b"about.npy", b"state.npy"]
+    nothing = npy("|u1", (0,))
+    return {
+        "gzip": gzipped + zeros + end,
+        "gzip of a pickle": gzipped + stored(pickled) + zeros + end,
+        "zip, honest": zip_of([(name, blown, 2**32 - 2, 0) for name in names]),
+        "zip that claims little": zip_of([(name, blown, 200, 0) for name in names]),
+        "zip that claims half a gibibyte": zip_of(
+            [(name, half, 2**29 + len(npy("|u1", (2**29,))), 0) for name in names]
+        ),
+        "header of zeros": zip_of([(name, zeros, 1 << 26, 0) for name in names]),
+        "giant shape": zip_of([member(name, npy("<f8", (1 << 40,))) for name in names]),
+        "shape beyond any": zip_of([member(name, npy("|u1", (10**900, 0))) for name in names]),
+        "nothing, of a giant shape": zip_of([member(name, npy("<f8", (2**40, 0))) for name in names]),
+        "claimed, not there": zip_of([member(name, npy("|u1", (2**26,)), 2**26 + 70) for name in names]),
+        "text": zip_of([member(name, npy("<U16777216", ()), 2**26 + 70) for name in names]),
+        "members": zip_of([member(b"%d.npy" % i, nothing) for i in range(60_000)]),
+        "one name": zip_of([member(b"x.npy", nothing)] * 900),
+        "nested header": zip_of([member(name, npy("|u1", "(" * 2000 + ")" * 2000)) for name in names]),
+        "nested type": zip_of([member(name, npy("(9,)" * 200 + "u1", (1,))) for name in names]),
+        "many axes": zip_of([member(name, npy("|u1", (0,) * 900)) for name in names]),
+    }
+
+
+# What each kind of file is, and how it is used.
+
+
+def save_npz(writer=np.savez, **arrays):
+    file = io.BytesIO()
+    writer(file, **arrays)
+    return file.getvalue()
+
+
+def make_files():
+    """{kind: {name: bytes}}, the first of which is the one to alter; each kind is valid as it is."""
+    x, y, test_x, test_y = X[:15].reshape(15, 2, 4), Y[:15], X[15:].reshape(6, 2, 4), Y[15:]
+    published = dict(zip(mnist.FILES, map(idx, (x, y, test_x, test_y)), strict=True))
+    floats = [(x / 300, y.astype(int)) for x, y in SETS]
+    files = {f"IDX {number}": {name: content, **published} for number, (name, content) in enumerate(published.items())}
+    for protocol in 0, 2, 5:
+        files[f"pickle {protocol}"] = {"my.pkl": pickle.dumps(SETS if protocol else floats, protocol)}
+    files["gzipped pickle"] = {"my.pkl": gzip.compress(pickle.dumps(SETS, 2), mtime=0)}
+    files["mnist.pkl.gz"] = {"mnist.pkl.gz": gzip.compress(pickle.dumps(SETS, 2), mtime=0)}
+    files["own data"] = {"my.npz": save_npz(x=X.reshape(21, 2, 4), y=Y)}
+    files["own data, split"] = {"my.npz": save_npz(np.savez_compressed, x=X / 300, y=Y.astype(int), split=[9, 6, 6])}
+    names = [f"{part}_{array}" for part in ("train", "valid", "test") for array in "xy"]
+    files["digits.npz"] = {
+        "digits.npz": save_npz(**dict(zip(names, (array for pair in SETS for array in pair), strict=True)))
+    }
+    for name, content in RECORDS.items():
+        others = {other: json.dumps(content).encode() for other, content in RECORDS.items()}
+        files[name] = {name: json.dumps(content, indent=2).encode(), **others}
+    return files
+
+
+def parameters():
+    random = np.random.RandomState(1)
+    return [pytensor.shared(random.randn(*shape), name="Wb"[len(shape) < 2]) for shape in [(8, 4), (4,), (4, 3), (3,)]]
+
+
+def train_levels(folder, stop_after=None):
+    """The dA's loop in small: a model for each of two levels, of which the first is read again when it is over."""
+    run = Run("dA", {"dataset": "made up", "output_folder": folder}, Datasets())
+    outcome = []
+    for level in range(2):
+        W = pytensor.shared(np.zeros(2), name="W")
+        run.track(W, name=f"model_{level}")
+        with run.timed(f"level {level}"):
+            for epoch in run.epochs(2, 2, 0, corruption=level):
+                for _ in epoch:
+                    W.set_value(W.get_value() + 1 + level)
+                    epoch.add_cost(1.0)
+                run.keep(SimpleNamespace(params=[W]), f"model_{level}")
+                if (level, epoch.number) == stop_after:
+                    raise KeyboardInterrupt
+        outcome.append(W.get_value().tolist())
+    run.write_result()
+    return outcome
+
+
+class Uses:
+    """A folder, and for each kind of file, as whole as it is in `files`, its use in a place there."""
+
+    def __init__(self, folder, monkeypatch):
+        self.data, self.run = folder / "data", folder / "runs" / "SdA"
+        self.files = make_files()
+        self.outcomes = {}
+        shapes = [(15, 2, 4), (15,), (6, 2, 4), (6,)]
+        publish(monkeypatch, {name: self.files["IDX 0"][name] for name in mnist.FILES}, shapes)
+        sha256 = checksum(SETS)
+        settings = {"DATA": self.data, "MNIST_SHA256": sha256, "DIGITS_SHA256": sha256, "NAMES": {sha256: "MNIST"}}
+        for name, value in settings.items():
+            monkeypatch.setattr(data, name, value)
+        monkeypatch.setattr(mnist, "N_VALID", 6)
+        monkeypatch.setattr(mnist, "MIRRORS", [])
+        monkeypatch.setattr(digits, "make_digits", lambda: SETS)
+        monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # and what else takes long
+        monkeypatch.setattr(training, "versions", dict)
+        monkeypatch.delenv("MNIST_DIR", raising=False)
+        monkeypatch.chdir(folder)
+        self._make_models(folder, monkeypatch)
+        for kind in self.files:
+            self.use(kind, self.original(kind))  # is remembered as what comes of the valid file
+
+    def _make_models(self, folder, monkeypatch):
+        save_model(folder / "model.npz", parameters(), ABOUT)
+        self.files["model"] = {"model.npz": (folder / "model.npz").read_bytes()}
+        with monkeypatch.context() as often:
+            for name in "seconds_between_checkpoints", "seconds_within_an_epoch":
+                often.setattr(Run, name, -1)
+            for stop_after in 2, 5, 8, 12, None:
+                with suppress(KeyboardInterrupt):
+                    train(folder / f"run {stop_after}", stop_after)
+                self.files[f"checkpoint {stop_after}"] = contents(folder / f"run {stop_after}", FILE)
+            with suppress(KeyboardInterrupt):
+                train_levels(folder / "levels", stop_after=(1, 0))
+        self.files["checkpoint of levels"] = contents(folder / "levels", FILE)
+        self.files["model of a level"] = contents(folder / "levels", "model_0.npz")
+
+    def original(self, kind):
+        return next(iter(self.files[kind].values()))
+
+    def use(self, kind, content):
+        """Put an altered file in the place of the valid one and use it; say whether the outcome is the valid file's."""
+        folder = self.data if kind.startswith(("IDX", "mnist", "digits")) else self.run
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        name, *_ = self.files[kind]
+        for other, its_content in {**self.files[kind], name: content}.items():
+            (folder / other).write_bytes(its_content)
+        outcome = self._outcome(kind, folder / name)
+        return outcome == self.outcomes.setdefault(kind, outcome)
+
+    def _outcome(self, kind, path):
+        """What comes of using a file as the commands do."""
+        if "level" in kind:
+            return train_levels(path.parent)
+        if kind.startswith("checkpoint"):
+            result, _, _ = train(path.parent)
+            curve = [{name: value for name, value in line.items() if name != "seconds"} for line in result.curve]
+            return curve, result.test_error, result.model.params[0].get_value().tolist()
+        if kind == "model":
+            saved = SavedModel(path, "mlp")
+            assert saved.layer_sizes(2) == [8, 4, 3]
+            params = parameters()
+            saved.restore(params)
+            return [param.get_value().tolist() for param in params]
+        if path.suffix == ".json":
+            return results_table(path.parents[1])
+        datasets = load_data({"IDX": "mnist", "mni": "mnist", "dig": "digits"}.get(kind[:3], path))
+        values = [tuple(shared.get_value() for shared in pair) for pair in datasets]
+        assert datasets.sha256 == checksum([(data._to_bytes(x), y) for x, y in values])
+        assert datasets.name == ("MNIST" if datasets.sha256 == data.MNIST_SHA256 else path.name)
+        return datasets.sha256
+
+
+def contents(folder, first):
+    """{name: bytes} of a folder's files."""
+    names = [first, *(path.name for path in folder.iterdir() if path.is_file() and path.name not in (first, ".lock"))]
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+# How files are altered.
+
+
+def piece(content, random):
+    """The start and the end of a short piece of it."""
+    start = random.integers(len(content) + 1)
+    return start, min(len(content), start + random.integers(1, 40))
+
+
+def flipped(content, random):
+    altered = bytearray(content or b"\0")
+    for place in random.integers(len(altered), size=random.integers(1, 5)):
+        altered[place] ^= 1 << random.integers(8)
+    return bytes(altered)
+
+
+def overwritten(content, random):
+    start, end = piece(content, random)
+    return content[:start] + random.bytes(end - start) + content[end:]
+
+
+def cut(content, random):
+    return content[: random.integers(len(content) + 1)]
+
+
+def extended(content, random):
+    return content + random.bytes(random.integers(1, 100))
+
+
+def removed(content, random):
+    start, end = piece(content, random)
+    return content[:start] + content[end:]
+
+
+def repeated(content, random):
+    start, end = piece(content, random)
+    return content[:end] + content[start:]
+
+
+def zeroed(content, random):
+    start, end = piece(content, random)
+    return content[:start] + bytes(end - start) + content[end:]
+
+
+BYTES = [flipped, overwritten, cut, extended, removed, repeated, zeroed]
+
+
+def inside(content, random):
+    """What is compressed, altered and compressed again: every checksum is right."""
+    alter = random.choice(BYTES)
+    if content.startswith(b"\x1f\x8b"):
+        return gzip.compress(alter(gzip.decompress(content), random), mtime=0)
+    if not content.startswith(b"PK"):
+        return alter(content, random)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    place, other = random.integers(len(members), size=2)
+    name, member = members[place]
+    way = random.integers(5)
+    if way == 0:
+        members[place] = members[other][0], member
+    elif way == 1:
+        del members[place]
+    elif way == 2:
+        header = member.index(b"\n") + 1
+        members[place] = name, alter(member[:header], random) + member[header:]
+    else:
+        members[place] = name, alter(member, random)
+    file = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"):  # of names that come twice
+        with zipfile.ZipFile(file, "w", random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+            for name, member in members:
+                archive.writestr(name, member)
+    return file.getvalue()
+
+
+ABSURD = [None, True, "text", "\ud800\n", "x" * 100_000, -1, 0, 0.5, 10**18, 10**30, 1e308, [], [[]], {}, {"": 0}]
+ABSURD_JSON = ["NaN", "-Infinity", "9" * 5000, "[" * 100_000, "1e999", '{"a":' * 5000, ""]
+
+
+def altered_json(content, random):
+    """A field that is missing or has another value, at any depth; or what is no JSON."""
+    if not content.startswith(b"PK"):
+        return _altered_json(json.loads(content), random).encode()
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = dict(archive)
+    name = next((name for name in ("about", "state") if name in arrays), None)
+    if name is None:
+        return inside(content, random)
+    arrays[name] = _altered_json(json.loads(str(arrays[name])), random)
+    return save_npz(**arrays)
+
+
+def _altered_json(value, random):
+    whole = place = [value]
+    key = 0
+    while isinstance(place[key], (dict, list)) and place[key] and (place is whole or random.random() < 0.8):
+        place = place[key]
+        keys = list(place) if isinstance(place, dict) else range(len(place))
+        key = keys[random.integers(len(keys))]
+    way = random.integers(4)
+    if way == 0 and place is not whole:
+        del place[key]
+    elif way == 1:
+        place[key] = "<here>"
+        return json.dumps(whole[0]).replace('"<here>"', ABSURD_JSON[random.integers(len(ABSURD_JSON))])
+    else:
+        place[key] = ABSURD[random.integers(len(ABSURD))]
+    return json.dumps(whole[0])
+
+
+STRANGERS = {
+    "empty": b"",
+    "text": b"hello\n" * 30,
+    "page": b"<html>Not found</html>",
+    "PNG": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(80),
+    "zip": zip_of([member(b"readme.txt", b"hello")]),
+    "empty zip": zip_of([]),
+    "gzip": gzip.compress(b"hello", mtime=0),
+    "array": npy("|u1", (3,)) + b"abc",
+    "harmful pickle": b"cos\nsystem\n(Vtouch canary\ntR.",
+    "objects": save_npz(x=np.array([{}], object), y=np.array([None])),
+    "JSON": b"{}",
+}
+
+
+class Alterations:
+    """The ways to alter a file, each with its name."""
+
+    def __init__(self, uses):
+        self.strangers = {**STRANGERS, **{kind: uses.original(kind) for kind in uses.files}}
+        self.bombs = make_bombs()
+
+    def choose(self, content, random):
+        """(name of the way, altered content, whether all checksums inside are right)"""
+        way = random.random()
+        if way < 0.05:
+            return "bomb", self.bombs[random.choice(list(self.bombs))], True
+        if way < 0.15:
+            return "another file", self.strangers[random.choice(list(self.strangers))], True
+        if way < 0.5:
+            return (
+                ("JSON", altered_json(content, random), True) if self.has_json(content) else self.deep(content, random)
+            )
+        alter = random.choice(BYTES)
+        return alter.__name__, alter(content, random), False
+
+    @staticmethod
+    def has_json(content):
+        return content.startswith(b"{") or b"state.npy" in content or b"about.npy" in content
+
+    @staticmethod
+    def deep(content, random):
+        return "inside", inside(content, random), True
+
+
+def campaign(n, seed, folder, monkeypatch):
+    """Alter and use n files; return how often each kind was refused and used, and each way of altering."""
+    uses = Uses(folder, monkeypatch)
+    alterations = Alterations(uses)
+    kinds, counts = list(uses.files), Counter()
+    random = np.random.default_rng(seed)
+    for number in range(n):
+        kind = kinds[number % len(kinds)]
+        way, altered, is_whole = alterations.choose(uses.original(kind), random)
+        case = f"file {number} of seed {seed}: {kind}, {way}"
+        start = time.monotonic()
+        if way == "bomb":
+            tracemalloc.start()
+        try:
+            is_same = uses.use(kind, altered)
+        except UserError as refusal:
+            text = str(refusal)
+            assert text.isprintable() and len(text) < 1000, case
+            assert str(folder) in text, f"{case}: {text}"
+            end = "refused"
+        except BaseException as error:
+            raise AssertionError(case) from error
+        else:
+            end = "used"
+            may_differ = is_whole and way != "another file" or "pickle" in kind or "data" in kind or "json" in kind
+            assert is_same or may_differ, case
+        if way == "bomb":
+            assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY, case
+            tracemalloc.stop()
+        assert time.monotonic() - start < MOST_SECONDS, case
+        counts.update([(kind, end), (way, end), end])
+    return counts
+
+
+@pytest.fixture
+def float64_without_compiling():
+    with pytensor.config.change_flags(floatX="float64", linker="py"):
+        yield
+
+
+@pytest.mark.usefixtures("float64_without_compiling")
+def test_a_thousand_altered_files_are_refused_in_one_line_or_used_as_what_they_are(tmp_path, monkeypatch):
+    counts = campaign(1000, 0, tmp_path, monkeypatch)
+    print(*(f"{count:5} {what}" for what, count in counts.most_common()), sep="\n")
+    assert counts["refused"] + counts["used"] == 1000
+    assert 800 < counts["refused"] < 950
+    for kind in make_files().keys() | {"model", "model of a level", "checkpoint 2", "checkpoint None"}:
+        assert counts[kind, "refused"] + counts[kind, "used"] >= 40
+        assert counts[kind, "refused"] >= 30 or kind == "digits.npz"  # which are drawn anew
+    for way in ["bomb", "another file", "inside", "JSON", *(alter.__name__ for alter in BYTES)]:
+        assert counts[way, "refused"] >= 30
+
+
+@pytest.mark.usefixtures("float64_without_compiling")
+def test_commands_end_with_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    """End to end: each way of altering, with each kind of file that holds a data set, a model or a checkpoint."""
+    uses = Uses(tmp_path, monkeypatch)
+    random = np.random.default_rng(0)
+    lesson = logistic_sgd.sgd_optimization_mnist, {}, logistic_sgd.predict
+    whole = tmp_path / "whole"
+    (tmp_path / "my.npz").write_bytes(uses.original("own data"))
+    options = ["--batch-size", "2", "--n-epochs", "2", "--output-folder"]
+    own = ["--dataset", str(tmp_path / "my.npz"), *options]
+    assert command(*lesson, [*own, str(whole)]) == 0
+    for name, kind in ("model.npz", "model"), (FILE, "checkpoint None"):
+        uses.files[kind] = contents(whole, name)
+    capsys.readouterr()
+    statuses = Counter()
+    for kind in "IDX 0", "IDX 1", "pickle 2", "gzipped pickle", "mnist.pkl.gz", "own data", "model", "checkpoint None":
+        for alter in cut, removed, altered_json, inside, None:
+            content = uses.original(kind)
+            if alter is altered_json and not Alterations.has_json(content):
+                alter = flipped
+            altered = STRANGERS["PNG"] if alter is None else alter(content, random)
+            folder = uses.data if kind.startswith(("IDX", "mnist")) else uses.run
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            for name, its_content in {**uses.files[kind], next(iter(uses.files[kind])): altered}.items():
+                (folder / name).write_bytes(its_content)
+            output = [*options, str(folder if kind.startswith("checkpoint") else tmp_path / "out")]
+            if kind == "model":
+                arguments = ["--predict", str(folder / "model.npz")]
+            elif kind.startswith("checkpoint"):
+                arguments = [*own[:2], *output]
+            else:
+                dataset = "mnist" if folder == uses.data else str(folder / next(iter(uses.files[kind])))
+                arguments = ["--dataset", dataset, "--fresh", *output]
+            status = command(*lesson, arguments)
+            captured = capsys.readouterr()
+            statuses[status] += 1
+            if status == 2:
+                *times, line = captured.err.splitlines()
+                assert line.startswith("logistic_sgd.py: error: ") and str(tmp_path) in line and line.isprintable()
+                assert all(earlier.startswith("The training code for") for earlier in times)
+            else:
+                assert status == 0 and "MNIST" not in captured.out.replace("only MNIST's", "").replace(str(folder), "")
+    assert statuses[0] + statuses[2] == 40 and statuses[2] >= 30
+
+
+WITHIN_LIMITS = """
+import resource, sys
+from pathlib import Path
+import logistic_sgd
+from support.console import command
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+room = pages * resource.getpagesize() + (600 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+lesson = logistic_sgd.sgd_optimization_mnist, {}, logistic_sgd.predict
+for path in sys.argv[1:]:
+    for option in "--dataset", "--predict":
+        assert command(*lesson, [option, path]) == 2, path
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the system does not limit a process's memory so")
+def test_bombs_end_with_one_line_where_memory_is_limited(tmp_path):
+    """In 600 MB beside the program itself; the bombs hold 4 GiB and more."""
+    paths = []
+    for number, bomb in enumerate(make_bombs().values()):
+        for suffix in "npz", "pkl.gz":
+            paths.append(tmp_path / f"{number}.{suffix}")
+            paths[-1].write_bytes(bomb)
+    program = [sys.executable, "-c", WITHIN_LIMITS, *map(str, paths)]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=ROOT / "code")
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2 * len(paths) == 64
+    assert all("cannot be used: " in line for line in lines)
+    assert "MemoryError" not in done.stderr
