@@ -112,10 +112,12 @@ class Refused(Exception):
 def _read(file, limit):
     size = file.seek(0, io.SEEK_END)
     left = limit = size if limit is None else limit
-    _check_directory(file, size)
+    parts = _count_parts(file, size)
     arrays = {}
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
+        if len(members) != parts:
+            raise zipfile.BadZipFile
         for member in members:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise Refused("it is compressed otherwise than NumPy does it")
@@ -131,8 +133,8 @@ def _read(file, limit):
     return arrays
 
 
-def _check_directory(file, size):
-    """Refuse a zip archive whose list of members is long, before all of it is read."""
+def _count_parts(file, size):
+    """How many members the end of a zip archive says that it has; too many are refused before their list is read."""
     file.seek(max(0, size - 42))
     tail = file.read()
     signature, parts, comment = struct.unpack("<4s6xH8xH", tail[-22:])
@@ -141,6 +143,7 @@ def _check_directory(file, size):
         raise zipfile.BadZipFile
     if parts > MEMBERS:
         raise Refused(f"it holds more than {MEMBERS} arrays")
+    return parts
 
 
 def _read_array(stream, size):

@@ -62,7 +62,8 @@ class SavedModel:
         self.dataset = self.about["settings"]["dataset"]
         if self.about["lesson"] != lesson:
             raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
-        if not all(array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays):
+        is_numbers = [array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays]
+        if not is_numbers or not all(is_numbers):
             raise UserError(f"{path} holds something else than finite numbers: train the model again")
 
     def restore(self, params):

@@ -366,6 +366,8 @@ class Run:
         if self.tracked_since < self.resumed["tracked_since"]:
             saved = SavedModel(self.folder / f"{name}.npz", self.lesson)
             self._check_that_it_is_the_same(saved.about)
+            if len(saved.arrays) != len(self.best_values):
+                raise UserError(f"{saved.path} is another network's: {REMEDY}")
             saved.restore(self.tracked[: len(saved.arrays)])
             return
         try:
@@ -376,8 +378,11 @@ class Run:
 
     def _check_best_values(self, params):
         """Raise a ValueError where the best model is not one of these parameters."""
+        if self.best_figures and not self.best_values:
+            raise ValueError("there is no best model")
         for saved, param in zip(self.best_values, params, strict=True):
-            if saved.shape != param.get_value(borrow=True).shape or saved.dtype != param.dtype:
+            value = param.get_value(borrow=True)  # which has no shape where it is a generator
+            if saved.shape != getattr(value, "shape", None) or saved.dtype != value.dtype:
                 raise ValueError(f"{param.name} is {saved.dtype} {saved.shape}")
 
     def _misfit(self):

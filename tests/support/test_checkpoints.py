@@ -1,5 +1,8 @@
 """Checkpoints, and runs that go on from them."""
 
+import errno
+import io
+import json
 import os
 from types import SimpleNamespace
 
@@ -8,7 +11,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from support import checkpoints, interruption
+from support import checkpoints, files, interruption
 from support.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
 from support.errors import UserError
 from support.interruption import Interrupted
@@ -126,20 +129,169 @@ def test_another_process_on_the_same_folder_is_refused(tmp_path):
             train(tmp_path)
 
 
-@pytest.mark.parametrize("fault", ["write", "fsync", "replace"])
-def test_a_full_disk_leaves_the_checkpoint_before_whole(fault, tmp_path, monkeypatch):
+class Disk:
+    """Counts what `support.files` asks of the disk, one after the other, and is full from one of these on."""
+
+    def __init__(self, monkeypatch, full_from=None):
+        self.n_requests, self.full_from = 0, full_from
+        monkeypatch.setattr(files, "open", lambda path, mode: self.Written(self, path, mode), raising=False)
+        for name, function in ("fsync", lambda descriptor: None), ("replace", os.replace):
+            monkeypatch.setattr(os, name, lambda *arguments, function=function: self.request(function, *arguments))
+
+    def request(self, function, *arguments):
+        self.n_requests += 1
+        if self.full_from is not None and self.n_requests >= self.full_from:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return function(*arguments)
+
+    class Written(io.FileIO):
+        def __init__(self, disk, path, mode):
+            super().__init__(path, mode)
+            self.disk = disk
+
+        def write(self, data):
+            try:
+                return self.disk.request(super().write, data)
+            except OSError:
+                super().write(memoryview(data).cast("B")[: len(data) // 2])  # so much still had room
+                raise
+
+
+def test_a_full_disk_at_any_write_leaves_the_checkpoint_before_whole(tmp_path, monkeypatch):
     path = tmp_path / FILE
-    write_checkpoint(path, {"epoch": 1}, {"W": np.ones(3)})
+    write_checkpoint(path, {"epoch": 1}, {"W": np.ones(3), "b": np.ones(5000)})
+    with monkeypatch.context() as counted:
+        disk = Disk(counted)
+        write_checkpoint(tmp_path / "other.npz", {"epoch": 2}, {"W": np.zeros(3), "b": np.zeros(5000)})
+    (tmp_path / "other.npz").unlink()
+    assert disk.n_requests > 10
+    for request in range(1, disk.n_requests):  # the last one syncs the folder, when all is in place
+        with monkeypatch.context() as full:
+            Disk(full, request)
+            with pytest.raises(OSError, match="No space"):
+                write_checkpoint(path, {"epoch": 2}, {"W": np.zeros(3), "b": np.zeros(5000)})
+        state, arrays = read_checkpoint(path, {})
+        assert state["epoch"] == 1 and arrays["W"].tolist() == [1, 1, 1]
+        assert [entry.name for entry in tmp_path.iterdir()] == [FILE]
+    with monkeypatch.context() as full:
+        Disk(full, disk.n_requests)
+        write_checkpoint(path, {"epoch": 2}, {"W": np.zeros(3), "b": np.zeros(5000)})
+    assert read_checkpoint(path, {})[0]["epoch"] == 2
 
-    def fail(*arguments, **options):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*{"write": (np, "savez"), "fsync": (os, "fsync"), "replace": (os, "replace")}[fault], fail)
-    with pytest.raises(OSError, match="No space"):
-        write_checkpoint(path, {"epoch": 2}, {"W": np.zeros(3)})
-    state, arrays = read_checkpoint(path, {})
-    assert state["epoch"] == 1 and arrays["W"].tolist() == [1, 1, 1]
-    assert [entry.name for entry in tmp_path.iterdir()] == [FILE]
+def test_a_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    undisturbed, _, n_steps = train(tmp_path / "a")
+    with monkeypatch.context() as counted:
+        disk = Disk(counted)
+        train(tmp_path / "b")
+    for request in range(30, disk.n_requests, disk.n_requests // 12):
+        folder = tmp_path / f"full {request}"
+        with monkeypatch.context() as full:
+            Disk(full, request)
+            with pytest.raises(UserError) as refusal:
+                train(folder)
+        text = str(refusal.value)
+        assert text.startswith(f"cannot write to {folder} (No space left on device): make room") and text.isprintable()
+        assert "the same command goes on" in text
+        again, _, steps = train(folder)
+        assert without_times(again.curve) == without_times(undisturbed.curve)
+        assert steps < n_steps and not [path for path in folder.iterdir() if path.name.startswith(".model")]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A checkpoint in the middle of the second stage, and its state and arrays."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as often:
+        often.setattr(Run, "seconds_within_an_epoch", -1)
+        with pytest.raises(Interrupted):
+            train(folder, stop_after=10)  # past a validation
+    return read_checkpoint(folder / FILE, {})
+
+
+def changed(state, place, value):
+    """The state with another value at a place such as "epoch.trained", or without it."""
+    state = json.loads(json.dumps(state))
+    *path, last = [int(name) if name.isdigit() else name for name in place.split(".")]
+    parent = state
+    for name in path:
+        parent = parent[name]
+    if value is MISSING:
+        del parent[last]
+    else:
+        parent[last] = value
+    return state
+
+
+MISSING = object()
+ABSURD = {
+    "format": [2, None, "1"],
+    "about": [MISSING, None, [], "x"],
+    "about.lesson": [MISSING, 1],
+    "about.dataset": [MISSING, "0"],
+    "about.dataset.sha256": [MISSING, 0],
+    "about.settings": [MISSING, []],
+    "about.floatX": [MISSING, 64],
+    "tracked_since": [MISSING, -1, 0.5, True, "0", None],
+    "generators": [MISSING, [], None, {}, [{}, {}]],
+    "generators.0.bit_generator": [MISSING, "MT19937", "os.system"],
+    "generators.0.state": [MISSING, None, {}],
+    "generators.0.state.state": [MISSING, -1, 1 << 128, "1", 0.5],
+    "generators.0.state.inc": [MISSING, -1, 1 << 500],
+    "generators.0.has_uint32": [MISSING, 2, "0"],
+    "generators.0.uinteger": [MISSING, 1 << 32, -1],
+    "curve": [MISSING, None, {}, "x", [1], [{}]],
+    "curve.0.epoch": [MISSING, -1, "1", 0.5],
+    "curve.0.cost": [MISSING, None, float("nan"), "1", 10**400],
+    "curve.0.seconds": [MISSING, float("inf")],
+    "seconds": [MISSING, [], {"pretraining": "long"}, {"pretraining": float("nan")}],
+    "best_figures": [MISSING, None, {"validation_error": "0"}],
+    "stage": [MISSING, -1, 1.5, "1", 1 << 64],
+    "epochs_done": [MISSING, -1, 10**6, None],
+    "stopping": [MISSING, [], {}],
+    "stopping.patience": [MISSING, -1, float("inf")],
+    "stopping.validation_frequency": [MISSING, 0, 3],
+    "stopping.best_validation_error": [MISSING, float("nan"), "0"],
+    "stopping.best_iteration": [MISSING, -1, 0.5],
+    "epoch": [MISSING, [], {}, 3],
+    "epoch.trained": [MISSING, 0, -1, 4, 10**12, "1"],
+    "epoch.cost_sum": [MISSING, None, float("inf")],
+    "epoch.figures": [MISSING, [], {"test_error": "0"}],
+    "epoch.seconds": [MISSING, "0"],
+}
+
+
+@pytest.mark.parametrize("place", ABSURD)
+def test_a_field_that_is_missing_or_absurd_is_told_in_one_line(place, whole, tmp_path):
+    state, arrays = whole
+    write_checkpoint(tmp_path / FILE, state, arrays)
+    train(tmp_path)  # as it is, it is used
+    for value in ABSURD[place]:
+        write_checkpoint(tmp_path / FILE, changed(state, place, value), arrays)
+        with pytest.raises(UserError, match="--fresh") as refusal:
+            train(tmp_path)
+        assert str(refusal.value).isprintable() and str(tmp_path / FILE) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"0.W": np.zeros(3)},
+        {"0.W": np.zeros(2, "f4")},
+        {"0.W": np.array([0, np.nan])},
+        {"0.W": None},
+        {"best.0": np.zeros(3)},
+        {"best.0": np.array("text")},
+        {"best.1": np.zeros(2)},
+        {"best.0": None},
+    ],
+)
+def test_arrays_of_another_network_are_told_in_one_line(change, whole, tmp_path):
+    state, arrays = whole
+    arrays = {name: array for name, array in {**arrays, **change}.items() if array is not None}
+    write_checkpoint(tmp_path / FILE, state, arrays)
+    with pytest.raises(UserError, match="fits another network or schedule: --fresh"):
+        train(tmp_path)
 
 
 def test_damage_at_any_place_is_told_in_one_line(tmp_path):

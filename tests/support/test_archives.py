@@ -1,0 +1,180 @@
+"""Arrays from .npz files: what NumPy writes is read, what lies about itself takes no memory."""
+
+import io
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from support.archives import MEMBERS, read_arrays, read_described, write_described
+from support.errors import UserError
+
+ROOMY = 1 << 26
+
+
+def refusal(path, limit=None):
+    """The one line with which it is refused."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError) as caught:
+            read_arrays(path, "make it anew", limit)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    text = str(caught.value)
+    assert text.startswith(str(path)) and text.isprintable()
+    return text
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.npz"
+
+
+def npy(array, version=(1, 0)):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, version)
+    return file.getvalue()
+
+
+def archive(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, content in members:
+            file.writestr(name, content)
+
+
+@pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("dtype", ["u1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8"])
+def test_every_type_shape_and_order_comes_back(path, writer, dtype):
+    random = np.random.RandomState(0)
+    arrays = {
+        "matrix": random.randint(100, size=(700, 30)).astype(dtype),
+        "columns": np.asfortranarray(random.randint(100, size=(3, 4, 5)).astype(dtype)),
+        "scalar": np.array(7, dtype),
+        "nothing": np.zeros((0, 3), dtype),
+        "text": np.array("a text"),
+    }
+    writer(path, **arrays)
+    found = read_arrays(path, "", ROOMY)
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array, strict=True)
+    assert all(array.flags.writeable for array in found.values())
+
+
+def test_the_second_version_of_the_header_is_read_too(path):
+    archive(path, [("x.npy", npy(np.arange(3), (2, 0)))])
+    assert read_arrays(path, "")["x"].tolist() == [0, 1, 2]
+
+
+def test_an_array_larger_than_what_is_inflated_at_once(path):
+    x = np.random.RandomState(0).bytes(3 << 20)
+    np.savez_compressed(path, x=np.frombuffer(x, "u1"))
+    assert read_arrays(path, "", ROOMY)["x"].tobytes() == x
+
+
+def test_what_claims_more_than_the_limit_is_refused(path):
+    np.savez_compressed(path, x=np.zeros(10_000))
+    assert "80,000 bytes" not in refusal(path, 80_000)  # the header has some, too
+    assert "claims to hold more" in refusal(path, 80_000)
+    assert "claims to hold more" in refusal(path)  # than the file's own size
+    assert read_arrays(path, "", 80_000 + 128)["x"].shape == (10_000,)
+
+
+@pytest.mark.parametrize(
+    "array, kind",
+    [
+        (np.array([{}]), "objects"),
+        (np.zeros(2, "f4,i4"), "fields"),
+        (np.array(["a", "b"]), "texts"),
+        (np.array(b"a"), "bytes"),
+        (np.zeros(2, bool), "bool"),
+        (np.zeros(2, complex), "complex"),
+        (np.zeros(2, "M8[s]"), "dates"),
+    ],
+)
+def test_other_things_than_numbers_are_refused(path, array, kind):
+    np.savez(path, x=array)
+    assert "something else than numbers" in refusal(path)
+
+
+def test_two_arrays_of_one_name_are_refused(path):
+    with pytest.warns(UserWarning, match="Duplicate"):
+        archive(path, [("x.npy", npy(np.zeros(2)))] * 2)
+    assert "two arrays of one name" in refusal(path)
+
+
+def test_thousands_of_arrays_are_refused_before_their_list_is_read(path, monkeypatch):
+    archive(path, [(f"{i}.npy", npy(np.zeros(0))) for i in range(MEMBERS + 1)])
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert "more than 1000 arrays" in refusal(path)
+
+
+def test_a_list_that_is_cut_is_refused(path):
+    """The end says where the list of members starts and how long it is: of a list of no bytes the zip sees nothing."""
+    np.savez(path, x=np.zeros(3))
+    content = path.read_bytes()
+    path.write_bytes(content[:-10] + struct.pack("<L", 0) + content[-6:])
+    assert "damaged" in refusal(path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_that_cannot_be_bounded_is_refused(path, compression):
+    archive(path, [("x.npy", npy(np.zeros(9)))], compression)
+    assert "compressed otherwise" in refusal(path, ROOMY)
+
+
+@pytest.mark.parametrize("shape", ["(2,)", "(4,)", "(-3, -1)", "(10**30,)", "(3.0,)", "3", "(" * 200 + ")" * 200])
+def test_a_shape_that_is_not_the_sizes_is_refused(path, shape):
+    content = npy(np.zeros(3, "u1"))
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(999) + b"\n"
+    assert header != content
+    archive(path, [("x.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + b"abc")])
+    text = refusal(path, ROOMY)
+    assert "shape and size differ" in text or "damaged" in text
+
+
+def test_every_altered_byte_is_refused_or_changes_nothing(path):
+    """The archive's own checksum goes over each array; what is in none, such as the time of writing, may differ."""
+    arrays = {"x": np.arange(5.0), "y": np.arange(3)}
+    np.savez(path, **arrays)
+    content, refused = path.read_bytes(), 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x21]) + content[place + 1 :])
+        try:
+            found = read_arrays(path, "make it anew")
+        except UserError:
+            refused += 1
+        else:
+            assert [array.tolist() for array in found.values()] == [array.tolist() for array in arrays.values()]
+    assert refused > 0.9 * len(content)
+
+
+def test_a_description_comes_back_and_must_have_its_form(path):
+    write_described(path, {"about": {"name": "x", "count": 3}}, {"W": np.ones(2)})
+    about, arrays = read_described(path, "about", {"name": str, "count": int}, "make it anew")
+    assert about == {"name": "x", "count": 3} and {name: a.tolist() for name, a in arrays.items()} == {"W": [1, 1]}
+    for name, form, reason in [
+        ("state", {}, "it holds no 'state'"),
+        ("about", {"name": int}, "its content.name is wrong: x"),
+        ("about", {"other": int}, "its content lacks 'other'"),
+    ]:
+        with pytest.raises(UserError) as refusal:
+            read_described(path, name, form, "make it anew")
+        assert str(refusal.value) == f"{path} cannot be used: {reason}; make it anew"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000, "\ud800"])
+def test_a_description_that_is_no_json_is_refused(path, text):
+    np.savez(path, about=np.array(text, "U"))
+    with pytest.raises(UserError, match="cannot be used: "):
+        read_described(path, "about", {}, "make it anew")
+
+
+def test_a_number_in_the_place_of_a_description_is_refused(path):
+    for number in np.zeros(3), np.array(3):
+        np.savez(path, about=number)
+        with pytest.raises(UserError, match="cannot be used: "):
+            read_described(path, "about", {}, "make it anew")
