@@ -12,6 +12,7 @@ import pytensor.tensor as pt
 import pytest
 
 from support import checkpoints, files, interruption
+from support.archives import read_described, write_described
 from support.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
 from support.errors import UserError
 from support.interruption import Interrupted
@@ -292,6 +293,81 @@ def test_arrays_of_another_network_are_told_in_one_line(change, whole, tmp_path)
     write_checkpoint(tmp_path / FILE, state, arrays)
     with pytest.raises(UserError, match="fits another network or schedule: --fresh"):
         train(tmp_path)
+
+
+def diverge(folder, phase="training", after=3, of_cost=False):
+    """A run whose parameters become infinite in the step after so many, or its cost in the one after that."""
+    settings = {"dataset": "made up", "pretrain_lr": 0.25, "finetune_lr": 1e38, "output_folder": folder}
+    run = Run("SdA", settings, Datasets())
+    W = pytensor.shared(np.zeros(2), name="W")
+    run.track(W)
+    with run.timed(phase):
+        for epoch in run.epochs(3, 2):
+            for _ in epoch:
+                if epoch.iteration == after and not of_cost:
+                    W.set_value(np.array([1, np.inf]))
+                epoch.add_cost(np.nan if epoch.iteration > after else 1.0)
+            run.keep(SimpleNamespace(params=[W]))
+
+
+@pytest.mark.parametrize(
+    "phase, option", [("pretraining", "--pretrain-lr below 0.25"), ("training", "--finetune-lr below 1e+38")]
+)
+@pytest.mark.parametrize(
+    "of_cost, what",
+    [
+        (True, "the cost became nan in epoch 3, minibatch 1/2: the run has diverged"),
+        (False, "the parameters became infinite or NaN in epoch 2, after minibatch 2/2: the run has diverged"),
+    ],
+)
+def test_divergence_names_its_place_and_the_rate_and_keeps_what_was_good(phase, option, of_cost, what, tmp_path):
+    for attempt in range(2):  # the same command goes on from the last good checkpoint, and ends in the same way
+        with pytest.raises(UserError) as refusal:
+            diverge(tmp_path, phase, of_cost=of_cost)
+        text = str(refusal.value)
+        assert text.startswith(what) and text.isprintable()
+        assert f"choose {option}, with --fresh to start over" in text and str(tmp_path) in text
+        state, arrays = read_checkpoint(tmp_path / FILE, {})
+        trained = 2 * state["epochs_done"] + (state["epoch"] or {"trained": 0})["trained"]
+        assert trained == (4 if of_cost else 3)
+        for values in arrays, np.load(tmp_path / "model.npz"):
+            assert all(np.isfinite(values[name]).all() for name in values if name != "about")
+
+
+def test_a_model_that_is_not_finite_takes_no_good_ones_place(tmp_path, monkeypatch):
+    """Where no checkpoint came in between to find it out."""
+    for name in "seconds_between_checkpoints", "seconds_within_an_epoch":
+        monkeypatch.setattr(Run, name, 1e9)
+    with pytest.raises(UserError, match="became infinite or NaN in epoch 2"):
+        diverge(tmp_path)
+    with np.load(tmp_path / "model.npz") as saved:
+        assert saved["0.W"].tolist() == [0, 0]
+
+
+def test_another_rate_with_fresh_goes_on_after_a_divergence(tmp_path, monkeypatch):
+    with pytest.raises(UserError):
+        diverge(tmp_path)
+    monkeypatch.setattr(checkpoints, "fresh", True)
+    diverge(tmp_path, after=99)
+
+
+def test_another_runs_model_is_not_taken_for_a_finished_level(tmp_path):
+    from test_altered_inputs import train_levels
+
+    for name in "whole", "other":
+        with pytest.raises(KeyboardInterrupt):
+            train_levels(tmp_path / name, stop_after=(1, 0))
+    model = tmp_path / "whole" / "model_0.npz"
+    state, arrays = read_described(model, "about", {}, "")
+    for about, values, reason in [
+        ({**state, "dataset": {"name": "x", "sha256": "1"}}, arrays, "holds a run with the data = 1, not 0"),
+        (state, {**arrays, "1.b": np.ones(2)}, "another network's"),
+        ({**state, "lesson": "SdA"}, arrays, "a model of the lesson 'SdA'"),
+    ]:
+        write_described(model, {"about": about}, values)
+        with pytest.raises(UserError, match=reason):
+            train_levels(tmp_path / "whole")
+    assert train_levels(tmp_path / "other") == [[4, 4], [8, 8]]
 
 
 def test_damage_at_any_place_is_told_in_one_line(tmp_path):

@@ -7,7 +7,13 @@ import pytest
 from support.errors import UserError
 from support.forms import check_form, is_count, is_number, parse_json, read_json, shown
 
-FORM = {"name": str, "epochs?": is_count, "curve": [{"cost": is_number}], "seconds": {...: is_number}, "best": (str, None)}
+FORM = {
+    "name": str,
+    "epochs?": is_count,
+    "curve": [{"cost": is_number}],
+    "seconds": {...: is_number},
+    "best": (str, None),
+}
 GOOD = {"name": "x", "curve": [{"cost": 1.5, "more": []}], "seconds": {"a": 1}, "best": None, "others": 1}
 
 

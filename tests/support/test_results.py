@@ -127,6 +127,24 @@ def test_a_lesson_without_labels_has_no_errors(tmp_path):
     assert table_of(tmp_path)[0] == "| dA | MNIST | – | – | – | – | – | 1.6 | – | 7 |"
 
 
+@pytest.mark.parametrize("name", ["settings.json", "result.json"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"lesson": "x"}', '{"seconds": {"a": "1"}}', "[" * 100_000, "9" * 5000]
+)
+def test_a_damaged_record_is_told_in_one_line(tmp_path, name, content):
+    record(tmp_path / "SdA", "SdA", validation_error=0.0138, test_error=0.0142, epochs=36)
+    (tmp_path / "SdA" / name).write_text(content)
+    with pytest.raises(UserError, match=f"{name} is damaged .*make the run again, or remove its folder") as refusal:
+        results_table(tmp_path)
+    assert str(refusal.value).isprintable()
+
+
+def test_runs_without_epochs_are_not_summed_up(tmp_path):
+    for name in "SdA", "SdA-seed-1":
+        record(tmp_path / name, "SdA", validation_error=0.013, test_error=0.013)
+    assert len(results_table(tmp_path)) == 4
+
+
 def test_readme_shows_the_table_of_the_records():
     assert "\n".join(results_table()) in (ROOT / "README.md").read_text(encoding="utf-8")
 
