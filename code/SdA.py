@@ -40,11 +40,12 @@ from logistic_sgd import LogisticRegression, minibatch, minibatch_function, scor
 from mlp import HiddenLayer
 from support.console import command, say
 from support.data import load_data
-from support.models import SavedModel, show_predictions
+from support.models import PretrainedStack, SavedModel, show_predictions
 from support.settings import check_settings, fit_corruption_levels
 from support.training import EarlyStopping, Run, count_minibatches
 from utils import tile_raster_images
 
+HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
 CORRUPTION_LEVELS = [0.1, 0.2, 0.3]
 
 
@@ -187,10 +188,11 @@ def test_SdA(
     training_epochs=1000,
     dataset="mnist.pkl.gz",
     batch_size=1,
-    hidden_layers_sizes=[1000, 1000, 1000],
+    hidden_layers_sizes=None,
     corruption_levels=None,
     seed=89677,
     output_folder=None,
+    pretrained=None,
 ):
     """Pre-train a stack of denoising autoencoders layer by layer, then fine-tune it, with early stopping.
 
@@ -210,7 +212,7 @@ def test_SdA(
     batch_size : int
         Examples in a minibatch.
     hidden_layers_sizes : list of int
-        Units of each hidden layer, from the bottom up.
+        Units of each hidden layer, from the bottom up (default: 1000 1000 1000, or those of `pretrained`).
     corruption_levels : list of float
         Probability of setting an entry to zero, one for each layer (default: 0.1 0.2 0.3, cut, or continued with
         the last, to fit the layers).
@@ -218,6 +220,9 @@ def test_SdA(
         Of the initial weights and the corruption.
     output_folder : path
         Where the run's files go (default: runs/SdA at the top of the repository).
+    pretrained : path
+        The pretrained.npz of a run, to begin with the fine-tuning of its stack: no layer is pre-trained then, and what
+        sets the pre-training has no effect.
 
     Returns
     -------
@@ -229,12 +234,18 @@ def test_SdA(
         Where an argument cannot be used.
     """
     settings = check_settings(locals())
-    corruption_levels = fit_corruption_levels(corruption_levels, CORRUPTION_LEVELS, len(hidden_layers_sizes))
     say("... loading data")
     datasets = load_data(dataset)
     datasets.check_that_they_can_be_rebuilt()
     n_train_batches = count_minibatches(datasets, batch_size)
-    run = Run("SdA", {**settings, "corruption_levels": corruption_levels}, datasets)
+    if pretrained is not None:
+        stack = PretrainedStack(pretrained, lesson="SdA")
+        hidden_layers_sizes, pretraining_epochs = stack.check_fit(datasets, hidden_layers_sizes), 0
+        settings |= {"pretraining_epochs": pretraining_epochs, "pretrained_sha256": stack.sha256}
+    hidden_layers_sizes = hidden_layers_sizes or HIDDEN_LAYERS_SIZES
+    corruption_levels = fit_corruption_levels(corruption_levels, CORRUPTION_LEVELS, len(hidden_layers_sizes))
+    settings |= {"hidden_layers_sizes": hidden_layers_sizes, "corruption_levels": corruption_levels}
+    run = Run("SdA", settings, datasets)
 
     say("... building the model")
     sda = SdA(
@@ -244,6 +255,9 @@ def test_SdA(
         n_outs=datasets.n_out,
         corruption_levels=corruption_levels,
     )
+    visible_biases = [layer.b_prime for layer in sda.dA_layers]
+    if pretrained is not None:
+        stack.restore([*sda.params, *visible_biases])
 
     say("... getting the pretraining functions")
     (train_set_x, _), _, _ = datasets
@@ -260,6 +274,8 @@ def test_SdA(
                     epoch.add_cost(pretrain(index=minibatch_index, corruption=corruption_levels[i], lr=pretrain_lr))
                 say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean_cost:f}")
                 run.keep(sda)
+    if pretraining_epochs > 0 or pretrained is not None:
+        run.keep_pretrained([*sda.params, *visible_biases])
 
     say("... getting the finetuning functions")
     train_fn, valid_score, test_score = sda.build_finetune_functions(datasets, batch_size, finetune_lr)

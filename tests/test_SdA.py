@@ -1,10 +1,17 @@
+import json
+import shutil
+
 import numpy as np
+import pytensor
 import pytensor.tensor as pt
 import pytest
 
 import SdA
 from numpy_reference import classifier_cost_and_gradients, sigmoid
+from support import interruption
 from support.data import load_data
+from support.models import save_model
+from support.training import Epoch
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 
@@ -151,6 +158,7 @@ def test_two_equal_runs_are_equal_in_every_bit(small_dataset, tmp_path):
 def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp_path):
     result = run_driver(small_dataset, tmp_path, pretraining_epochs=0)
     assert [line["epoch"] for line in result.curve] == [1, 2, 3]
+    assert not (tmp_path / "pretrained.npz").exists()
 
 
 @pytest.mark.parametrize(
@@ -181,3 +189,84 @@ def test_levels_given_explicitly_must_number_the_layers(small_dataset, tmp_path,
 def test_default_levels_are_cut_or_continued_to_fit(small_dataset, tmp_path, capsys, sizes, expected):
     run_driver(small_dataset, tmp_path, hidden_layers_sizes=sizes, pretraining_epochs=0, training_epochs=1)
     assert f"corruption_levels = {expected}" in capsys.readouterr().out
+
+
+def arrays_of(path):
+    with np.load(path) as saved:
+        return {name: saved[name] for name in saved.files if name != "about"}
+
+
+def finetuning(curve):
+    lines = [line for line in curve if "layer" not in line]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def full(small_dataset, tmp_path_factory):
+    """The folder of a run of 2 epochs of pre-training, 3 of fine-tuning, layers of 6 and 5 units; and its result."""
+    folder = tmp_path_factory.mktemp("full")
+    with pytensor.config.change_flags(linker="py"):
+        return folder, run_driver(small_dataset, folder)
+
+
+def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, small_dataset, tmp_path, monkeypatch):
+    folder, result = full
+    stack = tmp_path / "stack.npz"
+    shutil.copy(folder / "pretrained.npz", stack)
+
+    def finetune():
+        return run_driver(small_dataset, tmp_path / "run", pretrained=stack, seed=1, hidden_layers_sizes=None)
+
+    report_test = Epoch.report_test
+
+    def interrupt(epoch, errors):
+        interruption.requested = 2  # as Ctrl-C does
+        return report_test(epoch, errors)
+
+    with monkeypatch.context() as patch, pytest.raises(interruption.Interrupted):
+        patch.setattr(Epoch, "report_test", interrupt)
+        finetune()
+    again = finetune()
+    assert finetuning(again.curve) == finetuning(result.curve) and len(again.curve) == 3
+    expected, found = (arrays_of(path / "model.npz") for path in (folder, tmp_path / "run"))
+    kept, copied = (arrays_of(path / "pretrained.npz") for path in (folder, tmp_path / "run"))
+    for before, after in (expected, found), (kept, copied):
+        assert list(before) == list(after)
+        for name in before:
+            np.testing.assert_array_equal(after[name], before[name])
+    # W and b of two layers and of the classifier, which is as it was made, then the visible biases, which are not.
+    assert [array.shape for array in kept.values()] == [(49, 6), (6,), (6, 5), (5,), (5, 10), (10,), (49,), (6,)]
+    assert [bool(array.any()) for array in kept.values()] == [True] * 4 + [False] * 2 + [True] * 2
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]
+    assert settings["hidden_layers_sizes"] == [6, 5] and settings["pretraining_epochs"] == 0
+
+    about = {"lesson": "SdA", "settings": {"dataset": small_dataset}, "pretrained": True}
+    save_model(stack, [pytensor.shared(value + 1, name="W") for value in kept.values()], about)
+    with pytest.raises(ValueError, match="holds a run with pretrained_sha256 = .*, not .*: --fresh"):
+        finetune()
+
+
+def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_dataset, tmp_path, monkeypatch):
+    pretrained = full[0] / "pretrained.npz"
+
+    def refusal(path=pretrained, sizes=None):
+        with pytest.raises(ValueError) as refused:
+            run_driver(small_dataset, tmp_path / "run", pretrained=path, hidden_layers_sizes=sizes)
+        assert "\n" not in str(refused.value) and not (tmp_path / "run").exists()
+        return str(refused.value)
+
+    assert "hidden layers of [6, 5] units, not [6, 4]: leave hidden_layers_sizes" in refusal(sizes=[6, 4])
+    assert "is not a stack at the end of its pre-training: give a run's" in refusal(pretrained.with_name("model.npz"))
+    assert "cannot read the model" in refusal(tmp_path / "missing.npz")
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(pretrained.read_bytes()[:-9])
+    assert "is not a model saved by this project" in refusal(damaged)
+    with pytest.raises(ValueError, match="fits another network"):
+        SdA.predict(pretrained)
+
+    datasets = load_data(small_dataset)
+    monkeypatch.setattr(SdA, "load_data", lambda dataset: datasets)
+    datasets.n_out = 11
+    assert "tells 10 classes apart, but small.pkl has 11" in refusal()
+    datasets.n_in = 64
+    assert "takes 49 inputs, but small.pkl has 64" in refusal()

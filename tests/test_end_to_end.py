@@ -45,6 +45,7 @@ def test_quick_shows_all_phases_and_leaves_its_records(quick):
         "curve.jsonl",
         "result.json",
         "model.npz",
+        "pretrained.npz",
         "filters_layer_0_digits.png",
     }
     assert json.loads((folder / "settings.json").read_text())["dataset"]["name"] == "digits"

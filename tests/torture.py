@@ -68,7 +68,7 @@ def outcome(folder, output):
     curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
     for line in curve:
         del line["seconds"]
-    models = {path.name: path.read_bytes() for path in sorted(folder.glob("model*.npz"))}
+    models = {path.name: path.read_bytes() for path in sorted(folder.glob("*.npz")) if path.name != "checkpoint.npz"}
     figures = re.findall(r"Optimization complete.*", output)
     return curve, models, figures
 

@@ -1,5 +1,6 @@
 """Saved models: arrays by name in an .npz file, what they are in JSON beside them, no pickle."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -85,17 +86,18 @@ class SavedModel:
                 raise UserError(
                     f"{self.path} holds numbers beyond {param.dtype}: PYTENSOR_FLAGS=floatX=float64 has them"
                 )
-            param.set_value(value, borrow=True)
+            param.get_value(borrow=True)[...] = value  # which keeps the memory that the parameter was given
 
-    def layer_sizes(self, n_layers=None):
-        """[inputs, units of each layer ...] of a network whose parameters are pairs of W and b.
+    def layer_sizes(self, n_layers=None, arrays=None):
+        """[inputs, units of each layer ...] of a network whose arrays, all of the model's or some, are pairs of W and b.
 
         Raises
         ------
         UserError
             Where the layers do not fit each other, or are not as many as `n_layers`: by default two or more.
         """
-        weights, biases = self.arrays[::2], self.arrays[1::2]
+        arrays = self.arrays if arrays is None else arrays
+        weights, biases = arrays[::2], arrays[1::2]
         shapes = [w.shape for w in weights]
         fits = (
             len(weights) == len(biases) > 0
@@ -116,13 +118,82 @@ class SavedModel:
             Where it has other inputs, or as `support.data.load_data`.
         """
         datasets = load_data(dataset or self.dataset)
+        self.check_inputs(datasets)
+        return datasets
+
+    def check_inputs(self, datasets):
+        """A UserError where a data set has other inputs than the model."""
         n_in = self.arrays[0].shape[0]
         if datasets.n_in != n_in:
             raise UserError(f"{self.path} takes {n_in} inputs, but {datasets.name} has {datasets.n_in}")
-        return datasets
 
 
-def show_predictions(x, y_pred, datasets, chunk=1000):
+class PretrainedStack(SavedModel):
+    """The stack that a run kept at the end of its pre-training.
+
+    Its arrays are W and b of each layer, those of the logistic regression on top, and each layer's visible bias.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the arrays: their types, shapes and values, whatever else the file says.
+
+    Raises
+    ------
+    UserError
+        As SavedModel; where the model is not one at the end of its pre-training, such as a fine-tuned one.
+    """
+
+    def __init__(self, path, lesson):
+        super().__init__(path, lesson)
+        if self.about.get("pretrained") is not True:
+            raise UserError(f"{path} is not a stack at the end of its pre-training: give a run's pretrained.npz")
+        digest = hashlib.sha256()
+        for array in self.arrays:
+            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array))
+        self.sha256 = digest.hexdigest()
+
+    def layer_sizes(self, n_layers=None):
+        n_hidden_layers = max(0, len(self.arrays) - 2) // 3
+        return super().layer_sizes(n_layers, self.arrays[: 2 * n_hidden_layers + 2])
+
+    def check_fit(self, datasets, hidden_layers_sizes):
+        """The units of each hidden layer, where they are as asked for and inputs and classes are those of a data set.
+
+        Parameters
+        ----------
+        datasets : support.data.Datasets
+        hidden_layers_sizes : list of int, or None for those of the stack, whatever they are
+
+        Raises
+        ------
+        UserError
+            Where something differs.
+        """
+        _, *found, n_out = self.layer_sizes()
+        self.check_inputs(datasets)
+        if n_out != datasets.n_out:
+            raise UserError(f"{self.path} tells {n_out} classes apart, but {datasets.name} has {datasets.n_out}")
+        if hidden_layers_sizes is not None and list(hidden_layers_sizes) != found:
+            raise UserError(
+                f"{self.path} has hidden layers of {found} units, not {list(hidden_layers_sizes)}: "
+                "leave hidden_layers_sizes (and --quick, which sets it) out"
+            )
+        return found
+
+
+def predict_test_set(x, y_pred, datasets, chunk=1000):
+    """The predicted class of each test image, (n,); the parameters are those of `show_predictions`.
+
+    `chunk` images are classified at once.
+    """
+    test_x = datasets[2][0].get_value(borrow=True)
+    classify = pytensor.function([x], y_pred)
+    return np.concatenate([classify(test_x[i : i + chunk]) for i in range(0, len(test_x), chunk)])
+
+
+def show_predictions(x, y_pred, datasets):
     """Print the predictions for the first ten test images beside their labels, and the error on the whole test set.
 
     Parameters
@@ -130,20 +201,16 @@ def show_predictions(x, y_pred, datasets, chunk=1000):
     x : symbolic matrix, (batch, n_in)
     y_pred : symbolic integer vector, (batch,)
     datasets : support.data.Datasets
-    chunk : int
-        Images that are classified at once.
 
     Returns
     -------
     float
         The test error, in 0..1.
     """
-    test_x, test_y = (data.get_value(borrow=True) for data in datasets[2])
-    classify = pytensor.function([x], y_pred)
-    predicted = np.concatenate([classify(test_x[i : i + chunk]) for i in range(0, len(test_x), chunk)])
+    predicted, test_y = predict_test_set(x, y_pred, datasets), datasets[2][1].get_value(borrow=True)
     error = float(np.mean(predicted != test_y))
     say(f"dataset: {datasets.source}")
     say(f"Predicted values for the first 10 examples in test set: {predicted[:10].tolist()}")
     say(f"Their labels:                                           {test_y[:10].tolist()}")
-    say(f"test error {100 * error:f} % of {len(test_x)} images")
+    say(f"test error {100 * error:f} % of {len(test_y)} images")
     return error

@@ -8,7 +8,15 @@ from importlib.metadata import version
 
 from support.files import replacing
 
-RECORDS = ("checkpoint.npz", "settings.json", "curve.jsonl", "result.json", "model*.npz", "filters*.png")
+RECORDS = (
+    "checkpoint.npz",
+    "settings.json",
+    "curve.jsonl",
+    "result.json",
+    "model*.npz",
+    "pretrained.npz",
+    "filters*.png",
+)
 
 
 def versions():
@@ -42,7 +50,8 @@ def peak_memory():
 def set_aside(folder):
     """Move the files of an earlier run in this folder to a folder of their own inside it; return that, or None."""
     earlier = [path for pattern in RECORDS for path in folder.glob(pattern)]
-    if {path.name for path in earlier} <= {"settings.json", "curve.jsonl"}:  # of a run that never got to a model
+    of_no_model = {"settings.json", "curve.jsonl", "pretrained.npz"}  # of a run that never got to a model of its own
+    if {path.name for path in earlier} <= of_no_model:
         return None
     number = next(i for i in itertools.count(1) if not (folder / f"earlier.{i}").exists())
     place = folder / f"earlier.{number}"

@@ -43,7 +43,7 @@ RULES = {
     "seed": (lambda value: is_count(value, least=0) and value < 2**32, "a whole number in [0, 2**32)"),
 }
 
-OPTIONAL = {"corruption_levels"}  # None means the default ones, fitted to the layers
+OPTIONAL = {"corruption_levels", "hidden_layers_sizes"}  # None means default ones, fitted to what else is given
 
 
 def check_settings(arguments):

@@ -538,9 +538,21 @@ class Run:
         values = [param.get_value() for param in model.params]
         self._check_that_they_are_finite(values)
         self.best_figures, self.best_values = figures, values
+        self._save(model.params, name, **figures)
+
+    def keep_pretrained(self, params):
+        """Save parameters as pretrained.npz between the loops over epochs that pre-train them and the next one.
+
+        A run that goes on after that has the file already, and other parameters by now.
+        """
+        at = self.resumed
+        if at is None or (at["stage"], at["epochs_done"], at["epoch"]) == (self.stage, 0, None):
+            self._save(params, "pretrained", pretrained=True)
+
+    def _save(self, params, name, **about):
         curve = [{name: value for name, value in line.items() if name != "seconds"} for line in self.curve]
         with self._writing():
-            save_model(self.folder / f"{name}.npz", model.params, {**self.about, **figures, "curve": curve})
+            save_model(self.folder / f"{name}.npz", params, {**self.about, **about, "curve": curve})
 
     def save_picture(self, name, pixels):
         """Save grey pixels, (height, width) of uint8, as a PNG; without Pillow, say that it is left out."""

@@ -31,7 +31,7 @@ def every_minibatch(monkeypatch):
     monkeypatch.setattr(Run, "seconds_within_an_epoch", -1)
 
 
-def train(folder, stop_after=None, n_epochs=4, learning_rate=0.5):
+def train(folder, stop_after=None, n_epochs=4, learning_rate=0.5, killed_after_pretraining=False):
     """A lesson in small, two stages of a random walk; stopped after so many minibatches as by Ctrl-C, or let end.
 
     Returns
@@ -58,6 +58,9 @@ def train(folder, stop_after=None, n_epochs=4, learning_rate=0.5):
             for _ in epoch:
                 step(epoch)
             run.keep(model)
+    if killed_after_pretraining:
+        return
+    run.keep_pretrained([W])
     stopping = EarlyStopping(5, 3)
     with run.timed("training"):
         for epoch in run.epochs(n_epochs, 3, stopping=stopping):
@@ -86,13 +89,22 @@ def test_a_run_that_was_stopped_anywhere_ends_as_if_it_had_not_been(stop_after, 
     again, state_again, steps_again = train(tmp_path / "b")
     assert steps_again == n_steps - stop_after and state_again == state
     assert without_times(again.curve) == without_times(undisturbed.curve)
-    assert (tmp_path / "a" / "model.npz").read_bytes() == (tmp_path / "b" / "model.npz").read_bytes()
+    for name in "model.npz", "pretrained.npz":
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     np.testing.assert_array_equal(again.model.params[0].get_value(), undisturbed.model.params[0].get_value())
     assert "continuing the unfinished run" in (out := capsys.readouterr().out)
     best = "Optimization complete with best validation score"
     assert [line for line in out.splitlines() if best in line] == [
         line for line in printed.splitlines() if best in line
     ]
+
+
+def test_a_run_killed_between_its_stages_keeps_what_was_pretrained_when_it_goes_on(tmp_path):
+    train(tmp_path / "a")
+    train(tmp_path / "b", killed_after_pretraining=True)
+    assert not (tmp_path / "b" / "pretrained.npz").exists()
+    train(tmp_path / "b")
+    assert (tmp_path / "a" / "pretrained.npz").read_bytes() == (tmp_path / "b" / "pretrained.npz").read_bytes()
 
 
 def test_a_finished_run_is_shown_again_and_trains_nothing(tmp_path, capsys):
