@@ -41,12 +41,17 @@ from mlp import HiddenLayer
 from support.console import command, say
 from support.data import load_data
 from support.models import PretrainedStack, SavedModel, show_predictions
+from support.pictures import Pictures
 from support.settings import check_settings, fit_corruption_levels
 from support.training import EarlyStopping, Run, count_minibatches
 from utils import tile_raster_images
 
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
 CORRUPTION_LEVELS = [0.1, 0.2, 0.3]
+
+
+def early_stopping(n_train_batches):
+    return EarlyStopping(10 * n_train_batches, n_train_batches)
 
 
 class SdA:
@@ -281,7 +286,7 @@ def test_SdA(
     train_fn, valid_score, test_score = sda.build_finetune_functions(datasets, batch_size, finetune_lr)
 
     say("... finetunning the model")
-    stopping = EarlyStopping(10 * n_train_batches, n_train_batches)
+    stopping = early_stopping(n_train_batches)
     chance_cost = np.log(datasets.n_out)
     with run.timed("training"):
         for epoch in run.epochs(training_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
@@ -295,7 +300,17 @@ def test_SdA(
     result = run.finish(sda)
     filters = sda.sigmoid_layers[0].W.get_value(borrow=True).T  # (n_hidden, n_ins), a filter a row
     run.save_picture("filters_layer_0", tile_raster_images(filters, datasets.image_shape, (10, 10), (1, 1)))
+    run.draw(plot)
     return result
+
+
+def load_model(saved):
+    """A network with the parameters of a saved model; of a pre-trained stack, with its visible biases, too."""
+    n_ins, *hidden_layers_sizes, n_outs = saved.layer_sizes()
+    sda = SdA(np.random.RandomState(0), None, n_ins, hidden_layers_sizes, n_outs)
+    visible_biases = [layer.b_prime for layer in sda.dA_layers]
+    saved.restore([*sda.params, *visible_biases] if isinstance(saved, PretrainedStack) else sda.params)
+    return sda
 
 
 def predict(model, dataset=None):
@@ -314,10 +329,38 @@ def predict(model, dataset=None):
         The test error, in 0..1.
     """
     saved = SavedModel(model, lesson="SdA")
-    n_ins, *hidden_layers_sizes, n_outs = saved.layer_sizes()
-    sda = SdA(np.random.RandomState(0), None, n_ins, hidden_layers_sizes, n_outs)
-    saved.restore(sda.params)
+    sda = load_model(saved)
     return show_predictions(sda.x, sda.logLayer.y_pred, saved.load_data(dataset))
+
+
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: costs, errors, filters, reconstructions, the confusion matrix, wrong predictions.
+
+    The parameters are those of `logistic_sgd.plot`.
+    """
+    pictures = Pictures(folder, "SdA", datasets)
+    pictures.draw_costs("layer", lambda layer: f"layer {layer}")
+    pictures.draw_errors(early_stopping)
+    stack, model = pictures.models("pretrained", "model")
+    filters = {}
+    if stack:
+        sda = load_model(PretrainedStack(stack, lesson="SdA"))
+        filters["after pre-training"] = sda.sigmoid_layers[0].W
+        level = (pictures.run.settings.get("corruption_levels") or CORRUPTION_LEVELS)[0]
+        _, corrupted = sda.dA_layers[0].get_corrupted_input(sda.x, level)
+        first = sda.dA_layers[0].get_reconstructed_input(sda.dA_layers[0].get_hidden_values(corrupted))
+        whole = sda.sigmoid_layers[-1].output  # of the input as it is, up through all layers, and down again:
+        for layer in reversed(sda.dA_layers):
+            whole = layer.get_reconstructed_input(whole)
+        names = f"{100 * level:g} % set to zero", "… rebuilt by layer 0", "input, rebuilt by all layers"
+        pictures.draw_reconstructions(list(zip(names, pictures.of_test_images(sda.x, corrupted, first, whole))))
+    if model:
+        saved = SavedModel(model, lesson="SdA")
+        sda = load_model(saved)
+        if "validation_error" in saved.about:
+            filters["after fine-tuning"] = sda.sigmoid_layers[0].W
+            pictures.draw_predictions(sda.x, sda.logLayer.y_pred)
+    pictures.draw_filters(filters)
 
 
 if __name__ == "__main__":
@@ -328,4 +371,4 @@ if __name__ == "__main__":
         "batch_size": 20,
         "hidden_layers_sizes": [500, 500, 500],
     }
-    sys.exit(command(test_SdA, quick=quick, predict=predict))
+    sys.exit(command(test_SdA, quick=quick, predict=predict, plot=plot))

@@ -44,6 +44,8 @@ import pytensor.tensor as pt
 from logistic_sgd import minibatch, parameter, sgd_updates
 from support.console import command, say
 from support.data import load_data
+from support.models import SavedModel
+from support.pictures import Pictures
 from support.settings import check_settings
 from support.training import Result, Run, count_minibatches
 from utils import tile_raster_images
@@ -235,8 +237,34 @@ def test_dA(
         picture = tile_raster_images(filters, datasets.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))
         run.save_picture(f"filters_corruption_{percent}", picture)
     run.write_result()
+    run.draw(plot)
     return results
 
 
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: its costs, filters, reconstructions of test images.
+
+    The parameters are those of `logistic_sgd.plot`.
+    """
+    pictures = Pictures(folder, "dA", datasets)
+    pictures.draw_costs("corruption", lambda level: f"{100 * level:g} % corruption", together=True)
+    levels = {f"{100 * level:g}": level for level in pictures.values("corruption")}
+    models = pictures.models(*(f"model_corruption_{percent}" for percent in levels))
+    filters, rows = {}, []
+    for (percent, level), model in zip(levels.items(), models):
+        if model:
+            saved = SavedModel(model, lesson="dA")
+            n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
+            da = dA(np.random.RandomState(0), n_visible=n_visible, n_hidden=n_hidden)
+            saved.restore(da.params)
+            filters[f"trained at {percent} % corruption"] = da.W
+            _, corrupted = da.get_corrupted_input(da.x, level)
+            reconstructed = da.get_reconstructed_input(da.get_hidden_values(corrupted))
+            names = f"{percent} % set to zero", "… reconstructed"
+            rows += zip(names, pictures.of_test_images(da.x, corrupted, reconstructed))
+    pictures.draw_filters(filters)
+    pictures.draw_reconstructions(rows)
+
+
 if __name__ == "__main__":
-    sys.exit(command(test_dA, quick={"training_epochs": 3}))
+    sys.exit(command(test_dA, quick={"training_epochs": 3}, plot=plot))

@@ -39,6 +39,7 @@ References
 """
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytensor
@@ -49,8 +50,11 @@ from support.console import command, say
 from support.data import load_data
 from support.memory import aligned
 from support.models import SavedModel, show_predictions
+from support.pictures import Pictures
 from support.settings import check_settings
 from support.training import EarlyStopping, Run, count_minibatches
+
+early_stopping = partial(EarlyStopping, 5000)  # minibatches of patience
 
 
 def parameter(value, name):
@@ -212,7 +216,7 @@ def sgd_optimization_mnist(
 
     run.track(*classifier.params)
     say("... training the model")
-    stopping = EarlyStopping(5000, n_train_batches)
+    stopping = early_stopping(n_train_batches)
     chance_cost = np.log(datasets.n_out)  # of guessing all classes alike
     with run.timed("training"):
         for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
@@ -223,7 +227,18 @@ def sgd_optimization_mnist(
                     if stopping.is_new_best(validation_error, epoch.iteration):
                         epoch.report_test(test_score())
                         run.keep(classifier, **epoch.figures)
-    return run.finish(classifier)
+    result = run.finish(classifier)
+    run.draw(plot)
+    return result
+
+
+def load_model(path):
+    """The SavedModel in a file, and a classifier with its parameters."""
+    saved = SavedModel(path, lesson="logistic_sgd")
+    n_in, n_out = saved.layer_sizes(n_layers=1)
+    classifier = LogisticRegression(input=pt.matrix("x"), n_in=n_in, n_out=n_out)
+    saved.restore(classifier.params)
+    return saved, classifier
 
 
 def predict(model=None, dataset=None):
@@ -241,13 +256,28 @@ def predict(model=None, dataset=None):
     float
         The test error, in 0..1.
     """
-    saved = SavedModel(model or ROOT / "runs" / "logistic_sgd" / "model.npz", lesson="logistic_sgd")
-    x = pt.matrix("x")
-    n_in, n_out = saved.layer_sizes(n_layers=1)
-    classifier = LogisticRegression(input=x, n_in=n_in, n_out=n_out)
-    saved.restore(classifier.params)
-    return show_predictions(x, classifier.y_pred, saved.load_data(dataset))
+    saved, classifier = load_model(model or ROOT / "runs" / "logistic_sgd" / "model.npz")
+    return show_predictions(classifier.input, classifier.y_pred, saved.load_data(dataset))
+
+
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: its errors, the weights of each class, the confusion matrix, wrong predictions.
+
+    Parameters
+    ----------
+    folder : path
+        The run's.
+    datasets : support.data.Datasets, optional
+        The run's data, where they are loaded already.
+    """
+    pictures = Pictures(folder, "logistic_sgd", datasets)
+    pictures.draw_errors(early_stopping)
+    (model,) = pictures.models("model")
+    if model:
+        _, classifier = load_model(model)
+        pictures.draw_weights(classifier.W)
+        pictures.draw_predictions(classifier.input, classifier.y_pred)
 
 
 if __name__ == "__main__":
-    sys.exit(command(sgd_optimization_mnist, quick={"n_epochs": 10}, predict=predict))
+    sys.exit(command(sgd_optimization_mnist, quick={"n_epochs": 10}, predict=predict, plot=plot))

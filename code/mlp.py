@@ -36,6 +36,7 @@ References
 """
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytensor.tensor as pt
@@ -45,8 +46,11 @@ from support import ROOT
 from support.console import command, say
 from support.data import load_data
 from support.models import SavedModel, show_predictions
+from support.pictures import Pictures
 from support.settings import check_settings
 from support.training import EarlyStopping, Run, count_minibatches
+
+early_stopping = partial(EarlyStopping, 10000)  # minibatches of patience
 
 
 class HiddenLayer:
@@ -193,7 +197,7 @@ def test_mlp(
 
     run.track(*classifier.params)
     say("... training")
-    stopping = EarlyStopping(10000, n_train_batches)
+    stopping = early_stopping(n_train_batches)
     chance_cost = np.log(datasets.n_out)  # of guessing all classes alike
     with run.timed("training"):
         for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
@@ -204,7 +208,18 @@ def test_mlp(
                     if stopping.is_new_best(validation_error, epoch.iteration):
                         epoch.report_test(test_score())
                         run.keep(classifier, **epoch.figures)
-    return run.finish(classifier)
+    result = run.finish(classifier)
+    run.draw(plot)
+    return result
+
+
+def load_model(path):
+    """The SavedModel in a file, and a classifier with its parameters."""
+    saved = SavedModel(path, lesson="mlp")
+    n_in, n_hidden, n_out = saved.layer_sizes(n_layers=2)
+    classifier = MLP(rng=np.random.RandomState(), input=pt.matrix("x"), n_in=n_in, n_hidden=n_hidden, n_out=n_out)
+    saved.restore(classifier.params)
+    return saved, classifier
 
 
 def predict(model=None, dataset=None):
@@ -212,13 +227,23 @@ def predict(model=None, dataset=None):
 
     The parameters and the returned value are those of `logistic_sgd.predict`, for runs/mlp.
     """
-    saved = SavedModel(model or ROOT / "runs" / "mlp" / "model.npz", lesson="mlp")
-    x = pt.matrix("x")
-    n_in, n_hidden, n_out = saved.layer_sizes(n_layers=2)
-    classifier = MLP(rng=np.random.RandomState(), input=x, n_in=n_in, n_hidden=n_hidden, n_out=n_out)
-    saved.restore(classifier.params)
-    return show_predictions(x, classifier.logRegressionLayer.y_pred, saved.load_data(dataset))
+    saved, classifier = load_model(model or ROOT / "runs" / "mlp" / "model.npz")
+    return show_predictions(classifier.input, classifier.logRegressionLayer.y_pred, saved.load_data(dataset))
+
+
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: its errors, filters, the confusion matrix, wrong predictions.
+
+    The parameters are those of `logistic_sgd.plot`.
+    """
+    pictures = Pictures(folder, "mlp", datasets)
+    pictures.draw_errors(early_stopping)
+    (model,) = pictures.models("model")
+    if model:
+        _, classifier = load_model(model)
+        pictures.draw_filters({"best model": classifier.hiddenLayer.W})
+        pictures.draw_predictions(classifier.input, classifier.logRegressionLayer.y_pred)
 
 
 if __name__ == "__main__":
-    sys.exit(command(test_mlp, quick={"n_epochs": 8}, predict=predict))
+    sys.exit(command(test_mlp, quick={"n_epochs": 8}, predict=predict, plot=plot))

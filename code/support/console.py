@@ -45,7 +45,7 @@ def documented_parameters(driver):
     return {name: (kind, " ".join(text.split())) for name, kind, text in entries}
 
 
-def build_parser(driver, quick, predict):
+def build_parser(driver, quick, predict=None, plot=None):
     """The parser of a lesson: every argument of the driver under its own name, and --quick, --fresh and the like."""
     parser = OneLineParser(description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False)
     documented = documented_parameters(driver)
@@ -75,6 +75,8 @@ def build_parser(driver, quick, predict):
     )
     if predict is not None:
         parser.add_argument("--predict", metavar="MODEL.npz", help=summary(predict))
+    if plot is not None:
+        parser.add_argument("--plot", metavar="FOLDER", help=summary(plot))
     return parser
 
 
@@ -93,7 +95,7 @@ def summary(function):
     return " ".join(inspect.getdoc(function).split("\n\n")[0].split())
 
 
-def command(driver, quick, predict=None, argv=None):
+def command(driver, quick, predict=None, argv=None, plot=None):
     """Run a lesson from the command line and return its exit status.
 
     Parameters
@@ -106,6 +108,8 @@ def command(driver, quick, predict=None, argv=None):
         Called with the path and, where given, the dataset, for `--predict`.
     argv : list of str, optional
         Arguments, by default those of the process.
+    plot : function, optional
+        Called with the folder of a run, for `--plot`.
 
     Returns
     -------
@@ -114,7 +118,9 @@ def command(driver, quick, predict=None, argv=None):
     """
     program = Path(inspect.getsourcefile(driver))
     try:
-        options = vars(build_parser(driver, quick, predict).parse_args(argv))
+        options = vars(build_parser(driver, quick, predict, plot).parse_args(argv))
+        if "plot" in options and len(options) > 1:
+            raise UserError("--plot goes alone: the rest is in the run's files")
         if "rewrites" in options:
             rewrites.select(options.pop("rewrites"))
         checkpoints.fresh = options.pop("fresh", False)
@@ -122,6 +128,8 @@ def command(driver, quick, predict=None, argv=None):
             if not options.keys() <= {"predict", "dataset"}:
                 raise UserError("--predict goes with --dataset only: the rest is in the model")
             predict(options["predict"], options.get("dataset"))
+        elif "plot" in options:
+            plot(options["plot"])
         else:
             if options.pop("quick", False):
                 options = {"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options}

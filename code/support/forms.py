@@ -76,9 +76,18 @@ def read_json(path, form):
     UserError
         Where the file is damaged.
     """
+    return _read(path, lambda text: parse_json(text, form))
+
+
+def read_json_lines(path, form):
+    """The values in a file with a JSON text a line, each of which must have a form; raises what `read_json` does."""
+    return _read(path, lambda text: [parse_json(line, form) for line in text.splitlines()])
+
+
+def _read(path, parse):
     try:
         with open(path, "rb") as file:
-            return parse_json(file.read(LIMIT).decode(), form)
+            return parse(file.read(LIMIT).decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({shown(error)}): make the run again, or remove its folder") from error
 

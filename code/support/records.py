@@ -2,21 +2,35 @@
 
 import itertools
 import json
+import math
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 
+from support.errors import UserError
 from support.files import replacing
+from support.forms import is_count, is_number, read_json, read_json_lines, shown
+from support.settings import check_settings
 
+ERRORS = {"validation_error": "validation", "test_error": "test"}
+PICTURES = "costs", "errors", "weights", "filters", "reconstructions", "confusion", "wrong"
 RECORDS = (
-    "checkpoint.npz",
-    "settings.json",
-    "curve.jsonl",
-    "result.json",
-    "model*.npz",
-    "pretrained.npz",
-    "filters*.png",
-)
+    "checkpoint.npz", "settings.json", "curve.jsonl", "result.json", "model*.npz", "pretrained.npz",
+    *(f"{name}*.png" for name in PICTURES),
+)  # fmt: skip
+
+# What is read again of settings.json, and of a line of curve.jsonl; see `support.forms.check_form`.
+SETTINGS = {"lesson": str, "dataset": {"name": str, "sha256": str}, "settings": {"dataset": str}}
+LINE = {
+    "epoch": is_count,
+    "cost": is_number,
+    "iteration?": lambda value: is_count(value) and value > 0,
+    "validation_error?": is_number,
+    "test_error?": is_number,
+    "layer?": is_count,
+    "corruption?": is_number,
+}
 
 
 def versions():
@@ -65,3 +79,46 @@ def write_json(path, content):
     """Write a JSON file that a person can read."""
     with replacing(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def picture_path(folder, name, dataset):
+    """Where a picture of a run goes: those of the embedded digits say so in their names."""
+    return folder / f"{name}{'_digits' if dataset == 'digits' else ''}.png"
+
+
+class RecordedRun:
+    """What a run left in its folder, checked.
+
+    Parameters
+    ----------
+    folder : path-like
+    lesson : str
+        The lesson whose run it must be.
+
+    Attributes
+    ----------
+    folder : Path
+    dataset : str, the name of the data set
+    sha256 : str, of the data
+    settings : dict, the driver's arguments
+    curve : list of dict, one an epoch
+    is_finished : bool
+
+    Raises
+    ------
+    UserError
+        Where the folder holds no run or another lesson's, or one of the files is damaged.
+    """
+
+    def __init__(self, folder, lesson):
+        self.folder = Path(folder)
+        if not (self.folder / "settings.json").is_file():
+            raise UserError(f"{folder} is not the folder of a run: it has no settings.json")
+        record = read_json(self.folder / "settings.json", SETTINGS)
+        if record["lesson"] != lesson:
+            raise UserError(f"{folder} holds a run of the lesson {shown(record['lesson'])!r}, not of {lesson!r}")
+        self.settings = check_settings(record["settings"])
+        self.dataset, self.sha256 = record["dataset"]["name"], record["dataset"]["sha256"]
+        curve = self.folder / "curve.jsonl"
+        self.curve = read_json_lines(curve, LINE) if curve.exists() else []
+        self.is_finished = (self.folder / "result.json").exists()

@@ -12,6 +12,7 @@ from scipy import stats
 from support import ROOT
 from support.errors import UserError
 from support.forms import is_count, is_number, read_json, shown
+from support.records import ERRORS
 
 RESULTS = ROOT / "data" / "results"
 LESSONS = ["logistic_sgd", "mlp", "dA", "SdA"]
@@ -26,7 +27,6 @@ RECIPES = {
 # Validation and test error in percent, and minutes, as the tutorial gives them for its machine.
 PUBLISHED = {"logistic_sgd": ("7.50", "7.49", "–"), "mlp": ("1.69", "1.65", "–"), "SdA": ("1.39", "1.30", "1029")}
 NOTHING = "–", "–", "–"
-ERRORS = {"validation_error": "validation", "test_error": "test"}
 MISS = "▲"
 VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
 

@@ -23,7 +23,7 @@ from support.errors import UserError
 from support.forms import check_form, is_count, is_number, shown
 from support.interruption import Interrupted, deferred
 from support.models import ABOUT, SavedModel, save_model
-from support.records import machine, peak_memory, set_aside, versions, write_json
+from support.records import machine, peak_memory, picture_path, set_aside, versions, write_json
 
 
 # What a checkpoint says, as `Run.checkpoint` writes it; see `support.forms.check_form`.
@@ -556,15 +556,27 @@ class Run:
 
     def save_picture(self, name, pixels):
         """Save grey pixels, (height, width) of uint8, as a PNG; without Pillow, say that it is left out."""
-        if self.datasets.name == "digits":
-            name += "_digits"
+        path = picture_path(self.folder, name, self.datasets.name)
         try:
             from PIL import Image
         except ImportError:
-            say(f"the picture {name}.png is left out: Pillow is not installed")
+            say(f"the picture {path.name} is left out: Pillow is not installed")
             return
         with self._writing():
-            Image.fromarray(pixels).save(self.folder / f"{name}.png")
+            Image.fromarray(pixels).save(path)
+
+    def draw(self, plot):
+        """Draw the pictures of the run, once it is over: whatever becomes of them, its results stand.
+
+        Parameters
+        ----------
+        plot : function of the run's folder and its data sets
+        """
+        try:
+            plot(self.folder, self.datasets)
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            print(f"pictures are left out: {reason}", file=sys.stderr, flush=True)
 
     def write_result(self, **figures):
         """Write result.json: the figures, the seconds of each phase, the memory that was needed."""

@@ -1,0 +1,463 @@
+"""Pictures of a run, from the files in its folder: what was learnt, how, and where it goes wrong.
+
+matplotlib, an extra, draws them, without a display and without its global state. The lessons give the networks; each
+function here that makes a figure takes plain numbers.
+"""
+
+import textwrap
+import warnings
+
+import numpy as np
+import pytensor
+
+from support.console import say
+from support.data import load_data
+from support.errors import UserError
+from support.files import replacing
+from support.models import predict_test_set
+from support.records import RecordedRun, picture_path
+from utils import tile_raster_images
+
+# Of M. Okabe and K. Ito, Color Universal Design, 2008: told apart by colour-blind readers, too.
+BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
+COLOURS = [BLUE, ORANGE, GREEN, PURPLE, SKY]
+WIDTH = 7.5  # inches, at
+DPI = 150
+MOST_CLASSES = 100  # in a picture
+MOST_COUNTED_CLASSES = 20  # whose counts can be read in their cells
+N_FILTERS = 10, 10  # rows and columns of tiles
+N_WRONG = 6, 12
+N_RECONSTRUCTED = 10
+
+
+def new_figure(height, **options):
+    """A figure that belongs to no window, with its subplots where `options` ask for some."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("matplotlib, which draws the pictures, is not installed (pip install matplotlib)") from error
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots(squeeze=False, **options).ravel()
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def whole_numbers(axis):
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def markers(values, marker="o"):
+    """Marks for each value, where they are so few that a line alone could be overlooked."""
+    return {"marker": marker, "markersize": 3} if len(values) <= 50 else {}
+
+
+def costs_figure(series, together=False):
+    """The mean cost of each epoch.
+
+    Parameters
+    ----------
+    series : dict
+        Of the epochs and the costs by a name, such as "layer 0".
+    together : bool
+        Whether they share their axes; else each has its own, as costs of other sizes need it.
+    """
+    n_panels = 1 if together else len(series)
+    n_columns = min(3, n_panels)
+    n_rows = -(-n_panels // n_columns)
+    figure, panels = new_figure(
+        1.2 + 2.4 * n_rows + (together and 1), nrows=n_rows, ncols=n_columns, sharex=not together
+    )
+    for place, (name, (epochs, costs)) in enumerate(series.items()):
+        axes = panels[0 if together else place]
+        axes.plot(epochs, costs, color=COLOURS[place % len(COLOURS)], label=name, **markers(epochs))
+        if not together:
+            axes.set_title(name, fontsize="medium")
+    for axes in panels[n_panels:]:
+        axes.set_visible(False)
+    for axes in panels[:n_panels]:
+        whole_numbers(axes.xaxis)
+        axes.set_xlabel("epoch")
+    for axes in panels[:n_panels:n_columns]:
+        axes.set_ylabel("cost (nats an image)")
+    if together:
+        panels[0].legend(frameon=False)
+    figure.suptitle("Cost of reconstruction, mean of each epoch")
+    return figure
+
+
+def horizon(validations, early_stopping):
+    """The patience after each validation, in minibatches, by the rule itself.
+
+    Parameters
+    ----------
+    validations : list of dict
+        The lines of a curve that hold one.
+    early_stopping : function of the minibatches an epoch
+        Gives the lesson's rule, a new `support.training.EarlyStopping`.
+
+    Returns
+    -------
+    n_train_batches : int, the minibatches an epoch
+    patience : list of int
+
+    Or None where the curve does not tell: it holds an epoch's last validation only, and there were several.
+    """
+    n_train_batches = validations[0]["iteration"] // validations[0]["epoch"]
+    stopping = early_stopping(max(1, n_train_batches))
+    places = [(line["epoch"] * stopping.validation_frequency) for line in validations]
+    if n_train_batches != stopping.validation_frequency or places != [line["iteration"] for line in validations]:
+        return None
+    patience = []
+    for line in validations:
+        stopping.is_new_best(line["validation_error"], line["iteration"] - 1)
+        patience.append(stopping.patience)
+    return n_train_batches, patience
+
+
+def errors_figure(curve, early_stopping):
+    """Validation and test error by epoch; below, how long patience lets the run go on.
+
+    Parameters
+    ----------
+    curve : list of dict
+        One line with a validation error at least.
+    early_stopping
+        As in `horizon`.
+    """
+    validations = [line for line in curve if "validation_error" in line]
+    tested = [line for line in validations if "test_error" in line]
+    best = min(validations, key=lambda line: line["validation_error"])
+    epochs = [line["epoch"] for line in validations]
+    known = horizon(validations, early_stopping)
+
+    ratios = [2, 1] if known else [1]
+    figure, panels = new_figure(5.5 if known else 4, nrows=len(ratios), sharex=True, height_ratios=ratios)
+    axes = panels[0]
+    errors = [100 * line["validation_error"] for line in validations]
+    axes.plot(epochs, errors, color=BLUE, linewidth=1.2, label="validation error", **markers(epochs))
+    axes.plot(
+        [line["epoch"] for line in tested], [100 * line["test_error"] for line in tested],
+        color=ORANGE, linewidth=1.2, linestyle="--", label="test error of each new best model", **markers(tested, "s"),
+    )  # fmt: skip
+    label = f"best: epoch {best['epoch']}, validation {100 * best['validation_error']:.2f} %"
+    if "test_error" in best:
+        label += f", test {100 * best['test_error']:.2f} %"
+    axes.plot(
+        best["epoch"], 100 * best["validation_error"],
+        color="black", marker="*", markersize=11, linestyle="none", label=label, zorder=3,
+    )  # fmt: skip
+    axes.set_yscale("log")
+    logarithmic_percent(axes, [*errors, *(100 * line["test_error"] for line in tested)])
+    axes.set_ylabel("images classified wrongly (%)")
+    axes.legend(frameon=False)
+    figure.suptitle("Validation and test error, and early stopping" if known else "Validation and test error")
+
+    if known:
+        n_train_batches, patience = known
+        below = panels[1]
+        below.step(
+            epochs, [value / n_train_batches for value in patience], where="post", color=GREEN, linewidth=1.5,
+            label="horizon: epochs that patience allows", **markers(epochs),
+        )  # fmt: skip
+        below.plot([0, epochs[-1]], [0, epochs[-1]], color="0.5", linewidth=1, linestyle=":", label="epochs trained")
+        below.set_ylabel("patience (epochs)")
+        below.set_ylim(bottom=0)
+        below.legend(frameon=False)
+    for each in panels:
+        each.axvline(best["epoch"], color="0.8", linewidth=1, zorder=0)
+    whole_numbers(panels[-1].xaxis)
+    panels[-1].set_xlim(left=0)
+    panels[-1].set_xlabel("epoch" if known else "epoch (several validations in each, the last is shown)")
+    return figure
+
+
+def logarithmic_percent(axes, values):
+    """Plain numbers at the ticks of a logarithmic axis, as many as its range needs."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    positive = [value for value in values if value > 0]
+    if not positive:
+        axes.set_yscale("linear")
+        return
+    steps = [1, 1.2, 1.5, 2, 3, 4, 5, 7] if max(positive) < 30 * min(positive) else [1, 2, 5]
+    low, high = min(positive) * 0.93, max(positive) * 1.07
+    ticks = [step * 10.0**power for power in range(-4, 3) for step in steps]
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.grid(axis="y", color="0.92")
+
+
+def filters_figure(weights, image_shape):
+    """The first hundred filters of one or more layers, side by side.
+
+    Parameters
+    ----------
+    weights : dict of array, (n_in, n_hidden)
+        By a name, such as "after pre-training".
+    image_shape : (int, int)
+    """
+    figure, panels = new_figure(WIDTH / len(weights) + 0.9, ncols=len(weights))
+    height, width = image_shape
+    for axes, (name, W) in zip(panels, weights.items()):
+        tiles = tile_raster_images(W.T, image_shape, N_FILTERS, (1, 1))
+        axes.imshow(tiles, cmap="gray", interpolation="antialiased")
+        without_ticks(axes)
+        axes.set_title(name, fontsize="medium")
+        shown = min(N_FILTERS[0] * N_FILTERS[1], W.shape[1])
+        axes.set_xlabel(f"{shown} of {W.shape[1]:,} filters, {height} × {width} pixels each")
+    figure.suptitle("Filters of the first layer: black is the lowest weight of each, white the highest")
+    return figure
+
+
+def without_ticks(axes):
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+
+
+def weights_figure(W, image_shape):
+    """The weights of each class as an image, all on one scale.
+
+    Parameters
+    ----------
+    W : array, (n_in, n_out)
+    image_shape : (int, int)
+    """
+    n_classes = min(W.shape[1], MOST_CLASSES)
+    n_columns = min(5, n_classes)
+    n_rows = -(-n_classes // n_columns)
+    figure, panels = new_figure(0.8 + 1.5 * n_rows, nrows=n_rows, ncols=n_columns)
+    largest = float(np.abs(W).max()) or 1.0
+    for label, axes in enumerate(panels):
+        without_ticks(axes)
+        if label < n_classes:
+            image = axes.imshow(W[:, label].reshape(image_shape), cmap="PuOr_r", vmin=-largest, vmax=largest)
+            axes.set_title(f"class {label}", fontsize="medium")
+    figure.colorbar(image, ax=list(panels), shrink=0.8, label="weight (one a pixel)")
+    figure.suptitle("Weights of each class: orange speaks for it, purple against it")
+    return figure
+
+
+def reconstructions_figure(rows, image_shape):
+    """Images of the test set beside what a model makes of them.
+
+    Parameters
+    ----------
+    rows : list of (str, array), (n, height * width) with values in 0..1
+        What they are, and the images.
+    image_shape : (int, int)
+    """
+    figure, panels = new_figure(0.9 + 0.75 * len(rows), nrows=len(rows))
+    height, width = image_shape
+    for axes, (name, images) in zip(panels, rows):
+        tiles = tile_raster_images(images, image_shape, (1, len(images)), (1, 1), scale_rows_to_unit_interval=False)
+        axes.imshow(tiles, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        without_ticks(axes)
+        axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center")
+    panels[-1].set_xlabel(f"the first {len(images)} test images, {height} × {width} pixels each")
+    figure.suptitle("Test images and their reconstructions")
+    return figure
+
+
+def confusion(labels, predicted, n_classes):
+    """How often each label was predicted as each class, (n_classes, n_classes) of int, a label a row."""
+    counts = np.bincount(labels.astype(np.int64) * n_classes + predicted, minlength=n_classes**2)
+    return counts.reshape(n_classes, n_classes)
+
+
+def confusion_figure(counts):
+    """The confusion matrix: right predictions in grey, wrong ones coloured by their number.
+
+    Parameters
+    ----------
+    counts : array, (n_classes, n_classes), as `confusion` returns them
+    """
+    wrong = counts - np.diag(np.diag(counts))
+    n_classes, largest = len(counts), max(1, int(wrong.max()))
+    figure, (axes,) = new_figure(6.8)
+    image = axes.imshow(np.ma.masked_equal(wrong, 0), cmap="YlOrBr", vmin=0, vmax=1.3 * largest)
+    if n_classes <= MOST_COUNTED_CLASSES:
+        for row, column in np.ndindex(*counts.shape):
+            if row == column:
+                axes.text(column, row, f"{counts[row, column]:,}", color="0.45", ha="center", va="center")
+            elif counts[row, column]:
+                axes.text(column, row, f"{counts[row, column]:,}", color="black", ha="center", va="center")
+        axes.set_xticks(range(n_classes))
+        axes.set_yticks(range(n_classes))
+    else:
+        figure.colorbar(image, label="images classified wrongly")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted class (numbers and colours: test images)")
+    axes.set_ylabel("label")
+    n_images = int(counts.sum())
+    figure.suptitle(
+        f"Confusion matrix: {wrong.sum():,} of {n_images:,} test images wrong ({100 * wrong.sum() / n_images:.2f} %)"
+    )
+    return figure
+
+
+def wrong_figure(images, labels, predicted, image_shape):
+    """The first test images that are classified wrongly, each with its label and the prediction.
+
+    Parameters
+    ----------
+    images : array, (n, height * width)
+    labels, predicted : array of int, (n,)
+    image_shape : (int, int)
+    """
+    wrong = np.flatnonzero(labels != predicted)
+    n_rows, n_columns = N_WRONG
+    shown = wrong[: n_rows * n_columns]
+    n_rows = max(1, -(-len(shown) // n_columns))
+    figure, panels = new_figure(1 + 0.8 * n_rows, nrows=n_rows, ncols=n_columns)
+    for axes in panels:
+        without_ticks(axes)
+    for axes, place in zip(panels, shown):
+        axes.imshow(images[place].reshape(image_shape), cmap="gray_r", interpolation="nearest")
+        axes.set_title(f"{labels[place]} → {predicted[place]}", fontsize="medium", pad=2)
+    title = f"{len(wrong):,} of {len(labels):,} test images are classified wrongly"
+    if len(wrong) > len(shown):
+        title += f", the first {len(shown)} of them"
+    figure.suptitle(f"{title}\nlabel → predicted class")
+    return figure
+
+
+class Pictures:
+    """The pictures of a run, each written to its folder.
+
+    Parameters
+    ----------
+    folder : path-like
+    lesson : str
+        The lesson whose run it must be.
+    datasets : support.data.Datasets, optional
+        The run's data, where they are loaded already.
+
+    Raises
+    ------
+    UserError
+        As `support.records.RecordedRun`; where matplotlib is missing; later, where the data are not those of the run.
+    """
+
+    def __init__(self, folder, lesson, datasets=None):
+        new_figure(1)
+        self.run = RecordedRun(folder, lesson)
+        self.loaded = datasets
+        if not self.run.is_finished:
+            say(f"the run in {folder} is not finished: the pictures show what is there")
+
+    @property
+    def datasets(self):
+        """The data that the run was trained on."""
+        if self.loaded is None:
+            self.loaded = load_data(self.run.settings["dataset"])
+        if self.loaded.sha256 != self.run.sha256:
+            raise UserError(
+                f"{self.loaded.source} is not what the run in {self.run.folder} was trained on: its contents have "
+                "another checksum"
+            )
+        return self.loaded
+
+    def values(self, stage):
+        """The different values of an entry of the curve's lines, such as "corruption", as they came."""
+        return list(dict.fromkeys(line[stage] for line in self.run.curve if stage in line))
+
+    def models(self, *names):
+        """The paths of models that the run kept, None for each that is not there, which is said."""
+        paths = [self.run.folder / f"{name}.npz" for name in names]
+        if missing := [path.name for path in paths if not path.exists()]:
+            there_is = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
+            say(f"{there_is} not in {self.run.folder}: the pictures that need a model that is missing are left out")
+        return [path if path.exists() else None for path in paths]
+
+    def caption(self):
+        """What the pictures are of, in one line: the data, the run, its seed, its epochs."""
+        run = self.run
+        data = "the embedded digits, not MNIST" if run.dataset == "digits" else run.dataset
+        parts = [f"data: {data}", f"run: {run.folder.resolve().name}"]
+        if "seed" in run.settings:
+            parts.append(f"seed {run.settings['seed']}")
+        counts = {}
+        for line in run.curve:
+            stage = "pre-training" if "layer" in line else "training"
+            counts.setdefault(stage, {}).setdefault((line.get("layer"), line.get("corruption")), []).append(line)
+        for stage, series in counts.items():
+            longest = max(map(len, series.values()))
+            each = " a layer" if stage == "pre-training" else ""
+            parts.append(f"{longest} epoch{'s' * (longest != 1)} of {stage}{each}")
+        if not run.is_finished:
+            parts.append("not finished")
+        return " · ".join(parts)
+
+    def save(self, figure, name):
+        """Write a figure, with its caption, in place of an earlier one."""
+        caption = textwrap.fill(" ".join(self.caption().split()), 110)
+        figure.text(0.01, 0, caption, fontsize="small", color="0.35", parse_math=False, va="bottom", in_layout=False)
+        n_lines = caption.count("\n") + 1
+        margin = 0.17 * n_lines / figure.get_figheight()
+        figure.get_layout_engine().set(rect=(0, margin, 1, 1 - margin))
+        path = picture_path(self.run.folder, name, self.run.dataset)
+        try:
+            with replacing(path) as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # such as of a letter in a file's name that the font has not
+                figure.savefig(file, format="png", dpi=DPI)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        say(f"picture: {path}")
+
+    def draw_costs(self, stage, label, together=False):
+        """The cost by epoch, of all lines of the curve that have an entry `stage`, such as "layer".
+
+        `label` makes a name of the entry's value.
+        """
+        series = {}
+        for line in self.run.curve:
+            if stage in line:
+                epochs, costs = series.setdefault(label(line[stage]), ([], []))
+                epochs.append(line["epoch"])
+                costs.append(line["cost"])
+        if series:
+            self.save(costs_figure(series, together), "costs")
+
+    def draw_errors(self, early_stopping):
+        """Validation and test error by epoch, as `errors_figure` has them."""
+        if any("validation_error" in line for line in self.run.curve):
+            self.save(errors_figure(self.run.curve, early_stopping), "errors")
+
+    def draw_filters(self, weights):
+        """The filters of symbolic layers; `weights` are shared matrices by name."""
+        values = {name: W.get_value(borrow=True) for name, W in weights.items()}
+        if values:
+            self.save(filters_figure(values, self.datasets.image_shape), "filters")
+
+    def draw_weights(self, W):
+        """The weights of each class; `W` is a shared matrix."""
+        self.save(weights_figure(W.get_value(borrow=True), self.datasets.image_shape), "weights")
+
+    def of_test_images(self, x, *outputs):
+        """The values of symbolic matrices, of x, for the first test images, each (n, n_in)."""
+        return pytensor.function([x], outputs)(self.test_set[0][:N_RECONSTRUCTED])
+
+    def draw_reconstructions(self, rows):
+        """The first test images above what models make of them; `rows` are as in `reconstructions_figure`."""
+        if rows:
+            rows = [("input", self.test_set[0][:N_RECONSTRUCTED]), *rows]
+            self.save(reconstructions_figure(rows, self.datasets.image_shape), "reconstructions")
+
+    def draw_predictions(self, x, y_pred):
+        """The confusion matrix and the images that are classified wrongly; x and y_pred are symbolic."""
+        predicted = predict_test_set(x, y_pred, self.datasets)
+        images, labels = self.test_set
+        if self.datasets.n_out <= MOST_CLASSES:
+            self.save(confusion_figure(confusion(labels, predicted, self.datasets.n_out)), "confusion")
+        self.save(wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")
+
+    @property
+    def test_set(self):
+        return [data.get_value(borrow=True) for data in self.datasets[2]]

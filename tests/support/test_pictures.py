@@ -1,0 +1,316 @@
+"""Pictures show what the records and the models say."""
+
+import json
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytensor
+import pytest
+
+import dA
+import logistic_sgd
+import mlp
+import SdA
+from support import ROOT, pictures
+from support.console import command
+from support.errors import UserError
+from support.models import SavedModel
+from support.training import EarlyStopping
+
+figures = pytest.importorskip("matplotlib.figure")
+
+SCHEDULES = {
+    "logistic_sgd": (logistic_sgd.sgd_optimization_mnist, {"n_epochs": 2}),
+    "mlp": (mlp.test_mlp, {"n_epochs": 2, "n_hidden": 4}),
+    "dA": (dA.test_dA, {"training_epochs": 2, "n_hidden": 4}),
+    "SdA": (SdA.test_SdA, {"pretraining_epochs": 2, "training_epochs": 2, "hidden_layers_sizes": [5, 4]}),
+}
+LESSONS = {"logistic_sgd": logistic_sgd, "mlp": mlp, "dA": dA, "SdA": SdA}
+EXPECTED = {
+    "logistic_sgd": {"errors", "weights", "confusion", "wrong"},
+    "mlp": {"errors", "filters", "confusion", "wrong"},
+    "dA": {"costs", "filters", "reconstructions"},
+    "SdA": {"costs", "errors", "filters", "reconstructions", "confusion", "wrong"},
+}
+
+
+@pytest.fixture(scope="module")
+def runs(small_dataset, tmp_path_factory):
+    """The folders of a small run of each lesson."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytensor.config.change_flags(linker="py"):
+        for lesson, (driver, schedule) in SCHEDULES.items():
+            driver(dataset=small_dataset, batch_size=20, output_folder=folder / lesson, **schedule)
+    return folder
+
+
+@pytest.fixture
+def drawn(monkeypatch, interpreted):
+    """The figures that are saved, by the names of their files."""
+    saved = {}
+
+    def save(figure, file, **options):
+        saved[file.name.split(".")[1]] = figure
+        file.write(b"drawn")
+
+    monkeypatch.setattr(figures.Figure, "savefig", save)
+    return saved
+
+
+def curve_of(folder):
+    return [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_run_ends_with_its_pictures_each_with_title_labels_and_caption(lesson, runs, drawn, small_dataset):
+    names = {path.stem for path in (runs / lesson).glob("*.png")}
+    assert {name for name in names if not name.startswith("filters_")} == EXPECTED[lesson]
+    LESSONS[lesson].plot(runs / lesson)
+    assert set(drawn) == EXPECTED[lesson]
+    for name, figure in drawn.items():
+        assert figure.get_suptitle()
+        (caption,) = [text.get_text() for text in figure.texts if text.get_text().startswith("data: ")]
+        assert caption.startswith(f"data: small.pkl · run: {lesson}")
+        assert "2 epochs of " in caption and ("seed " in caption) == (lesson != "logistic_sgd")
+        if name not in ("wrong", "weights"):
+            assert any(axes.get_xlabel() for axes in figure.axes)
+
+
+def test_the_costs_are_those_of_the_curve(runs, drawn):
+    SdA.plot(runs / "SdA")
+    panels = drawn["costs"].axes
+    assert [axes.get_title() for axes in panels] == ["layer 0", "layer 1"]
+    assert panels[0].get_ylabel() == "cost (nats an image)" and panels[0].get_xlabel() == "epoch"
+    for layer, axes in enumerate(panels):
+        (line,) = axes.get_lines()
+        expected = [(each["epoch"], each["cost"]) for each in curve_of(runs / "SdA") if each.get("layer") == layer]
+        assert list(zip(*line.get_data())) == expected
+
+
+def test_costs_of_one_kind_share_their_axes(runs, drawn):
+    dA.plot(runs / "dA")
+    (axes,) = drawn["costs"].axes
+    assert [line.get_label() for line in axes.get_lines()] == ["0 % corruption", "30 % corruption"]
+
+
+def test_the_errors_are_those_of_the_curve_with_the_horizon_of_the_rule():
+    # Patience is 4 minibatches of 2 an epoch. The validations' iterations are 1, 3, 5, 7. Epoch 1: 50 %, patience
+    # max(4, 2 * 1) = 4. Epoch 2: 40 %, max(4, 6) = 6. Epoch 3: worse. Epoch 4: 39.9 %, a new best, but by less than
+    # half a percent of 40 %, so that patience stays. In epochs of 2 minibatches: 2, 3, 3, 3.
+    errors = [0.5, 0.4, 0.45, 0.399]
+    curve = [
+        {"epoch": i, "cost": 1, "iteration": 2 * i, "validation_error": error} for i, error in enumerate(errors, 1)
+    ]
+    for i in 0, 1, 3:
+        curve[i]["test_error"] = errors[i] + 0.01
+    figure = pictures.errors_figure([{"layer": 0, "epoch": 0, "cost": 9}, *curve], partial(EarlyStopping, 4))
+    above, below = figure.axes
+    validation, test, best, _ = above.get_lines()
+    assert list(validation.get_xdata()) == [1, 2, 3, 4]
+    np.testing.assert_allclose(validation.get_ydata(), [50, 40, 45, 39.9])
+    assert list(test.get_xdata()) == [1, 2, 4]
+    np.testing.assert_allclose(test.get_ydata(), [51, 41, 40.9])
+    assert list(best.get_xdata()) == [4] and best.get_label() == "best: epoch 4, validation 39.90 %, test 40.90 %"
+    assert "(%)" in above.get_ylabel() and below.get_ylabel() == "patience (epochs)"
+    assert list(below.get_lines()[0].get_ydata()) == [2, 3, 3, 3]
+
+
+def test_the_horizon_is_left_out_where_the_curve_does_not_tell_it():
+    curve = [{"epoch": i, "cost": 1, "iteration": 9 * i, "validation_error": 0.5} for i in (1, 2)]
+    assert pictures.horizon(curve, partial(EarlyStopping, 8)) is None  # validated each 4 minibatches, at 4, 8, 12, 16
+    curve = [{"epoch": i, "cost": 1, "iteration": 4 * i, "validation_error": 0.5} for i in (1, 3)]
+    (axes,) = pictures.errors_figure([*curve, {**curve[0], "iteration": 8}], partial(EarlyStopping, 8)).axes
+    assert "several validations" in axes.get_xlabel()
+
+
+@pytest.mark.parametrize("lesson, epochs, patience", [("SdA", 112, 5599998), ("mlp", 1000, 4099998)])
+def test_the_horizon_of_a_recorded_run_is_where_it_ended(lesson, epochs, patience):
+    """Its best validation counts double: (112 - 56) epochs of 50,000 are 2,800,000; 820 of 2,500 are 2,050,000."""
+    validations = [line for line in curve_of(ROOT / "data" / "results" / lesson) if "validation_error" in line]
+    n_train_batches, horizon = pictures.horizon(validations, LESSONS[lesson].early_stopping)
+    assert n_train_batches == {"SdA": 50000, "mlp": 2500}[lesson] and horizon[-1] == patience
+
+
+def test_the_confusion_matrix_counts_labels_in_rows():
+    labels, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 0, 2])
+    counts = pictures.confusion(labels, predicted, 3)
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [2, 0, 1]]
+    figure = pictures.confusion_figure(counts)
+    (axes,) = figure.axes
+    assert figure.get_suptitle() == "Confusion matrix: 3 of 6 test images wrong (50.00 %)"
+    assert axes.get_ylabel() == "label" and axes.get_xlabel().startswith("predicted class")
+    shown = {(*map(int, text.get_position()[::-1]),): text.get_text() for text in axes.texts}
+    assert shown == {(0, 0): "1", (0, 1): "1", (1, 1): "1", (2, 0): "2", (2, 2): "1"}
+
+
+def test_wrong_images_have_their_label_and_their_prediction():
+    images = np.arange(16.0).reshape(4, 4)
+    figure = pictures.wrong_figure(images, np.array([3, 1, 2, 7]), np.array([3, 5, 2, 9]), (2, 2))
+    assert figure.get_suptitle() == "2 of 4 test images are classified wrongly\nlabel → predicted class"
+    shown = [axes for axes in figure.axes if axes.get_images()]
+    assert [axes.get_title() for axes in shown] == ["1 → 5", "7 → 9"]
+    np.testing.assert_array_equal(shown[1].get_images()[0].get_array(), images[3].reshape(2, 2))
+
+
+def test_the_pictures_of_the_best_model_agree_with_its_test_error(runs, drawn):
+    SdA.plot(runs / "SdA")
+    error = json.loads((runs / "SdA" / "result.json").read_text())["test_error"]
+    assert drawn["confusion"].get_suptitle().endswith(f"({100 * error:.2f} %)")
+    assert drawn["wrong"].get_suptitle().startswith(f"{100 * error:.0f} of 100 test images")
+
+
+def test_filters_are_those_before_and_after_finetuning(runs, drawn):
+    SdA.plot(runs / "SdA")
+    before, after = drawn["filters"].axes
+    assert (before.get_title(), after.get_title()) == ("after pre-training", "after fine-tuning")
+    for axes, name in (before, "pretrained"), (after, "model"):
+        W = SavedModel(runs / "SdA" / f"{name}.npz", "SdA").arrays[0]
+        tiles = pictures.tile_raster_images(W.T, (7, 7), (10, 10), (1, 1))
+        np.testing.assert_array_equal(axes.get_images()[0].get_array(), tiles)
+
+
+def test_reconstructions_are_the_lessons_own(runs, drawn):
+    dA.plot(runs / "dA")
+    names = [axes.get_ylabel() for axes in drawn["reconstructions"].axes]
+    assert names == ["input", "0 % set to zero", "… reconstructed", "30 % set to zero", "… reconstructed"]
+    clean, same, _, corrupted, rebuilt = (
+        np.asarray(axes.get_images()[0].get_array()) for axes in drawn["reconstructions"].axes
+    )
+    np.testing.assert_array_equal(clean, same)
+    ink = clean > 0
+    assert 0.15 < np.mean(corrupted[ink] == 0) < 0.45 and not corrupted[~ink].any()  # 30 % of some 300 pixels
+    assert (rebuilt != corrupted).any()
+
+
+def test_weights_are_a_columns_image_each(runs, drawn):
+    logistic_sgd.plot(runs / "logistic_sgd")
+    W = SavedModel(runs / "logistic_sgd" / "model.npz", "logistic_sgd").arrays[0]
+    panels = drawn["weights"].axes[:10]
+    assert [axes.get_title() for axes in panels] == [f"class {label}" for label in range(10)]
+    for label, axes in enumerate(panels):
+        np.testing.assert_array_equal(axes.get_images()[0].get_array(), W[:, label].reshape(7, 7))
+
+
+@pytest.fixture
+def copy(runs, tmp_path):
+    """A copy of the SdA's run."""
+    for path in (runs / "SdA").iterdir():
+        if path.suffix in (".json", ".jsonl", ".npz"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def plot(folder):
+    return command(SdA.test_SdA, {}, SdA.predict, ["--plot", str(folder)], SdA.plot)
+
+
+def test_an_unfinished_run_shows_what_is_there_and_says_so(copy, drawn, capsys):
+    for name in "result.json", "model.npz", "pretrained.npz":
+        (copy / name).unlink()
+    assert plot(copy) == 0
+    assert set(drawn) == {"costs", "errors"}
+    out = capsys.readouterr().out
+    assert f"the run in {copy} is not finished" in out
+    assert "pretrained.npz and model.npz are not in" in out and out.count("left out") == 1
+    assert drawn["errors"].texts[-1].get_text().endswith("not finished")
+
+
+def test_the_recorded_runs_can_be_drawn(copy, drawn):
+    for lesson, module in LESSONS.items():
+        for name in "settings.json", "curve.jsonl", "result.json":
+            (copy / name).write_bytes((ROOT / "data" / "results" / lesson / name).read_bytes())
+        for path in copy.glob("*.npz"):
+            path.unlink()
+        drawn.clear()
+        module.plot(copy)
+        assert set(drawn) == EXPECTED[lesson] & {"costs", "errors"}
+
+
+def change(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    "spoil, complaint",
+    [
+        (lambda folder: (folder / "settings.json").unlink(), "is not the folder of a run: it has no settings.json"),
+        (lambda folder: (folder / "curve.jsonl").unlink(), "curve.jsonl: No such file"),
+        (lambda folder: (folder / "settings.json").write_text("{"), "settings.json is damaged"),
+        (lambda folder: (folder / "settings.json").write_bytes(b"\xff"), "settings.json is damaged"),
+        (lambda folder: change(folder / "settings.json", settings={"dataset": 3}), "settings.json is damaged"),
+        (lambda folder: change(folder / "settings.json", dataset="mnist"), "settings.json is damaged"),
+        (lambda folder: (folder / "curve.jsonl").write_text('{"epoch": 1, "cost": NaN}\n'), "curve.jsonl is damaged"),
+        (lambda folder: (folder / "curve.jsonl").write_text("[1]\n"), "curve.jsonl is damaged"),
+        (lambda folder: (folder / "model.npz").write_bytes(b"PK"), "is not a model saved by this project"),
+        (
+            lambda folder: change(folder / "settings.json", lesson="mlp"),
+            "holds a run of the lesson 'mlp', not of 'SdA'",
+        ),
+        (
+            lambda folder: change(folder / "settings.json", dataset={"name": "small.pkl", "sha256": "0"}),
+            "its contents have another checksum",
+        ),
+        (
+            lambda folder: change(folder / "settings.json", settings={"dataset": "gone.pkl"}),
+            "dataset 'gone.pkl' does not exist",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_gets_one_line_and_status_2(spoil, complaint, copy, drawn, capsys):
+    spoil(copy)
+    assert plot(copy) == 2
+    error = capsys.readouterr().err
+    assert complaint in error and error.count("\n") == 1
+
+
+def test_without_matplotlib_plot_ends_with_one_line(copy, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert plot(copy) == 2
+    assert "matplotlib, which draws the pictures, is not installed" in (error := capsys.readouterr().err)
+    assert error.count("\n") == 1
+
+
+def test_plot_goes_alone(copy, capsys):
+    for more in ["--quick"], ["--predict", "model.npz"], ["--dataset", "digits"], ["--rewrites", "none"], ["--fresh"]:
+        assert command(SdA.test_SdA, {}, SdA.predict, ["--plot", str(copy), *more], SdA.plot) == 2
+        assert "--plot goes alone" in capsys.readouterr().err
+
+
+def test_pictures_of_the_embedded_digits_say_so(copy, drawn):
+    change(copy / "settings.json", dataset={"name": "digits", "sha256": "0"})
+    for path in copy.glob("*.npz"):
+        path.unlink()
+    SdA.plot(copy)
+    assert (copy / "errors_digits.png").read_bytes() == b"drawn"
+    assert "data: the embedded digits, not MNIST · run: " in drawn["errors_digits"].texts[-1].get_text()
+
+
+def test_a_picture_is_a_png_of_its_size_and_names_are_shown_as_they_are(tmp_path):
+    """A formula's signs in the name of a data set are no formula."""
+    shown = pictures.Pictures.__new__(pictures.Pictures)
+    shown.run = SimpleNamespace(
+        folder=tmp_path, dataset="$\\oops{$.pkl", settings={}, curve=[{"epoch": 1, "cost": 1}], is_finished=True
+    )
+    figure = pictures.confusion_figure(np.eye(3, dtype=int))
+    shown.save(figure, "confusion")
+    with open(tmp_path / "confusion.png", "rb") as file:
+        header = file.read(24)
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(header[16:20]) == pictures.WIDTH * pictures.DPI
+    assert "data: $\\oops{$.pkl" in figure.texts[-1].get_text()
+    with pytest.raises(UserError, match="cannot write"):
+        shown.run.folder = tmp_path / "missing"
+        shown.save(figure, "confusion")
+
+
+def test_pictures_that_fail_cost_a_run_nothing(small_dataset, tmp_path, monkeypatch, capsys, interpreted):
+    def fail(*arguments):
+        raise RuntimeError("no paper\nleft")
+
+    monkeypatch.setattr(logistic_sgd, "plot", fail)
+    arguments = ["--dataset", small_dataset, "--batch-size", "20", "--n-epochs", "1", "--output-folder", str(tmp_path)]
+    assert command(logistic_sgd.sgd_optimization_mnist, {}, argv=arguments) == 0
+    assert "pictures are left out: no paper left\n" in capsys.readouterr().err
+    assert (tmp_path / "result.json").exists()
