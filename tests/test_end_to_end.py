@@ -9,10 +9,11 @@ import pytest
 import logistic_sgd
 import mlp
 from support import ROOT
+from support.records import PICTURES
 
 WITHOUT_EXTRAS = """
 import sys
-sys.modules.update(PIL=None, tqdm=None)
+sys.modules.update(PIL=None, matplotlib=None, tqdm=None)
 import dA
 dA.test_dA(training_epochs=1, dataset=sys.argv[1], output_folder="run")
 """
@@ -47,6 +48,7 @@ def test_quick_shows_all_phases_and_leaves_its_records(quick):
         "model.npz",
         "pretrained.npz",
         "filters_layer_0_digits.png",
+        *(f"{name}_digits.png" for name in PICTURES if name != "weights"),
     }
     assert json.loads((folder / "settings.json").read_text())["dataset"]["name"] == "digits"
 
@@ -103,6 +105,7 @@ def test_without_the_extras_a_lesson_trains_all_the_same(small_dataset, tmp_path
     done = run("-c", WITHOUT_EXTRAS, small_dataset, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "filters_corruption_30.png is left out: Pillow is not installed" in done.stdout
+    assert "pictures are left out: matplotlib, which draws the pictures, is not installed" in done.stderr
     assert (tmp_path / "run" / "model_corruption_30.npz").exists()
 
 

@@ -165,7 +165,7 @@ def errors_figure(curve, early_stopping):
         below.plot([0, epochs[-1]], [0, epochs[-1]], color="0.5", linewidth=1, linestyle=":", label="epochs trained")
         below.set_ylabel("patience (epochs)")
         below.set_ylim(bottom=0)
-        below.legend(frameon=False)
+        below.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2)
     for each in panels:
         each.axvline(best["epoch"], color="0.8", linewidth=1, zorder=0)
     whole_numbers(panels[-1].xaxis)
@@ -182,7 +182,7 @@ def logarithmic_percent(axes, values):
     if not positive:
         axes.set_yscale("linear")
         return
-    steps = [1, 1.2, 1.5, 2, 3, 4, 5, 7] if max(positive) < 30 * min(positive) else [1, 2, 5]
+    steps = [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9] if max(positive) < 8 * min(positive) else [1, 2, 5]
     low, high = min(positive) * 0.93, max(positive) * 1.07
     ticks = [step * 10.0**power for power in range(-4, 3) for step in steps]
     axes.set_ylim(low, high)
