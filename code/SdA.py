@@ -341,10 +341,10 @@ def plot(folder, datasets=None):
     pictures = Pictures(folder, "SdA", datasets)
     pictures.draw_costs("layer", lambda layer: f"layer {layer}")
     pictures.draw_errors(early_stopping)
-    stack, model = pictures.models("pretrained", "model")
+    stack, saved = pictures.models({"pretrained": PretrainedStack, "model": SavedModel})
     filters = {}
     if stack:
-        sda = load_model(PretrainedStack(stack, lesson="SdA"))
+        sda = load_model(stack)
         filters["after pre-training"] = sda.sigmoid_layers[0].W
         level = (pictures.run.settings.get("corruption_levels") or CORRUPTION_LEVELS)[0]
         _, corrupted = sda.dA_layers[0].get_corrupted_input(sda.x, level)
@@ -354,12 +354,10 @@ def plot(folder, datasets=None):
             whole = layer.get_reconstructed_input(whole)
         names = f"{100 * level:g} % set to zero", "… rebuilt by layer 0", "input, rebuilt by all layers"
         pictures.draw_reconstructions(list(zip(names, pictures.of_test_images(sda.x, corrupted, first, whole))))
-    if model:
-        saved = SavedModel(model, lesson="SdA")
+    if saved and "validation_error" in saved.about:  # until then it is the stack in the midst of its pre-training
         sda = load_model(saved)
-        if "validation_error" in saved.about:
-            filters["after fine-tuning"] = sda.sigmoid_layers[0].W
-            pictures.draw_predictions(sda.x, sda.logLayer.y_pred)
+        filters["after fine-tuning"] = sda.sigmoid_layers[0].W
+        pictures.draw_predictions(sda.x, sda.logLayer.y_pred)
     pictures.draw_filters(filters)
 
 

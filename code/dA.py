@@ -249,11 +249,10 @@ def plot(folder, datasets=None):
     pictures = Pictures(folder, "dA", datasets)
     pictures.draw_costs("corruption", lambda level: f"{100 * level:g} % corruption", together=True)
     levels = {f"{100 * level:g}": level for level in pictures.values("corruption")}
-    models = pictures.models(*(f"model_corruption_{percent}" for percent in levels))
+    saved_models = pictures.models({f"model_corruption_{percent}": SavedModel for percent in levels})
     filters, rows = {}, []
-    for (percent, level), model in zip(levels.items(), models):
-        if model:
-            saved = SavedModel(model, lesson="dA")
+    for (percent, level), saved in zip(levels.items(), saved_models):
+        if saved:
             n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
             da = dA(np.random.RandomState(0), n_visible=n_visible, n_hidden=n_hidden)
             saved.restore(da.params)

@@ -232,13 +232,12 @@ def sgd_optimization_mnist(
     return result
 
 
-def load_model(path):
-    """The SavedModel in a file, and a classifier with its parameters."""
-    saved = SavedModel(path, lesson="logistic_sgd")
+def load_model(saved):
+    """A classifier with the parameters of a saved model."""
     n_in, n_out = saved.layer_sizes(n_layers=1)
     classifier = LogisticRegression(input=pt.matrix("x"), n_in=n_in, n_out=n_out)
     saved.restore(classifier.params)
-    return saved, classifier
+    return classifier
 
 
 def predict(model=None, dataset=None):
@@ -256,7 +255,8 @@ def predict(model=None, dataset=None):
     float
         The test error, in 0..1.
     """
-    saved, classifier = load_model(model or ROOT / "runs" / "logistic_sgd" / "model.npz")
+    saved = SavedModel(model or ROOT / "runs" / "logistic_sgd" / "model.npz", lesson="logistic_sgd")
+    classifier = load_model(saved)
     return show_predictions(classifier.input, classifier.y_pred, saved.load_data(dataset))
 
 
@@ -272,9 +272,9 @@ def plot(folder, datasets=None):
     """
     pictures = Pictures(folder, "logistic_sgd", datasets)
     pictures.draw_errors(early_stopping)
-    (model,) = pictures.models("model")
-    if model:
-        _, classifier = load_model(model)
+    (saved,) = pictures.models({"model": SavedModel})
+    if saved:
+        classifier = load_model(saved)
         pictures.draw_weights(classifier.W)
         pictures.draw_predictions(classifier.input, classifier.y_pred)
 

@@ -213,13 +213,12 @@ def test_mlp(
     return result
 
 
-def load_model(path):
-    """The SavedModel in a file, and a classifier with its parameters."""
-    saved = SavedModel(path, lesson="mlp")
+def load_model(saved):
+    """A classifier with the parameters of a saved model."""
     n_in, n_hidden, n_out = saved.layer_sizes(n_layers=2)
     classifier = MLP(rng=np.random.RandomState(), input=pt.matrix("x"), n_in=n_in, n_hidden=n_hidden, n_out=n_out)
     saved.restore(classifier.params)
-    return saved, classifier
+    return classifier
 
 
 def predict(model=None, dataset=None):
@@ -227,7 +226,8 @@ def predict(model=None, dataset=None):
 
     The parameters and the returned value are those of `logistic_sgd.predict`, for runs/mlp.
     """
-    saved, classifier = load_model(model or ROOT / "runs" / "mlp" / "model.npz")
+    saved = SavedModel(model or ROOT / "runs" / "mlp" / "model.npz", lesson="mlp")
+    classifier = load_model(saved)
     return show_predictions(classifier.input, classifier.logRegressionLayer.y_pred, saved.load_data(dataset))
 
 
@@ -238,9 +238,9 @@ def plot(folder, datasets=None):
     """
     pictures = Pictures(folder, "mlp", datasets)
     pictures.draw_errors(early_stopping)
-    (model,) = pictures.models("model")
-    if model:
-        _, classifier = load_model(model)
+    (saved,) = pictures.models({"model": SavedModel})
+    if saved:
+        classifier = load_model(saved)
         pictures.draw_filters({"best model": classifier.hiddenLayer.W})
         pictures.draw_predictions(classifier.input, classifier.logRegressionLayer.y_pred)
 

@@ -89,7 +89,7 @@ class SavedModel:
             param.get_value(borrow=True)[...] = value  # which keeps the memory that the parameter was given
 
     def layer_sizes(self, n_layers=None, arrays=None):
-        """[inputs, units of each layer ...] of a network whose arrays, all of the model's or some, are pairs of W and b.
+        """[inputs, units of each layer ...] of a network whose `arrays`, by default all, are pairs of W and b.
 
         Raises
         ------

@@ -6,6 +6,7 @@ function here that makes a figure takes plain numbers.
 
 import textwrap
 import warnings
+from collections import Counter
 
 import numpy as np
 import pytensor
@@ -255,8 +256,8 @@ def reconstructions_figure(rows, image_shape):
     figure, panels = new_figure(0.9 + 0.75 * len(rows), nrows=len(rows))
     height, width = image_shape
     for axes, (name, images) in zip(panels, rows):
-        tiles = tile_raster_images(images, image_shape, (1, len(images)), (1, 1), scale_rows_to_unit_interval=False)
-        axes.imshow(tiles, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+        tiles = tile_raster_images(images, image_shape, (1, len(images)), (1, 1), False, output_pixel_vals=False)
+        axes.imshow(tiles, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
         without_ticks(axes)
         axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center")
     panels[-1].set_xlabel(f"the first {len(images)} test images, {height} × {width} pixels each")
@@ -346,7 +347,7 @@ class Pictures:
     """
 
     def __init__(self, folder, lesson, datasets=None):
-        new_figure(1)
+        new_figure(1)  # so that a missing matplotlib is told first
         self.run = RecordedRun(folder, lesson)
         self.loaded = datasets
         if not self.run.is_finished:
@@ -368,13 +369,28 @@ class Pictures:
         """The different values of an entry of the curve's lines, such as "corruption", as they came."""
         return list(dict.fromkeys(line[stage] for line in self.run.curve if stage in line))
 
-    def models(self, *names):
-        """The paths of models that the run kept, None for each that is not there, which is said."""
-        paths = [self.run.folder / f"{name}.npz" for name in names]
+    def models(self, kinds):
+        """The models that the run kept, None for each that is not there, which is said.
+
+        Parameters
+        ----------
+        kinds : dict
+            SavedModel or PretrainedStack by the names of the files, without their ending.
+
+        Raises
+        ------
+        UserError
+            As these do; where a model does not fit the data.
+        """
+        paths = [self.run.folder / f"{name}.npz" for name in kinds]
         if missing := [path.name for path in paths if not path.exists()]:
             there_is = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
-            say(f"{there_is} not in {self.run.folder}: the pictures that need a model that is missing are left out")
-        return [path if path.exists() else None for path in paths]
+            say(f"{there_is} not in {self.run.folder}: the pictures that need more are left out")
+        models = [kind(path, self.run.lesson) if path.exists() else None for kind, path in zip(kinds.values(), paths)]
+        for model in filter(None, models):
+            if not model.arrays or model.arrays[0].shape[:1] != (self.datasets.n_in,):
+                raise UserError(f"{model.path} does not fit the {self.datasets.n_in} inputs of {self.datasets.name}")
+        return models
 
     def caption(self):
         """What the pictures are of, in one line: the data, the run, its seed, its epochs."""
@@ -383,14 +399,12 @@ class Pictures:
         parts = [f"data: {data}", f"run: {run.folder.resolve().name}"]
         if "seed" in run.settings:
             parts.append(f"seed {run.settings['seed']}")
-        counts = {}
-        for line in run.curve:
-            stage = "pre-training" if "layer" in line else "training"
-            counts.setdefault(stage, {}).setdefault((line.get("layer"), line.get("corruption")), []).append(line)
-        for stage, series in counts.items():
-            longest = max(map(len, series.values()))
-            each = " a layer" if stage == "pre-training" else ""
-            parts.append(f"{longest} epoch{'s' * (longest != 1)} of {stage}{each}")
+        layers = Counter(line["layer"] for line in run.curve if "layer" in line)
+        rest = Counter(line.get("corruption") for line in run.curve if "layer" not in line)
+        for epochs, stage in (layers, "pre-training a layer"), (rest, "fine-tuning" if layers else "training"):
+            if epochs:
+                number = max(epochs.values())
+                parts.append(f"{number} epoch{'s' * (number != 1)} of {stage}")
         if not run.is_finished:
             parts.append("not finished")
         return " · ".join(parts)
@@ -454,6 +468,8 @@ class Pictures:
         """The confusion matrix and the images that are classified wrongly; x and y_pred are symbolic."""
         predicted = predict_test_set(x, y_pred, self.datasets)
         images, labels = self.test_set
+        if predicted.max() >= self.datasets.n_out:
+            raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
         if self.datasets.n_out <= MOST_CLASSES:
             self.save(confusion_figure(confusion(labels, predicted, self.datasets.n_out)), "confusion")
         self.save(wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")

@@ -16,7 +16,7 @@ import SdA
 from support import ROOT, pictures
 from support.console import command
 from support.errors import UserError
-from support.models import SavedModel
+from support.models import SavedModel, save_model
 from support.training import EarlyStopping
 
 figures = pytest.importorskip("matplotlib.figure")
@@ -232,6 +232,14 @@ def change(path, **changes):
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def save_shapes(folder, *shapes):
+    """A model of these shapes in place of the run's, that always predicts the last class."""
+    params = [pytensor.shared(np.zeros(shape), name="W") for shape in shapes]
+    params[-1].set_value(np.arange(shapes[-1][0], dtype=float))
+    about = {"lesson": "SdA", "settings": {"dataset": "small.pkl"}, "validation_error": 0.5}
+    save_model(folder / "model.npz", params, about)
+
+
 @pytest.mark.parametrize(
     "spoil, complaint",
     [
@@ -244,6 +252,14 @@ def change(path, **changes):
         (lambda folder: (folder / "curve.jsonl").write_text('{"epoch": 1, "cost": NaN}\n'), "curve.jsonl is damaged"),
         (lambda folder: (folder / "curve.jsonl").write_text("[1]\n"), "curve.jsonl is damaged"),
         (lambda folder: (folder / "model.npz").write_bytes(b"PK"), "is not a model saved by this project"),
+        (
+            lambda folder: (folder / "curve.jsonl").write_text(
+                '{"epoch": 0, "cost": 1, "iteration": 1, "validation_error": 1}'
+            ),
+            "curve.jsonl is damaged",
+        ),
+        (lambda folder: save_shapes(folder, (9, 5), (5,), (5, 10), (10,)), "does not fit the 49 inputs of small.pkl"),
+        (lambda folder: save_shapes(folder, (49, 5), (5,), (5, 12), (12,)), "tells more classes apart than small.pkl"),
         (
             lambda folder: change(folder / "settings.json", lesson="mlp"),
             "holds a run of the lesson 'mlp', not of 'SdA'",

@@ -142,7 +142,7 @@ def test_a_damaged_record_is_told_in_one_line(tmp_path, name, content):
 def test_runs_without_epochs_are_not_summed_up(tmp_path):
     for name in "SdA", "SdA-seed-1":
         record(tmp_path / name, "SdA", validation_error=0.013, test_error=0.013)
-    assert len(results_table(tmp_path)) == 4
+    assert len(table_of(tmp_path)) == 2
 
 
 def test_readme_shows_the_table_of_the_records():
