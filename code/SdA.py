@@ -121,6 +121,7 @@ class SdA:
                 W=sigmoid_layer.W,
                 bhid=sigmoid_layer.b,
             )
+            sigmoid_layer.output.name = f"h_{len(self.sigmoid_layers)}"
             self.sigmoid_layers.append(sigmoid_layer)
             self.dA_layers.append(dA_layer)
             self.params.extend(sigmoid_layer.params)  # the visible bias is the dA's alone
@@ -263,16 +264,17 @@ def test_SdA(
     visible_biases = [layer.b_prime for layer in sda.dA_layers]
     if pretrained is not None:
         stack.restore([*sda.params, *visible_biases])
+    autoencoders = [variable for layer in sda.dA_layers for variable in (layer.b_prime, layer.theano_rng)]
+    run.track(*sda.params, *autoencoders)
 
     say("... getting the pretraining functions")
     (train_set_x, _), _, _ = datasets
     pretraining_fns = sda.pretraining_functions(train_set_x=train_set_x, batch_size=batch_size)
 
-    autoencoders = [variable for layer in sda.dA_layers for variable in (layer.b_prime, layer.theano_rng)]
-    run.track(*sda.params, *autoencoders)
     say("... pre-training the model")
     with run.timed("pretraining"):
         for i, pretrain in enumerate(pretraining_fns):
+            run.show_graph(f"pretraining_layer_{i}", pretrain, corruption=corruption_levels[i], lr=pretrain_lr)
             chance_cost = sda.dA_layers[i].n_visible * np.log(2)  # of guessing every entry at 1/2
             for epoch in run.epochs(pretraining_epochs, n_train_batches, 0, chance_cost=chance_cost, layer=i):
                 for minibatch_index in epoch:
@@ -284,6 +286,7 @@ def test_SdA(
 
     say("... getting the finetuning functions")
     train_fn, valid_score, test_score = sda.build_finetune_functions(datasets, batch_size, finetune_lr)
+    run.show_graph("finetuning", train_fn)
 
     say("... finetunning the model")
     stopping = early_stopping(n_train_batches)

@@ -152,6 +152,7 @@ class dA:
         # PyTensor compiles log(sigmoid(a)) as -softplus(-a), which stays finite where z is 0 or 1 in floating point.
         L = -pt.sum(self.x * pt.log(z) + (1 - self.x) * pt.log(1 - z), axis=1)  # (batch,)
         cost = pt.mean(L)
+        tilde_x.name, y.name, z.name, L.name = "tilde_x", "y", "z", "L"
 
         updates = sgd_updates(cost, self.params, learning_rate)
         updates[self.theano_rng] = next_rng
@@ -216,14 +217,15 @@ def test_dA(
         rng = np.random.RandomState(seed)
         theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
         da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
+        percent = f"{100 * level:g}"
+        name = f"model_corruption_{percent}"
+        run.track(*da.params, theano_rng, name=name)
         cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
         train_da = pytensor.function(
             [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
         )
 
-        percent = f"{100 * level:g}"
-        name = f"model_corruption_{percent}"
-        run.track(*da.params, theano_rng, name=name)
+        run.show_graph(f"corruption_{percent}", train_da)
         say("... training")
         chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2
         with run.timed(f"{percent}% corruption"):

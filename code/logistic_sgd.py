@@ -90,6 +90,7 @@ class LogisticRegression:
 
         self.p_y_given_x = pt.special.softmax(pt.dot(input, self.W) + self.b, axis=1)  # (batch, n_out)
         self.y_pred = pt.argmax(self.p_y_given_x, axis=1)  # (batch,)
+        self.p_y_given_x.name, self.y_pred.name = "p_y_given_x", "y_pred"
 
         self.params = [self.W, self.b]
         self.input = input
@@ -127,11 +128,14 @@ def minibatch(data, index, batch_size):
     batch of 1, for one, a matrix product becomes a matrix-vector product.
     """
     rows = data[index * batch_size : (index + 1) * batch_size]
-    return pt.specify_shape(rows, (batch_size, *data.get_value(borrow=True).shape[1:]))
+    batch = pt.specify_shape(rows, (batch_size, *data.get_value(borrow=True).shape[1:]))
+    batch.name = "minibatch"
+    return batch
 
 
 def sgd_updates(cost, params, learning_rate):
     """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}."""
+    cost.name = "cost"  # from which PyTensor names the gradients, as (dcost/dW)
     return {param: param - learning_rate * gradient for param, gradient in zip(params, pt.grad(cost, params))}
 
 
@@ -215,6 +219,7 @@ def sgd_optimization_mnist(
     test_score = score_function(classifier.errors(y), x, y, test_set, batch_size)
 
     run.track(*classifier.params)
+    run.show_graph("training", train_model)
     say("... training the model")
     stopping = early_stopping(n_train_batches)
     chance_cost = np.log(datasets.n_out)  # of guessing all classes alike

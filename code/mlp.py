@@ -91,6 +91,7 @@ class HiddenLayer:
 
         linear_output = pt.dot(input, self.W) + self.b  # (batch, n_out)
         self.output = linear_output if activation is None else activation(linear_output)
+        self.output.name = "h"
         self.params = [self.W, self.b]
 
 
@@ -187,6 +188,7 @@ def test_mlp(
     y = pt.ivector("y")  # (batch,)
     rng = np.random.RandomState(seed)
     classifier = MLP(rng=rng, input=x, n_in=datasets.n_in, n_hidden=n_hidden, n_out=datasets.n_out)
+    run.track(*classifier.params)
     cost = classifier.negative_log_likelihood(y) + L1_reg * classifier.L1 + L2_reg * classifier.L2_sqr
     updates = sgd_updates(cost, classifier.params, learning_rate)
 
@@ -195,7 +197,7 @@ def test_mlp(
     valid_score = score_function(classifier.errors(y), x, y, valid_set, batch_size)
     test_score = score_function(classifier.errors(y), x, y, test_set, batch_size)
 
-    run.track(*classifier.params)
+    run.show_graph("training", train_model)
     say("... training")
     stopping = early_stopping(n_train_batches)
     chance_cost = np.log(datasets.n_out)  # of guessing all classes alike

@@ -4,9 +4,10 @@ import argparse
 import inspect
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
-from support import ROOT, checkpoints, interruption, rewrites
+from support import ROOT, checkpoints, graphs, interruption, rewrites
 from support.errors import UserError
 
 try:
@@ -73,6 +74,11 @@ def build_parser(driver, quick, predict=None, plot=None):
         metavar="NAME",
         help=f"graph rewrites to compile with: all (the default), none, or some of {', '.join(rewrites.NAMES)}",
     )
+    parser.add_argument(
+        "--show-graph",
+        action="store_true",
+        help="train nothing; write each training step's graph, as built and as rewritten, to graphs/ in the run's folder",
+    )
     if predict is not None:
         parser.add_argument("--predict", metavar="MODEL.npz", help=summary(predict))
     if plot is not None:
@@ -133,7 +139,8 @@ def command(driver, quick, predict=None, argv=None, plot=None):
         else:
             if options.pop("quick", False):
                 options = {"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options}
-            with interruption.handled():
+            show_graph = options.pop("show_graph", False)
+            with interruption.handled(), graphs.shown() if show_graph else nullcontext():
                 driver(**options)
     except (UserError, OSError, MemoryError) as error:  # the system's own complaints tell what to do as well
         print(f"{program.name}: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -28,6 +28,7 @@ ROWS = 4096  # that are looked at together, where a copy of a whole matrix is to
 
 MNIST_SHA256 = "d711e5df433097d195c89fafec17ab62f01bb0a125702458801564364a03997f"
 DIGITS_SHA256 = "0f8e9b0aa6c970f03d559f696f517613bd39728529d64b83caef0e0cb12706a9"
+SETS = "train", "valid", "test"  # as variables are named after the parts
 NAMES = {MNIST_SHA256: "MNIST", DIGITS_SHA256: "digits"}
 
 
@@ -122,9 +123,12 @@ def load_data(dataset=PICKLE):
     sha256 = checksum(sets)
     name = NAMES.get(sha256, name)
     pairs = []
-    while sets:  # one after the other, so that the arrays of one are free before the next are made
+    for part in SETS:  # one after the other, so that the arrays of one are free before the next are made
         x, y = sets.pop(0)
-        pairs.append((pytensor.shared(_to_float(x), borrow=True), pytensor.shared(y.astype(np.int32), borrow=True)))
+        x, y = _to_float(x), y.astype(np.int32)
+        pairs.append(
+            tuple(pytensor.shared(array, f"{part}_{name}", borrow=True) for array, name in ((x, "x"), (y, "y")))
+        )
     return Datasets(pairs, name, source, sha256, image_shape)
 
 
@@ -178,7 +182,7 @@ def _mnist():
 def _digits():
     """The embedded digits' three pairs of uint8 array: those kept in data/, else new ones, which are then kept."""
     path = DATA / "digits.npz"
-    names = [(f"{part}_x", f"{part}_y") for part in ("train", "valid", "test")]
+    names = [(f"{part}_x", f"{part}_y") for part in SETS]
     try:
         arrays = read_arrays(path, "they are drawn anew", limit=1 << 26)  # 55 MB is right
         sets = [(arrays[x], arrays[y]) for x, y in names]

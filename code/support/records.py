@@ -117,47 +117,13 @@ class RecordedRun:
             raise UserError(f"{folder} is not the folder of a run: it has no settings.json")
         record = read_json(self.folder / "settings.json", SETTINGS)
         if record["lesson"] != lesson:
-<<<<<<< HEAD
             raise UserError(f"{folder} holds a run of the lesson {shown(record['lesson'])!r}, not of {lesson!r}")
-        self.settings = check_settings(record["settings"])
-=======
-            raise UserError(f"{folder} holds a run of the lesson {record['lesson']!r}, not of {lesson!r}")
-        self.lesson, self.settings = lesson, record["settings"]
->>>>>>> e6748ce (Pictures: a model that does not fit the data is told in one line)
+        self.lesson, self.settings = lesson, check_settings(record["settings"])
         self.dataset, self.sha256 = record["dataset"]["name"], record["dataset"]["sha256"]
         curve = self.folder / "curve.jsonl"
         self.curve = read_json_lines(curve, LINE) if curve.exists() else []
+        for line in self.curve:
+            is_validated = "validation_error" in line
+            if is_validated != ("iteration" in line) or is_validated and line["epoch"] < 1:
+                raise UserError(f"{curve} is damaged (a validation without its place): make the run again")
         self.is_finished = (self.folder / "result.json").exists()
-<<<<<<< HEAD
-=======
-
-    def _read(self, name, check):
-        try:
-            return check((self.folder / name).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"cannot read {self.folder / name}: {error.strerror or error}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"{self.folder / name} is damaged: it is not as a run writes it") from error
-
-    @staticmethod
-    def _checked_settings(text):
-        record = json.loads(text)
-        names = record["lesson"], record["dataset"]["name"], record["dataset"]["sha256"], record["settings"]["dataset"]
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError("a name that is no text")
-        check_settings(record["settings"])
-        return record
-
-    @staticmethod
-    def _checked_curve(text):
-        curve = [json.loads(line) for line in text.splitlines()]
-        for line in curve:
-            optional = *ERRORS, "iteration", "layer", "corruption"
-            numbers = [line["epoch"], line["cost"], *(line.get(name, 1) for name in optional)]
-            if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
-                raise ValueError("not a number")
-            validated = "validation_error" in line
-            if validated != ("iteration" in line) or (validated and min(line["iteration"], line["epoch"]) < 1):
-                raise ValueError("a validation without its place")
-        return curve
->>>>>>> e6748ce (Pictures: a model that does not fit the data is told in one line)

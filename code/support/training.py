@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import pytensor
 from filelock import FileLock, Timeout
 
-from support import ROOT, checkpoints, interruption, rewrites
+from support import ROOT, checkpoints, graphs, interruption, rewrites
 from support.checkpoints import FILE, REMEDY, pack, read_checkpoint, unpack, write_checkpoint
 from support.console import option, progress, say
 from support.errors import UserError
@@ -280,6 +280,10 @@ class Run:
 
     seconds_between_checkpoints = 30
     seconds_within_an_epoch = 180
+    note = "functions are compiled at their first call: a minute in all the first time, a few seconds later on"
+
+    def __new__(cls, *arguments, **named):
+        return super().__new__(GraphRun if graphs.requested else cls)
 
     def __init__(self, lesson, settings, datasets):
         self.lesson = lesson
@@ -305,7 +309,7 @@ class Run:
         say(f"dataset: {datasets.source}")
         say("settings: " + ", ".join(f"{name} = {value}" for name, value in self.settings.items()))
         say(f"output folder: {self.folder}")
-        say("functions are compiled at their first call: a minute in all the first time, a few seconds later on")
+        say(self.note)
 
     def _open_folder(self):
         try:
@@ -387,6 +391,9 @@ class Run:
 
     def _misfit(self):
         return UserError(f"{self.folder / FILE} fits another network or schedule: {REMEDY}")
+
+    def show_graph(self, name, function, **arguments):
+        """Nothing, but where --show-graph asks for it: see `GraphRun`."""
 
     def epochs(self, n_epochs, n_minibatches, first=1, stopping=None, chance_cost=None, **place):
         """Yield an `Epoch` for each epoch, and write its line of the curve when it is over.
@@ -609,3 +616,60 @@ class Run:
             say("the run was finished before: these are its figures, and --fresh starts it over")
         self.write_result(**best, epochs=epochs)
         return Result(classifier, self.curve, best["validation_error"], best["test_error"], best["iteration"])
+
+
+class GraphRun(Run):
+    """What a run is where --show-graph asks for it: it trains nothing, and touches no file of a run.
+
+    It writes the graphs of the lesson's functions to the folder graphs/ inside the run's.
+    """
+
+    note = "nothing is trained: the graphs of the training steps are written there"
+
+    def _open_folder(self):
+        self.folder /= "graphs"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder} ({error.strerror}): choose another --output-folder"
+            ) from error
+
+    def track(self, *shared, name="model"):
+        """Tell variables of one name apart, by numbers from the bottom up: W_0, W_1, ..."""
+        names = [variable.name or "rng" for variable in shared]
+        for place, variable in enumerate(shared):
+            variable.name = names[place]
+            if names.count(names[place]) > 1:
+                variable.name += f"_{names[:place].count(names[place])}"
+
+    def show_graph(self, name, function, **arguments):
+        """Write the graphs of one step of training, as text and as a page.
+
+        Parameters
+        ----------
+        name : str
+            What the function trains, and the files' name.
+        function : compiled function
+            Its first argument is the index of the minibatch.
+        arguments
+            The values of its other arguments in training.
+        """
+        title = f"{self.lesson}: {name.replace('_', ' ')}"
+        settings = {**self.settings, "dataset": self.datasets.name, "rewrites": rewrites.selected() or "none"}
+        say(graphs.write(self.folder / name, title, settings, function, {"index": 0, **arguments}))
+
+    def timed(self, phase):
+        return nullcontext()
+
+    def epochs(self, *arguments, **named):
+        return ()
+
+    def save_picture(self, name, pixels):
+        pass
+
+    def write_result(self, **figures):
+        pass
+
+    def finish(self, classifier):
+        return Result(classifier, [])

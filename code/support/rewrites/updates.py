@@ -44,6 +44,13 @@ class RankUpdate(Op):
         outputs[0][0] = result = W if self.inplace else np.empty_like(W)
         result[...] = beta * W + alpha * (X.T @ D)
 
+    W = 0  # its place among the inputs
+
+    def rows_read(self, W, X, D, alpha, beta):
+        """The share of the rows of W that are read, and where it is overwritten, written; in 0..1."""
+        leaves_rows_alone = self.inplace and len(X) <= 2 and beta == 1
+        return np.mean((X != 0).any(axis=0)) if leaves_rows_alone else 1
+
 
 @numba_implementation(RankUpdate)
 def rank_update(op, node):

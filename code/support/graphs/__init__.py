@@ -1,0 +1,103 @@
+"""The graph of a step of training, shown: as the lesson built it, as it runs, and what it updates.
+
+Within `shown()`, a function keeps a copy of its graph from before the first rewrite; `write` lays that and the
+rewritten graph beside each other, in a text and in a page that needs nothing but a browser. What a node moves is
+measured, by running it once on copies of what the function has in memory; nothing is compiled to machine code.
+"""
+
+from contextlib import contextmanager
+from functools import partial
+
+import pytensor
+from pytensor.compile.mode import get_default_mode
+from pytensor.graph.basic import Apply
+from pytensor.graph.rewriting.basic import GraphRewriter
+
+from support.graphs.drawing import MOST_NODES, draw
+from support.graphs.pages import page, text
+from support.graphs.steps import Graph, spelled
+
+requested = False  # whether runs show their graphs instead of training, as --show-graph asks for
+
+
+class KeepAsBuilt(GraphRewriter):
+    """No change, but a copy of the graph, `as_built`, beside it."""
+
+    def apply(self, fgraph):
+        fgraph.as_built = fgraph.clone()
+
+
+@contextmanager
+def shown():
+    """Within the block runs show their graphs, and functions keep what these are made from."""
+    global requested
+    clone = Apply.clone_with_new_inputs
+    # Where `givens` tell the shape of a variable, PyTensor makes all that is computed from it anew, without its names.
+    Apply.clone_with_new_inputs = partial_method(clone_with_names, clone)
+    requested = True
+    try:
+        with pytensor.config.change_flags(mode=get_default_mode().register((KeepAsBuilt(), -1))):
+            yield
+    finally:
+        requested = False
+        Apply.clone_with_new_inputs = clone
+
+
+def partial_method(function, *arguments):
+    """A method that calls the function with these arguments before its own."""
+    return lambda *own, **named: function(*arguments, *own, **named)
+
+
+def clone_with_names(clone, node, *arguments, **named):
+    """A node for other inputs, whose outputs keep their names and the lines that made them."""
+    new = clone(node, *arguments, **named)
+    for old_output, output in zip(node.outputs, new.outputs):
+        output.name = output.name or old_output.name
+        output.tag.trace = getattr(old_output.tag, "trace", [])
+    return new
+
+
+def write(path, title, settings, function, arguments):
+    """Write a function's graphs to files in place of earlier ones.
+
+    Parameters
+    ----------
+    path : Path
+        Of the files, without their endings .txt and .html.
+    title : str
+    settings : dict
+        What a reader should know of the run.
+    function : compiled function, or `functools.partial` of one
+        Compiled within `shown()`.
+    arguments : dict
+        The values of its inputs, by name.
+
+    Returns
+    -------
+    str
+        What to tell the user, in one line.
+
+    Raises
+    ------
+    OSError
+        Where the files cannot be written.
+    """
+    if isinstance(function, partial):
+        function, arguments = function.func, {**function.keywords, **arguments}
+    rewritten = function.maker.fgraph
+    graphs = Graph("before", rewritten.as_built, function, arguments), Graph("after", rewritten, function, arguments)
+    files = path.with_name(path.name + ".txt"), path.with_name(path.name + ".html")
+    files[0].write_text(text(title, settings, *graphs), encoding="utf-8")
+    moved = f"{path.name}: a step moves {spelled(graphs[0].bytes)} as built, {spelled(graphs[1].bytes)} as it runs"
+    files[1].unlink(missing_ok=True)
+    largest = max(len(graph.steps) for graph in graphs)
+    if largest > MOST_NODES:
+        return f"{moved}; of its {largest} nodes there is the text alone, {files[0]}: a drawing of over {MOST_NODES} tells nothing"
+    try:
+        drawings = [draw(graph) for graph in graphs]
+    except ImportError:
+        return f"{moved}; the text alone is written, {files[0]}: pydot is not installed"
+    except FileNotFoundError:
+        return f"{moved}; the text alone is written, {files[0]}: Graphviz, whose program dot draws, is not installed"
+    files[1].write_text(page(title, settings, *graphs, *drawings), encoding="utf-8")
+    return f"{moved}: {files[1]}"

@@ -1,0 +1,90 @@
+"""A graph as a drawing, laid out by Graphviz."""
+
+import re
+
+from pytensor.graph.basic import Constant
+
+from support.graphs.steps import operation
+
+# Graphviz lays out the 124 nodes of the published SdA within a second or two; of more than these it takes half a minute
+# and makes a drawing that is three screens wide, in which nobody finds anything.
+MOST_NODES = 250
+
+INPUT, UPDATE, OURS, VIEW = "#cfe8cf", "#bcd4f0", "#1f5fbf", "#999999"
+WARM = "#ffffff", "#fff1dc", "#ffd9a8", "#ffb56b", "#ff8a3d"  # for less than 1 kB, 10 kB, 100 kB, 1 MB, and for more
+
+
+def draw(graph):
+    """The drawing of a graph, as the text of an <svg> element.
+
+    Raises
+    ------
+    ImportError
+        Where pydot is missing.
+    FileNotFoundError
+        Where Graphviz is.
+    """
+    import pydot
+
+    def add(kind, *where, **attributes):
+        drawing_of = {"node": drawing.add_node, "edge": drawing.add_edge}[kind]
+        quoted = {name: pydot.make_quoted(str(value)) for name, value in attributes.items()}
+        drawing_of({"node": pydot.Node, "edge": pydot.Edge}[kind](*where, **quoted))
+
+    drawing = pydot.Dot(graph_type="digraph", bgcolor="transparent", ranksep="0.3", nodesep="0.15")
+    drawing.set_node_defaults(fontname="Helvetica", fontsize="11", margin='"0.1,0.04"', height="0.3")
+    drawing.set_edge_defaults(fontname="Helvetica", fontsize="9", arrowsize="0.6", color='"#555555"')
+
+    def place(variable):
+        return f"v{inputs.index(variable)}" if variable.owner is None else f"n{graph.step_of[variable.owner].number}"
+
+    inputs = [variable for variable in graph.inputs if graph.fgraph.clients[variable]]
+    for variable in inputs:
+        label = f"{graph.label(variable)}\n{shape(graph.shape_of(variable))}"
+        add(
+            "node",
+            place(variable),
+            label=label,
+            shape="box",
+            style="filled",
+            fillcolor=INPUT,
+            tooltip=str(variable.type),
+        )
+    for step in graph.steps:
+        names = [output.name for output in step.node.outputs if output.name]
+        moved = [] if step.is_view else [step.moved]
+        size = "  ".join(filter(None, [shape(step.shapes[-1]), *moved]))
+        label = "\n".join([f"{step.number}  {operation(step.node.op).split('{')[0]}", *names, size])
+        look = {"color": VIEW, "fontcolor": "#555555", "style": "rounded,dashed"} if step.is_view else {}
+        if step.is_ours:
+            look = {"color": OURS, "penwidth": "3"}
+        add(
+            "node", f"n{step.number}", id=f"{graph.name}-box-{step.number}", URL=f"#{graph.name}-{step.number}",
+            label=label, shape="box",
+            tooltip="{}:{}  {}".format(*step.line) if step.line else graph.call(step.node),
+            **{"style": "rounded,filled", "fillcolor": WARM[sum(step.bytes >= 10**power for power in (3, 4, 5, 6))], **look},
+        )  # fmt: skip
+        for variable in dict.fromkeys(step.node.inputs):
+            if isinstance(variable, Constant):
+                continue
+            look = {"color": "red", "penwidth": "2"} if variable in step.destroyed else {}
+            if step.is_view and variable is step.node.inputs[0]:
+                look = {"style": "dashed"}
+            add("edge", place(variable), f"n{step.number}", tooltip=graph.label(variable), **look)
+    results = {output: graph.label(variable) for variable, output in graph.updates}
+    for output in graph.fgraph.outputs:
+        if output not in results:
+            results[output] = "result: " + (output.name or "")
+    for number, (output, name) in enumerate(results.items()):
+        label = name if name.startswith("result") else f"new {name}"
+        add("node", f"o{number}", label=label, shape="box", style="filled", fillcolor=UPDATE, tooltip=label)
+        add("edge", place(output), f"o{number}")
+    svg = drawing.create(format="svg").decode("utf-8")
+    svg = svg[svg.index("<svg") :]
+    # Two drawings in one page must not share ids.
+    return re.sub(r'id="((a_)?(graph|node|edge)\d+)"', rf'id="{graph.name}-\1"', svg)
+
+
+def shape(sizes):
+    """A shape for a reader: 784 × 1000."""
+    return "" if sizes is None else " × ".join(map(str, sizes)) or "scalar"

@@ -1,0 +1,129 @@
+"""What is written: the text, and the page."""
+
+import html
+from pathlib import Path
+from string import Template
+
+import pytensor
+
+from support.graphs.drawing import shape
+from support.graphs.steps import inner_graph, operation, spelled
+
+TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def text(title, settings, before, after):
+    """Both graphs, what each node moves, and the updates, as text."""
+    parts = [title, "=" * len(title), "", *(f"{name} = {value}" for name, value in settings.items()), ""]
+    for graph in (before, after):
+        parts.append(f"{graph.name}: {len(graph.steps)} nodes move {spelled(graph.bytes)} a step")
+    parts += ["", *heading("updates: what each call makes of the shared variables")]
+    for name, size, old, new in updates(before, after):
+        parts += [f"{name}  {size}", f"    before: {old}", f"    after:  {new}"]
+    for graph, what in ((before, "as the lesson built it"), (after, "as it runs")):
+        parts += ["", *heading(f"{graph.name}: the graph {what}"), printed(graph.fgraph)]
+        parts += ["", *heading(f"{graph.name}: its nodes, in the order in which they run")]
+        for row in rows(graph):
+            parts.append(
+                f"{row['number']:4}  {row['bytes']:>8}  {row['call']}  ->  {row['outputs']}{row['overwrites']}"
+            )
+            if row["line"]:
+                parts.append(f"{'':16}{row['line']}  {row['code']}")
+    return "\n".join(parts) + "\n"
+
+
+def heading(line):
+    return [line, "-" * len(line)]
+
+
+def printed(graph):
+    """A graph as PyTensor prints it."""
+    return pytensor.dprint(graph, print_shape=True, print_destroy_map=True, print_view_map=True, file="str").rstrip()
+
+
+def rows(graph):
+    """What the list of nodes has of each."""
+    for step in graph.steps:
+        names = [f"{output.name or ''} {shape(size)}".strip() for output, size in zip(step.node.outputs, step.shapes)]
+        overwritten = ", ".join(map(graph.label, step.destroyed))
+        file, line, code = step.line or ("", "", "")
+        yield {
+            "number": step.number,
+            "bytes": step.moved,
+            "call": graph.call(step.node),
+            "outputs": ", ".join(names),
+            "overwrites": f"  (overwrites {overwritten})" if overwritten else "",
+            "line": f"{file}:{line}" if file else "",
+            "code": code,
+            "step": step,
+        }
+
+
+def updates(before, after):
+    """(name, shape, expression before, expression after) of each variable that is updated."""
+    for (variable, old), (new_variable, new) in zip(before.updates, after.updates, strict=True):
+        expressions = [
+            f"#{graph.step_of[output.owner].number} = {graph.call(output.owner)}"
+            + (", in place" if updated in graph.step_of[output.owner].destroyed else "")
+            if output.owner
+            else graph.label(output)
+            for graph, updated, output in ((before, variable, old), (after, new_variable, new))
+        ]
+        yield before.label(variable), shape(before.shape_of(variable)), *expressions
+
+
+def page(title, settings, before, after, before_drawing, after_drawing):
+    """Both graphs as a page of HTML that loads nothing."""
+    tables = {f"{graph.name}_nodes": "\n".join(map(table_row(graph), rows(graph))) for graph in (before, after)}
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=html.escape(title),
+        settings=html.escape(", ".join(f"{name} = {value}" for name, value in settings.items())),
+        before_count=len(before.steps),
+        after_count=len(after.steps),
+        before_bytes=spelled(before.bytes),
+        after_bytes=spelled(after.bytes),
+        share=f"{100 * after.bytes / before.bytes:.0f}",
+        before_heaviest=heaviest(before),
+        after_heaviest=heaviest(after),
+        updates="\n".join(f"<tr>{cells(*row)}</tr>" for row in updates(before, after)),
+        before_drawing=before_drawing,
+        after_drawing=after_drawing,
+        before_text=html.escape(printed(before.fgraph)),
+        after_text=html.escape(printed(after.fgraph)),
+        **tables,
+    )
+
+
+def cells(*values):
+    return "".join(f"<td>{html.escape(str(value))}</td>" for value in values)
+
+
+def heaviest(graph, count=5):
+    """The nodes that move most, as rows of a table."""
+    most = sorted(graph.steps, key=lambda step: -step.bytes)[:count]
+    return "\n".join(
+        f"<tr><td>{box(graph, step)}</td>{cells(operation(step.node.op), step.moved)}</tr>" for step in most
+    )
+
+
+def box(graph, step):
+    """The number of a node, which leads to its box in the drawing."""
+    return f'<a href="#{graph.name}-box-{step.number}">{step.number}</a>'
+
+
+def table_row(graph):
+    def make(row):
+        inside = inner_graph(row["step"].node.op)
+        detail = ""
+        if inside is not None:
+            detail = (
+                f"<details><summary>inside</summary><pre>{html.escape(printed(list(inside.outputs)))}</pre></details>"
+            )
+        where = f"<b>{row['line']}</b> <code>{html.escape(row['code'])}</code>" if row["line"] else ""
+        ours = ' class="ours"' if row["step"].is_ours else ""
+        return (
+            f'<tr id="{graph.name}-{row["number"]}"{ours}><td>{box(graph, row["step"])}</td>{cells(row["bytes"])}'
+            f"<td>{html.escape(row['call'] + row['overwrites'])}{detail}</td>{cells(row['outputs'])}<td>{where}</td></tr>"
+        )
+
+    return make

@@ -1,0 +1,239 @@
+"""A graph as a reader meets it: its nodes in the order in which they run, what each moves, which line made it."""
+
+import copy
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from pytensor.compile.builders import OpFromGraph
+from pytensor.graph.basic import Constant
+from pytensor.link.basic import Container
+from pytensor.tensor.basic import AllocEmpty
+from pytensor.tensor.shape import Shape, Shape_i
+from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
+
+from support import ROOT
+
+INDEXING = AdvancedSubtensor, AdvancedIncSubtensor
+
+
+class Graph:
+    """One graph of a function.
+
+    Parameters
+    ----------
+    name : str
+        "before" or "after".
+    fgraph : FunctionGraph
+    function : compiled function
+        Its shared variables are what the graph is measured with.
+    arguments : dict
+        The values of the other inputs.
+
+    Attributes
+    ----------
+    steps : list of Step, in the order in which they run
+    bytes : int, what all steps move together
+    updates : list of (input, output), variables: what each shared variable becomes
+    """
+
+    def __init__(self, name, fgraph, function, arguments):
+        self.name = name
+        self.fgraph = fgraph
+        self.updates = [(fgraph.inputs[place], fgraph.outputs[out]) for out, place in fgraph.update_mapping.items()]
+        self.steps = [Step(number, node) for number, node in enumerate(fgraph.toposort())]
+        self.step_of = {step.node: step for step in self.steps}
+        self.inputs = dict(zip(fgraph.inputs, values_of(function, arguments)))
+        self._run()
+        self.bytes = sum(step.bytes for step in self.steps)
+
+    def _run(self):
+        """Run each node once, on copies of what it would overwrite, to see the sizes of its arrays."""
+        updated = {variable for variable, _ in self.updates}
+        values = [copy.deepcopy(value) if v in updated else value for v, value in self.inputs.items()]
+
+        def measure(node, inputs, outputs):
+            step = self.step_of[node]
+            step.bytes = traffic(node, inputs, outputs)
+            step.shapes = [getattr(value, "shape", None) for value in outputs]
+
+        with np.errstate(all="ignore"):
+            execute(self.fgraph, values, measure)
+
+    def shape_of(self, variable):
+        """The shape of a variable's value; None where it is no array."""
+        if variable.owner is not None:
+            return self.step_of[variable.owner].shapes[variable.index]
+        value = variable.data if isinstance(variable, Constant) else self.inputs[variable]
+        return getattr(value, "shape", None)
+
+    def label(self, variable):
+        """What a variable is called: its name, its value, or the number of the node that makes it."""
+        if variable.name is not None:
+            return variable.name
+        if isinstance(variable, Constant):
+            value = np.asarray(variable.data)
+            return f"{value.item():g}" if value.size == 1 and value.dtype.kind in "iuf" else str(variable.data)[:20]
+        if variable.owner is None:
+            return str(variable.type)
+        number = self.step_of[variable.owner].number
+        return f"#{number}" if len(variable.owner.outputs) == 1 else f"#{number}.{variable.index}"
+
+    def call(self, node):
+        """A node as a call: its operation and what it takes."""
+        return f"{operation(node.op)}({', '.join(map(self.label, node.inputs))})"
+
+
+class Step:
+    """A node of a graph.
+
+    Attributes
+    ----------
+    number : int, its place in the order in which the nodes run
+    node : Apply
+    bytes : int, that it moves
+    shapes : list of tuple, of its outputs; None for what is no array
+    """
+
+    def __init__(self, number, node):
+        self.number = number
+        self.node = node
+
+    @property
+    def destroyed(self):
+        """The inputs that the node overwrites."""
+        return [self.node.inputs[place] for places in self.node.op.destroy_map.values() for place in places]
+
+    @property
+    def is_view(self):
+        """Whether the node only looks at its input's memory in another way."""
+        return len(self.node.op.view_map) == len(self.node.outputs)
+
+    @property
+    def is_ours(self):
+        """Whether the node's operation was put in by this project's rewrites."""
+        inner = inner_nodes(self.node.op)
+        return any(type(op).__module__.startswith("support.") for op in [self.node.op, *(node.op for node in inner)])
+
+    @property
+    def moved(self):
+        """The bytes, for a reader."""
+        if self.is_view:
+            return "view"
+        # A fused loop that also indexes may read less of its inputs than all.
+        indexes = any(isinstance(node.op, INDEXING) for node in inner_nodes(self.node.op))
+        return ("≤ " if indexes else "") + spelled(self.bytes)
+
+    @cached_property
+    def line(self):
+        """(file, line, code) of the lesson that made the node; None where PyTensor did not keep it, or a rewrite made it."""
+        lessons = ROOT / "code"
+        for stack in getattr(self.node.outputs[0].tag, "trace", None) or []:
+            for file, line, _, code in reversed(stack if isinstance(stack, list) else [stack]):
+                if Path(file).resolve().parent == lessons:
+                    return Path(file).name, line, code.strip()
+        return None
+
+
+def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
+    """The values of a graph's outputs, computed in Python, node by node.
+
+    Parameters
+    ----------
+    fgraph : FunctionGraph
+    values : list, of its inputs; where a node overwrites one, it is overwritten
+    watch : function of a node, the values of its inputs and those of its outputs, called as soon as these are there
+    """
+    storage = {variable: [value] for variable, value in zip(fgraph.inputs, values)}
+    for node in fgraph.toposort():
+        storage.update((v, [v.data]) for v in node.inputs if isinstance(v, Constant))
+        storage.update((v, [None]) for v in node.outputs)
+        inputs = [storage[variable][0] for variable in node.inputs]
+        if isinstance(node.op, OpFromGraph):
+            inside = node.op.fgraph
+            inside = inside.unfreeze() if hasattr(inside, "unfreeze") else inside.clone()  # PyTensor 3.3, 3.0
+            for variable, value in zip(node.outputs, execute(inside, inputs)):
+                storage[variable][0] = value
+        else:
+            node.op.make_thunk(node, storage, {v: [True] for v in node.inputs + node.outputs}, [], impl="py")()
+        watch(node, inputs, [storage[variable][0] for variable in node.outputs])
+    return [storage[variable][0] for variable in fgraph.outputs]
+
+
+def values_of(function, arguments):
+    """The values of a function's inputs: what its shared variables hold, and the arguments."""
+    return [
+        each.value.data
+        if isinstance(each.value, Container)
+        else each.variable.type.filter(arguments[each.variable.name], allow_downcast=True)
+        for each in function.maker.inputs
+    ]
+
+
+def traffic(node, inputs, outputs):
+    """The bytes that a node moves: each array that it reads, once, and each that it writes.
+
+    A view moves nothing, looking up a shape reads no array, indexing reads what it picks, and of arrays whose rows
+    the node need not all read, those count that it does. A generator of random numbers counts nothing.
+
+    Parameters
+    ----------
+    node : Apply
+    inputs, outputs : list
+        Values, after the node has run.
+    """
+    op = node.op
+    read = {variable: size(value) for variable, value in zip(node.inputs, inputs)}
+    written = [size(value) for value in outputs]
+    if len(op.view_map) == len(outputs) or isinstance(op, AllocEmpty):
+        return 0
+    if isinstance(op, Shape | Shape_i):
+        return sum(written)
+    source = node.inputs[0]
+    if isinstance(op, AdvancedSubtensor):
+        read[source] = written[0]
+    elif isinstance(op, AdvancedIncSubtensor) and op.destroy_map:
+        picked = size(np.broadcast_to(inputs[1], np.broadcast_shapes(*(np.shape(index) for index in inputs[1:]))))
+        read[source] = written[0] = picked
+    elif hasattr(op, "rows_read"):
+        share = op.rows_read(*inputs)
+        W = node.inputs[op.W]
+        read[W] = round(share * read[W])
+        if op.destroy_map:
+            written[0] = round(share * written[0])
+    uninitialised = [v for v in read if v.owner is not None and isinstance(v.owner.op, AllocEmpty)]
+    return sum(read.values()) + sum(written) - sum(read[variable] for variable in uninitialised)
+
+
+def size(value):
+    """The bytes of an array or a number; 0 of anything else, such as a generator."""
+    return getattr(value, "nbytes", 8 if isinstance(value, int | float) else 0)
+
+
+def inner_graph(op):
+    """The graph inside of a node's operation, such as that of a fused loop; None where it has none."""
+    return getattr(op, "fgraph", None) or getattr(getattr(op, "scalar_op", None), "fgraph", None)
+
+
+def inner_nodes(op):
+    """The nodes of the graph inside of an operation, those inside of them included."""
+    graph = inner_graph(op)
+    nodes = graph.toposort() if graph is not None else []
+    return [deeper for node in nodes for deeper in (inner_nodes(node.op) or [node])]
+
+
+def operation(op):
+    """An operation's name; of a fused loop, what it fuses."""
+    inner = inner_nodes(op)
+    if not inner or not str(op).startswith(("Composite{", "FusedElemwise{", "[")):
+        return str(op)
+    names = [str(node.op).split("{")[0] for node in inner]
+    return "Fused(" + ", ".join(dict.fromkeys(names)) + ")" if len(inner) > 1 else names[0]
+
+
+def spelled(n_bytes):
+    """A number of bytes for a reader: 40 B, 7.8 kB, 3.1 MB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:.3g} {unit}"
+    return f"{n_bytes} B"
