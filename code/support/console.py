@@ -77,7 +77,7 @@ def build_parser(driver, quick, predict=None, plot=None):
     parser.add_argument(
         "--show-graph",
         action="store_true",
-        help="train nothing; write each training step's graph, as built and as rewritten, to graphs/ in the run's folder",
+        help="train nothing: write the graph of a step, as built and as it runs, to graphs/ in the run's folder",
     )
     if predict is not None:
         parser.add_argument("--predict", metavar="MODEL.npz", help=summary(predict))

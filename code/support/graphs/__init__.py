@@ -91,13 +91,14 @@ def write(path, title, settings, function, arguments):
     moved = f"{path.name}: a step moves {spelled(graphs[0].bytes)} as built, {spelled(graphs[1].bytes)} as it runs"
     files[1].unlink(missing_ok=True)
     largest = max(len(graph.steps) for graph in graphs)
-    if largest > MOST_NODES:
-        return f"{moved}; of its {largest} nodes there is the text alone, {files[0]}: a drawing of over {MOST_NODES} tells nothing"
     try:
-        drawings = [draw(graph) for graph in graphs]
+        reason = f"of {largest} nodes, more than {MOST_NODES}, nobody could read a drawing"
+        drawings = [draw(graph) for graph in graphs] if largest <= MOST_NODES else None
     except ImportError:
-        return f"{moved}; the text alone is written, {files[0]}: pydot is not installed"
+        reason, drawings = "pydot is not installed", None
     except FileNotFoundError:
-        return f"{moved}; the text alone is written, {files[0]}: Graphviz, whose program dot draws, is not installed"
+        reason, drawings = "Graphviz, whose program dot draws, is not installed", None
+    if drawings is None:
+        return f"{moved}; the text alone is written, {files[0]}: {reason}"
     files[1].write_text(page(title, settings, *graphs, *drawings), encoding="utf-8")
     return f"{moved}: {files[1]}"

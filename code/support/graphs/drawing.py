@@ -27,9 +27,12 @@ def draw(graph):
     import pydot
 
     def add(kind, *where, **attributes):
-        drawing_of = {"node": drawing.add_node, "edge": drawing.add_edge}[kind]
-        quoted = {name: pydot.make_quoted(str(value)) for name, value in attributes.items()}
-        drawing_of({"node": pydot.Node, "edge": pydot.Edge}[kind](*where, **quoted))
+        """Add a node or an edge; a backslash, which dot would read on, stays one."""
+        quoted = {name: pydot.make_quoted(str(value).replace("\\", r"\\")) for name, value in attributes.items()}
+        if kind == "node":
+            drawing.add_node(pydot.Node(*where, **quoted))
+        else:
+            drawing.add_edge(pydot.Edge(*where, **quoted))
 
     drawing = pydot.Dot(graph_type="digraph", bgcolor="transparent", ranksep="0.3", nodesep="0.15")
     drawing.set_node_defaults(fontname="Helvetica", fontsize="11", margin='"0.1,0.04"', height="0.3")
@@ -41,29 +44,20 @@ def draw(graph):
     inputs = [variable for variable in graph.inputs if graph.fgraph.clients[variable]]
     for variable in inputs:
         label = f"{graph.label(variable)}\n{shape(graph.shape_of(variable))}"
-        add(
-            "node",
-            place(variable),
-            label=label,
-            shape="box",
-            style="filled",
-            fillcolor=INPUT,
-            tooltip=str(variable.type),
-        )
+        add("node", place(variable), label=label, shape="box", style="filled", fillcolor=INPUT, tooltip=variable.type)
     for step in graph.steps:
         names = [output.name for output in step.node.outputs if output.name]
         moved = [] if step.is_view else [step.moved]
         size = "  ".join(filter(None, [shape(step.shapes[-1]), *moved]))
         label = "\n".join([f"{step.number}  {operation(step.node.op).split('{')[0]}", *names, size])
-        look = {"color": VIEW, "fontcolor": "#555555", "style": "rounded,dashed"} if step.is_view else {}
-        if step.is_ours:
-            look = {"color": OURS, "penwidth": "3"}
-        add(
-            "node", f"n{step.number}", id=f"{graph.name}-box-{step.number}", URL=f"#{graph.name}-{step.number}",
-            label=label, shape="box",
-            tooltip="{}:{}  {}".format(*step.line) if step.line else graph.call(step.node),
-            **{"style": "rounded,filled", "fillcolor": WARM[sum(step.bytes >= 10**power for power in (3, 4, 5, 6))], **look},
-        )  # fmt: skip
+        look = {"style": "rounded,filled", "fillcolor": WARM[sum(step.bytes >= 10**power for power in (3, 4, 5, 6))]}
+        if step.is_view:
+            look = {"style": "rounded,dashed", "color": VIEW, "fontcolor": "#555555"}
+        elif step.is_ours:
+            look |= {"color": OURS, "penwidth": "3"}
+        line = "{}:{}  {}".format(*step.line) if step.line else graph.call(step.node)
+        links = {"id": f"{graph.name}-box-{step.number}", "URL": f"#{graph.name}-{step.number}", "tooltip": line}
+        add("node", f"n{step.number}", label=label, shape="box", **links, **look)
         for variable in dict.fromkeys(step.node.inputs):
             if isinstance(variable, Constant):
                 continue
@@ -71,12 +65,9 @@ def draw(graph):
             if step.is_view and variable is step.node.inputs[0]:
                 look = {"style": "dashed"}
             add("edge", place(variable), f"n{step.number}", tooltip=graph.label(variable), **look)
-    results = {output: graph.label(variable) for variable, output in graph.updates}
-    for output in graph.fgraph.outputs:
-        if output not in results:
-            results[output] = "result: " + (output.name or "")
-    for number, (output, name) in enumerate(results.items()):
-        label = name if name.startswith("result") else f"new {name}"
+    named = {output: f"result: {output.name or ''}" for output in graph.fgraph.outputs}
+    named.update((output, f"new {graph.label(variable)}") for variable, output in graph.updates)
+    for number, (output, label) in enumerate(named.items()):
         add("node", f"o{number}", label=label, shape="box", style="filled", fillcolor=UPDATE, tooltip=label)
         add("edge", place(output), f"o{number}")
     svg = drawing.create(format="svg").decode("utf-8")

@@ -112,18 +112,20 @@ def box(graph, step):
 
 
 def table_row(graph):
+    """A function that makes a row of the list of nodes into one of a table."""
+
     def make(row):
-        inside = inner_graph(row["step"].node.op)
-        detail = ""
+        step = row["step"]
+        inside = inner_graph(step.node.op)
+        call = html.escape(row["call"] + row["overwrites"])
         if inside is not None:
-            detail = (
-                f"<details><summary>inside</summary><pre>{html.escape(printed(list(inside.outputs)))}</pre></details>"
-            )
+            text = html.escape(printed(list(inside.outputs)))
+            call += f"<details><summary>inside</summary><pre>{text}</pre></details>"
         where = f"<b>{row['line']}</b> <code>{html.escape(row['code'])}</code>" if row["line"] else ""
-        ours = ' class="ours"' if row["step"].is_ours else ""
+        ours = ' class="ours"' if step.is_ours else ""
         return (
-            f'<tr id="{graph.name}-{row["number"]}"{ours}><td>{box(graph, row["step"])}</td>{cells(row["bytes"])}'
-            f"<td>{html.escape(row['call'] + row['overwrites'])}{detail}</td>{cells(row['outputs'])}<td>{where}</td></tr>"
+            f'<tr id="{graph.name}-{step.number}"{ours}><td>{box(graph, step)}</td>{cells(row["bytes"])}'
+            f"<td>{call}</td>{cells(row['outputs'])}<td>{where}</td></tr>"
         )
 
     return make

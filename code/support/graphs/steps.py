@@ -126,7 +126,7 @@ class Step:
 
     @cached_property
     def line(self):
-        """(file, line, code) of the lesson that made the node; None where PyTensor did not keep it, or a rewrite made it."""
+        """(file, line, code) of the lesson that made the node; None where PyTensor did not keep it."""
         lessons = ROOT / "code"
         for stack in getattr(self.node.outputs[0].tag, "trace", None) or []:
             for file, line, _, code in reversed(stack if isinstance(stack, list) else [stack]):
