@@ -656,7 +656,8 @@ class GraphRun(Run):
             The values of its other arguments in training.
         """
         title = f"{self.lesson}: {name.replace('_', ' ')}"
-        settings = {**self.settings, "dataset": self.datasets.name, "rewrites": rewrites.selected() or "none"}
+        chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"
+        settings = {**self.settings, "dataset": self.datasets.name, "rewrites": chosen}
         say(graphs.write(self.folder / name, title, settings, function, {"index": 0, **arguments}))
 
     def timed(self, phase):

@@ -64,7 +64,10 @@ def test_the_graph_as_built_reads_like_the_lesson_and_the_other_shows_the_rewrit
         assert f" {name} [id " in before and f" {name} [id " in after
     for operation in ("SparseProduct", "RankUpdate{inplace=True}"):
         assert operation in after and operation in nodes and operation not in before
-    assert "W_0  49 × 6\n    before: " in updates and "RankUpdate{inplace=True}(W_0, minibatch, " in updates
+    assert (
+        "W_0  49 × 6\n    before: Sub(W_0, Mul(0.1, (dcost/dW_0)))\n" in updates
+        and "RankUpdate{inplace=True}(W_0, minibatch, " in updates
+    )
 
 
 def test_without_rewrites_theirs_are_not_shown(small_dataset, tmp_path):

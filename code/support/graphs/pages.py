@@ -62,13 +62,11 @@ def rows(graph):
 def updates(before, after):
     """(name, shape, expression before, expression after) of each variable that is updated."""
     for (variable, old), (new_variable, new) in zip(before.updates, after.updates, strict=True):
-        expressions = [
-            f"#{graph.step_of[output.owner].number} = {graph.call(output.owner)}"
-            + (", in place" if updated in graph.step_of[output.owner].destroyed else "")
-            if output.owner
-            else graph.label(output)
-            for graph, updated, output in ((before, variable, old), (after, new_variable, new))
-        ]
+        expressions = []
+        for graph, updated, output in ((before, variable, old), (after, new_variable, new)):
+            step = graph.step_of.get(output.owner)
+            in_place = step is not None and updated in step.destroyed
+            expressions.append(graph.expression(output) + (", in place" if in_place else ""))
         yield before.label(variable), shape(before.shape_of(variable)), *expressions
 
 

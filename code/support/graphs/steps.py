@@ -83,6 +83,18 @@ class Graph:
         """A node as a call: its operation and what it takes."""
         return f"{operation(node.op)}({', '.join(map(self.label, node.inputs))})"
 
+    def expression(self, variable, depth=2):
+        """A variable as what it is computed from, down to names or this many operations deep, without views."""
+        step = self.step_of.get(variable.owner)
+        if step is None or variable.name is not None:
+            return self.label(variable)
+        if step.is_view:
+            return self.expression(step.node.inputs[0], depth)
+        if depth == 0:
+            return self.label(variable)
+        inputs = ", ".join(self.expression(each, depth - 1) for each in step.node.inputs)
+        return f"{operation(step.node.op)}({inputs})"
+
 
 class Step:
     """A node of a graph.
