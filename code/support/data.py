@@ -23,12 +23,12 @@ PICKLE = "mnist.pkl.gz"
 MOST_CLASSES = 1 << 16  # so that a stray label asks for no gigabytes of weights
 ARCHIVE = "an .npz file of x, (n, width) or (n, height, width), y, (n,), and, if wanted, split: how many train, validate, test"
 PARTS = "training", "validation", "test"
+SETS = "train", "valid", "test"  # the same in the names of variables
 SPLIT_SEED = 0  # of the shuffle, so that the parts of a file are the same at each run
 ROWS = 4096  # that are looked at together, where a copy of a whole matrix is to be spared
 
 MNIST_SHA256 = "d711e5df433097d195c89fafec17ab62f01bb0a125702458801564364a03997f"
 DIGITS_SHA256 = "0f8e9b0aa6c970f03d559f696f517613bd39728529d64b83caef0e0cb12706a9"
-SETS = "train", "valid", "test"  # as variables are named after the parts
 NAMES = {MNIST_SHA256: "MNIST", DIGITS_SHA256: "digits"}
 
 
