@@ -138,6 +138,13 @@ def test_indexing_counts_what_it_picks_and_a_shape_no_array():
     assert all(n_bytes < 200 for n_bytes in moved.values()), moved
 
 
+def test_a_view_moves_nothing():
+    x = pt.matrix("x", dtype="float32")
+    graph = measured([x.T], x=np.ones((100, 100)))
+    assert [step.bytes for step in graph.steps if step.is_view] == [0]
+    assert graph.bytes == 2 * 40000  # the result is handed out as a copy
+
+
 class Tags(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
