@@ -136,8 +136,8 @@ def test_the_driver_pretrains_each_layer_then_finetunes_and_keeps_the_best(small
     places = [(line.get("layer"), line["epoch"]) for line in result.curve]
     assert places == [(0, 0), (0, 1), (1, 0), (1, 1), (None, 1), (None, 2), (None, 3)]
     assert f"Pre-training layer 1, epoch 1, cost {result.curve[3]['cost']:f}\n" in printed.out
-    assert "The pretraining code for file SdA.py ran for 0.0" in printed.err
-    assert "The training code for file SdA.py ran for 0.0" in printed.err
+    assert "The pretraining code for file SdA.py ran for 0." in printed.err
+    assert "The training code for file SdA.py ran for 0." in printed.err
 
     # The saved model gives the printed test error again: all 100 test images are in full minibatches of 20.
     assert SdA.predict(tmp_path / "model.npz") == pytest.approx(result.test_error)
