@@ -666,7 +666,13 @@ class GraphRun(Run):
     def epochs(self, *arguments, **named):
         return ()
 
+    def keep_pretrained(self, params):
+        pass
+
     def save_picture(self, name, pixels):
+        pass
+
+    def draw(self, plot):
         pass
 
     def write_result(self, **figures):
