@@ -165,6 +165,6 @@ def _read_array(stream, size):
     filled = len(rest)
     while filled < n_bytes and (count := stream.readinto(memory[filled : filled + CHUNK])):
         filled += count
-    if filled < n_bytes or stream.read(1):  # which also makes the archive compare its checksum
+    if filled < n_bytes:  # having read it all, the archive has compared its checksum
         raise EOFError
     return memory.view(dtype).reshape(shape, order="F" if is_fortran else "C")
