@@ -145,4 +145,5 @@ def test_the_driver_trains_each_level_and_draws_its_filters(small_dataset, tmp_p
     assert {path.name for path in tmp_path.glob("filters*.png")} == {
         "filters_corruption_0.png",
         "filters_corruption_30.png",
+        "filters.png",
     }
