@@ -227,8 +227,8 @@ def test_SdA(
     output_folder : path
         Where the run's files go (default: runs/SdA at the top of the repository).
     pretrained : path
-        The pretrained.npz of a run, to begin with the fine-tuning of its stack: no layer is pre-trained then, and what
-        sets the pre-training has no effect.
+        The pretrained.npz of a run, whose stack is trained with labels at once: no autoencoder is trained then, and
+        what sets their training has no effect.
 
     Returns
     -------
