@@ -240,7 +240,8 @@ def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, sma
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]
     assert settings["hidden_layers_sizes"] == [6, 5] and settings["pretraining_epochs"] == 0
 
-    about = {"lesson": "SdA", "settings": {"dataset": small_dataset}, "pretrained": True}
+    with np.load(stack) as file:
+        about = json.loads(str(file["about"]))
     save_model(stack, [pytensor.shared(value + 1, name="W") for value in kept.values()], about)
     with pytest.raises(ValueError, match="holds a run with pretrained_sha256 = .*, not .*: --fresh"):
         finetune()
@@ -257,10 +258,10 @@ def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_data
 
     assert "hidden layers of [6, 5] units, not [6, 4]: leave hidden_layers_sizes" in refusal(sizes=[6, 4])
     assert "is not a stack at the end of its pre-training: give a run's" in refusal(pretrained.with_name("model.npz"))
-    assert "cannot read the model" in refusal(tmp_path / "missing.npz")
+    assert "missing.npz cannot be read" in refusal(tmp_path / "missing.npz")
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(pretrained.read_bytes()[:-9])
-    assert "is not a model saved by this project" in refusal(damaged)
+    assert "needed is a model saved by this project" in refusal(damaged)
     with pytest.raises(ValueError, match="fits another network"):
         SdA.predict(pretrained)
 

@@ -113,15 +113,16 @@ class RecordedRun:
 
     def __init__(self, folder, lesson):
         self.folder = Path(folder)
-        if not (self.folder / "settings.json").is_file():
-            raise UserError(f"{folder} is not the folder of a run: it has no settings.json")
-        record = read_json(self.folder / "settings.json", SETTINGS)
+        settings, curve = (self.folder / name for name in ("settings.json", "curve.jsonl"))
+        for path in settings, curve:
+            if not path.is_file():
+                raise UserError(f"{folder} is not the folder of a run: it has no {path.name}")
+        record = read_json(settings, SETTINGS)
         if record["lesson"] != lesson:
             raise UserError(f"{folder} holds a run of the lesson {shown(record['lesson'])!r}, not of {lesson!r}")
         self.lesson, self.settings = lesson, check_settings(record["settings"])
         self.dataset, self.sha256 = record["dataset"]["name"], record["dataset"]["sha256"]
-        curve = self.folder / "curve.jsonl"
-        self.curve = read_json_lines(curve, LINE) if curve.exists() else []
+        self.curve = read_json_lines(curve, LINE)
         for line in self.curve:
             is_validated = "validation_error" in line
             if is_validated != ("iteration" in line) or is_validated and line["epoch"] < 1:

@@ -239,7 +239,13 @@ def save_shapes(folder, *shapes):
     """A model of these shapes in place of the run's, that always predicts the last class."""
     params = [pytensor.shared(np.zeros(shape), name="W") for shape in shapes]
     params[-1].set_value(np.arange(shapes[-1][0], dtype=float))
-    about = {"lesson": "SdA", "settings": {"dataset": "small.pkl"}, "validation_error": 0.5}
+    about = {
+        "lesson": "SdA",
+        "dataset": {"name": "small.pkl", "sha256": "0"},
+        "floatX": "float64",
+        "settings": {"dataset": "small.pkl"},
+        "validation_error": 0.5,
+    }
     save_model(folder / "model.npz", params, about)
 
 
@@ -247,14 +253,14 @@ def save_shapes(folder, *shapes):
     "spoil, complaint",
     [
         (lambda folder: (folder / "settings.json").unlink(), "is not the folder of a run: it has no settings.json"),
-        (lambda folder: (folder / "curve.jsonl").unlink(), "curve.jsonl: No such file"),
+        (lambda folder: (folder / "curve.jsonl").unlink(), "is not the folder of a run: it has no curve.jsonl"),
         (lambda folder: (folder / "settings.json").write_text("{"), "settings.json is damaged"),
         (lambda folder: (folder / "settings.json").write_bytes(b"\xff"), "settings.json is damaged"),
         (lambda folder: change(folder / "settings.json", settings={"dataset": 3}), "settings.json is damaged"),
         (lambda folder: change(folder / "settings.json", dataset="mnist"), "settings.json is damaged"),
         (lambda folder: (folder / "curve.jsonl").write_text('{"epoch": 1, "cost": NaN}\n'), "curve.jsonl is damaged"),
         (lambda folder: (folder / "curve.jsonl").write_text("[1]\n"), "curve.jsonl is damaged"),
-        (lambda folder: (folder / "model.npz").write_bytes(b"PK"), "is not a model saved by this project"),
+        (lambda folder: (folder / "model.npz").write_bytes(b"PK"), "needed is a model saved by this project"),
         (
             lambda folder: (folder / "curve.jsonl").write_text(
                 '{"epoch": 0, "cost": 1, "iteration": 1, "validation_error": 1}'
