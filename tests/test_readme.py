@@ -1,0 +1,93 @@
+"""Every command and program in README is run as it stands there, in a copy of the project.
+
+What would take long is made short: the lessons get a small data set and tiny networks, run node by node; what times or
+tortures them shows its options; and `make` is told of this Python in place of an environment of its own.
+"""
+
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from support import ROOT
+
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
+INLINE = re.findall(r"`((?:python|make) [^`]+)`", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE))
+SETTING_UP = "python -m venv", ".venv/bin/python -m pip install"  # what `make test` itself has done before
+NEEDS_MNIST = "make reproduce"
+
+# Run in place of Python: the same arguments, and after them what makes them short; of two the last one counts.
+SHORTENED = """
+import subprocess, sys
+from pathlib import Path
+small, *arguments = sys.argv[1:]
+script = Path(arguments[0]).stem
+given = set(arguments)
+if script in ("benchmark", "torture") or arguments[:2] == ["-m", "pytest"]:
+    arguments.append("--help")
+elif script in ("logistic_sgd", "mlp", "dA", "SdA") and not given & {"--predict", "--plot"}:
+    if not any(Path(argument).is_file() for argument in arguments[1:] if not argument.endswith("pretrained.npz")):
+        arguments += ["--dataset", small]
+    arguments += ["--batch-size", "20", "--training-epochs" if script in ("dA", "SdA") else "--n-epochs", "2"]
+    if script in ("mlp", "dA"):
+        arguments += ["--n-hidden", "9"]
+    if script == "SdA" and "--pretrained" not in given:
+        arguments += ["--hidden-layers-sizes", "9", "8", "7"]
+        arguments += [] if "--pretraining-epochs" in given else ["--pretraining-epochs", "1"]
+sys.exit(subprocess.run([sys.executable, *arguments]).returncode)
+"""
+
+
+def commands():
+    """The commands and programs of README, in its order, each once."""
+    found = [
+        [block] if language == "python" else [re.sub(r"\s+#.*", "", line) for line in block.splitlines()]
+        for language, block in BLOCKS
+        if language in ("python", "sh")
+    ]
+    each_once = dict.fromkeys([*itertools.chain(*found), *INLINE])
+    return [command for command in each_once if command and not command.startswith(SETTING_UP)]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory, small_dataset):
+    """A copy of the project, in which `python` and `make` run what is short; the function that runs a command there."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("code", "tests", "data"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.gz", "*.pkl"))
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "shortened.py").write_text(SHORTENED)
+    for environment in (".venv", ".venv-peers"):
+        (folder / environment).mkdir()
+        (folder / environment / "installed").touch()
+    python = shlex.join([sys.executable, "shortened.py", small_dataset])
+    environment = {**os.environ, "PYTENSOR_FLAGS": "linker=py"}
+    captured = {"capture_output": True, "text": True, "timeout": 200}  # nothing is to train in earnest
+
+    def run(command):
+        if "\n" in command:
+            program = command.replace('dataset="digits"', f"dataset={small_dataset!r}")
+            search = {"PYTHONPATH": "code"}
+            return subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment | search, **captured)
+        if command.startswith("make"):
+            command = f"{command} RUN={shlex.quote(python)}"
+        else:
+            command = re.sub(r"(?<!\S)\S*python(?= )", lambda _: python, command)
+        return subprocess.run(command, shell=True, cwd=folder, env=environment, **captured)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=[pytest.mark.mnist] * (each == NEEDS_MNIST)) for each in commands()]
+)
+def test_a_command_of_readme_ends_well(copy, command):
+    done = copy(command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
