@@ -84,7 +84,7 @@ def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
 
 
 def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64")
+    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64,linker=py")  # compiled, they are compared by test_parity
     schedule = "--pretraining-epochs 1 --training-epochs 2 --hidden-layers-sizes 12 11 --batch-size 1".split()
     curves = []
     for names in (["none"], ["all"]):

@@ -15,6 +15,7 @@ import sys
 import pytest
 
 from support import ROOT
+from support.results import RECIPES
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
@@ -62,6 +63,10 @@ def copy(tmp_path_factory, small_dataset):
     for name in ("code", "tests", "data"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.gz", "*.pkl"))
     shutil.copy(ROOT / "Makefile", folder)
+    for name, (lesson, *_) in RECIPES.items():  # with a record of each, so that `make reproduce` has none to make
+        results = folder / "data" / "results"
+        if not (results / name).exists():
+            shutil.copytree(results / lesson, results / name)
     (folder / "shortened.py").write_text(SHORTENED)
     for environment in (".venv", ".venv-peers"):
         (folder / environment).mkdir()

@@ -47,7 +47,14 @@ ABOUT = {
     "floatX": "float64",
 }
 RECORDS = {
-    "settings.json": {"lesson": "SdA", "dataset": {"name": "MNIST"}, "settings": {"seed": 7}},
+    "settings.json": {
+        "lesson": "SdA",
+        "dataset": {"name": "MNIST"},
+        "settings": {"seed": 7},
+        "floatX": "float32",
+        "machine": {"processor": "Abacus", "cores": 4, "system": "Desk", "threads": "1"},
+        "versions": dict.fromkeys(("python", "pytensor", "numpy", "scipy", "numba"), "9.9"),
+    },
     "result.json": {"seconds": {"training": 36}, "validation_error": 0.0139, "test_error": 0.013, "epochs": 36},
 }
 
