@@ -236,6 +236,29 @@ def test_an_update_that_waits_for_the_product_is_not_fused_with_it():
     assert_close(W.get_value(), before - 0.1 * ((d @ before.T).T @ d), "float64")
 
 
+@pytest.mark.parametrize("batch, decay, factor", [(1, 1, "D"), (None, 0, "D"), (1, 0, "E")])
+def test_a_pass_is_shared_with_the_very_product_of_a_batch_of_1_only(batch, decay, factor):
+    """Not with weight decay, which it has no place for, a batch of unknown size, nor the product of another factor."""
+    W, X, D = layer(batch, 6, 20)
+    factors = {"D": D, "E": row_or_batch("E", batch, 20, "float64")}
+    before = W.get_value()
+    gradient = pt.dot(X.T, D) + decay * W if decay else pt.dot(X.T, D)
+    fn = pytensor.function(
+        [X, *factors.values()], pt.dot(factors[factor], W.T), updates={W: W - 0.1 * gradient}, on_unused_input="ignore"
+    )
+    assert nodes(fn, RankUpdate) and not nodes(fn, BackpropUpdate)
+    x, d, e = normal(batch or 3, 6), normal(batch or 3, 20), normal(batch or 3, 20)
+    assert_close(fn(x, d, e), (d if factor == "D" else e) @ before.T, "float64")
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d + decay * before), "float64")
+
+
+def test_a_W_of_one_row_that_is_added_to_each_row_is_left_alone():
+    W, X, D = parameter(normal(1, 20), "W"), pt.matrix("X", dtype="float64"), pt.matrix("D", dtype="float64")
+    fn = pytensor.function([X, D], W - 0.1 * pt.dot(X.T, D))
+    x, d = normal(3, 6), normal(3, 20)
+    assert_close(fn(x, d), W.get_value() - 0.1 * (x.T @ d), "float64")
+
+
 @pytest.mark.parametrize("op", [RankUpdate, BackpropUpdate])
 @pytest.mark.parametrize("inplace", [False, True])
 def test_what_runs_agrees_with_perform(op, inplace):
