@@ -27,6 +27,7 @@ LESSONS = {
     "dA": ["--batch-size", "5", "--training-epochs", "12", "--n-hidden", "20"],
     "SdA": "--batch-size 1 --pretraining-epochs 2 --training-epochs 3 --hidden-layers-sizes 20 15".split(),
 }
+KILLED = -signal.SIGKILL if hasattr(signal, "SIGKILL") else 1  # the status that Windows gives to what it ends
 # The lesson as its command runs it, with checkpoints in quick succession, and slow enough to be killed.
 PROGRAM = """
 import sys, time
@@ -102,7 +103,7 @@ def torture(lesson, kills, dataset, folder, chance):
             output, _ = process.communicate()
             if process.returncode == 0:
                 break
-            assert process.returncode == -signal.SIGKILL, output
+            assert process.returncode == KILLED, output
         assert outcome(folder / f"run-{runs}", output) == expected, f"{lesson}, run {runs} ended otherwise"
     return runs
 
