@@ -16,15 +16,15 @@ What to look at
     fine-tuning, compared with that of a run with `--pretraining-epochs 0`; the first layer's filters.
 
 Exercises (figures: validation and test error on MNIST, float32, the default seed)
-    1. What pre-training buys. `--quick` ends at 4.35 % and 5.08 %, `--quick --pretraining-epochs 0` at 5.95 % and 6.49 %,
-       `--quick --pretraining-epochs 3` at 4.44 % and 4.90 %. By the published recipe it is 1.36 % test error with
-       and 1.59 % without (the recorded runs SdA and SdA-no-pretraining). Is it a better start, or a better end?
-    2. What the noise buys. `--quick --corruption-levels 0 0 0`, a stack of plain autoencoders, ends at 4.98 % and 5.59 %:
-       between the two. Relate this to the filters of lesson 3.
+    1. What pre-training buys. `--quick` ends at 4.35 % and 5.08 %, `--quick --pretraining-epochs 0` at 5.95 % and
+       6.49 %, `--quick --pretraining-epochs 3` at 4.44 % and 4.90 %. By the published recipe it is 1.36 % test error
+       with and 1.59 % without (the recorded runs SdA and SdA-no-pretraining). Is it a better start, or a better end?
+    2. What the noise buys. `--quick --corruption-levels 0 0 0`, a stack of plain autoencoders, ends at 4.98 % and
+       5.59 %: between the two. Relate this to the filters of lesson 3.
     3. The rate of fine-tuning. Pre-train once, by `--quick --output-folder runs/stack`, and go on from there with
-       `--pretrained runs/stack/pretrained.npz --batch-size 20 --training-epochs 2 --finetune-lr 0.01`, 0.1 and 1, each
-       in an output folder of its own: 8.69 % and 9.08 %, 4.35 % and 5.08 %, 3.47 % and 3.59 %. The published recipe
-       steps by 0.1 at each single image. What is the size of its steps in an epoch, beside these?
+       `--pretrained runs/stack/pretrained.npz --batch-size 20 --training-epochs 2 --finetune-lr 0.01`, 0.1 and 1,
+       each in an output folder of its own: 8.69 % and 9.08 %, 4.35 % and 5.08 %, 3.47 % and 3.59 %. The published
+       recipe steps by 0.1 at each single image. What is the size of its steps in an epoch, beside these?
 
 References
     [1] Y. Bengio, P. Lamblin, D. Popovici, H. Larochelle, Greedy Layer-Wise Training of Deep Networks, NIPS 2006.

@@ -22,13 +22,13 @@ What to look at
     set to zero they become strokes and spots.
 
 Exercises (figures: cost in nats an image, mean of the third epoch on MNIST, float32, the default seed)
-    1. The noise. `--quick --corruption-levels 0 0.3 0.6 0.9` costs 54.8, 70.8, 88.8 and 141.7. Put the four pictures side
-       by side: noise, then spots, then strokes, then pieces of whole digits. Why does a harder task ask for larger
-       features, and why is the lowest cost not the best representation?
-    2. The bottleneck. `--quick --n-hidden 50` costs 95.9 without corruption and 98.7 with 30 %: 3 nats apart, where 500
-       units are 16 apart. What does a narrow layer do that corruption does for a wide one?
-    3. The size of a step. `--quick --learning-rate 1` costs 83.8 and 88.1 instead of 54.8 and 70.8. The cost is a sum over
-       784 pixels, not a mean: what has that to do with the rate that it bears?
+    1. The noise. `--quick --corruption-levels 0 0.3 0.6 0.9` costs 54.8, 70.8, 88.8 and 141.7. Put the four pictures
+       side by side: noise, then spots, then strokes, then pieces of whole digits. Why does a harder task ask for
+       larger features, and why is the lowest cost not the best representation?
+    2. The bottleneck. `--quick --n-hidden 50` costs 95.9 without corruption and 98.7 with 30 %: 3 nats apart, where
+       500 units are 16 apart. What does a narrow layer do that corruption does for a wide one?
+    3. The size of a step. `--quick --learning-rate 1` costs 83.8 and 88.1 instead of 54.8 and 70.8. The cost is a sum
+       over 784 pixels, not a mean: what has that to do with the rate that it bears?
 
 References
     [1] P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, Extracting and Composing Robust Features with Denoising

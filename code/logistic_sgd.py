@@ -23,16 +23,17 @@ What to look at
     wherever it is run.
 
 Exercises (figures: validation and test error on MNIST, float32)
-    1. The size of a step. `--learning-rate 1.3`, ten times as large, ends at 7.41 % and 7.51 % after 61 epochs instead of
-       74: the same valley, a little sooner. `--learning-rate 13` ends at 8.09 % and 8.43 %, its curve jumping up and
-       down: each step leaps over the floor of the valley. Which learning rate would you choose, and seeing which curve?
+    1. The size of a step. `--learning-rate 1.3`, ten times as large, ends at 7.41 % and 7.51 % after 61 epochs
+       instead of 74: the same valley, a little sooner. `--learning-rate 13` ends at 8.09 % and 8.43 %, its curve
+       jumping up and down: each step leaps over the floor of the valley. Which learning rate would you choose, and
+       seeing which curve?
     2. The size of a minibatch. `--batch-size 10000 --n-epochs 74` sees every image as often as the default does, and
-       ends at 9.48 % and 9.94 %: it makes 5 steps an epoch, not 83. `--batch-size 20 --n-epochs 20` makes 2,500 and is
-       at its best, 7.29 % and 8.15 %, after ten epochs. What does a large minibatch buy, then?
-    3. The start. Let W begin as `np.random.RandomState(0).normal(size=(n_in, n_out))`. The first cost is 15.1 instead of
-       ln 10 = 2.3, and after 504 epochs the run ends at 8.02 % and 8.49 %. The cost is convex, so that no start can be
-       caught in another valley: look at the gradient of the weights of a pixel that is always zero, and say what keeps
-       the errors up all the same.
+       ends at 9.48 % and 9.94 %: it makes 5 steps an epoch, not 83. `--batch-size 20 --n-epochs 20` makes 2,500 and
+       is at its best, 7.29 % and 8.15 %, after ten epochs. What does a large minibatch buy, then?
+    3. The start. Let W begin as `np.random.RandomState(0).normal(size=(n_in, n_out))`. The first cost is 15.1 instead
+       of ln 10 = 2.3, and after 504 epochs the run ends at 8.02 % and 8.49 %. The cost is convex, so that no start
+       can be caught in another valley: look at the gradient of the weights of a pixel that is always zero, and say
+       what keeps the errors up all the same.
 
 References
     C. M. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 4.3.

@@ -21,14 +21,14 @@ What to look at
     a random start, so that the last digits depend on the seed.
 
 Exercises (figures: validation and test error on MNIST, float32, the default seed)
-    1. The width. `--quick` stops after 8 epochs at 6.26 % and 6.73 %; `--quick --n-hidden 20` at 6.41 % and 6.61 %. Does
-       width not matter, then? Go on: the 500 units of the full recipe end at 1.65 % test error, `--n-hidden 20 --n-epochs
-       200` at 3.94 %, at its best after 105. What does the wide layer need, to be worth its weights?
+    1. The width. `--quick` stops after 8 epochs at 6.26 % and 6.73 %; `--quick --n-hidden 20` at 6.41 % and 6.61 %.
+       Does width not matter, then? Go on: the 500 units of the full recipe end at 1.65 % test error, `--n-hidden 20
+       --n-epochs 200` at 3.94 %, at its best after 105. What does the wide layer need, to be worth its weights?
     2. The rate. `--quick --learning-rate 0.1`, ten times the published rate, is at 2.90 % and 2.85 % after the same 8
        epochs. What may the authors have feared? Compare the two curves of a longer run.
-    3. The penalties. `--quick --L2-reg 0.01`, a hundred times the default, ends at 8.99 % and 9.49 %; `--quick --L1-reg
-       0.001` is at its best after two epochs, at 10.09 % and 10.55 %. The same run learns less: which of its two costs,
-       that of training or that of validation, tells too strong a penalty from too weak a one?
+    3. The penalties. `--quick --L2-reg 0.01`, a hundred times the default, ends at 8.99 % and 9.49 %; `--quick
+       --L1-reg 0.001` is at its best after two epochs, at 10.09 % and 10.55 %. The same run learns less: which of its
+       two costs, that of training or that of validation, tells too strong a penalty from too weak a one?
 
 References
     [1] X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS
