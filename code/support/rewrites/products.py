@@ -53,24 +53,22 @@ def sparse_product(op, node):
     dtype = node.outputs[0].type.numpy_dtype
 
     @numba_njit(parallel=PARALLEL)
-    def add_rows(x, W, rows, out):
-        m = W.shape[1]
-        n_rows = rows.shape[0]
-        sums = out[0]
+    def sums_of_rows(x, W, rows, sums):
+        used = rows.shape[0]
         for part in numba.prange(THREADS):
-            first, last = part * m // THREADS, (part + 1) * m // THREADS
-            r = 0
-            while r + 4 <= n_rows:
+            r, end = part * used // THREADS, (part + 1) * used // THREADS
+            total = sums[part]
+            while r + 4 <= end:
                 i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
                 x0, x1, x2, x3 = x[0, i0], x[0, i1], x[0, i2], x[0, i3]
-                for j in range(first, last):
-                    sums[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
+                for j in range(total.shape[0]):
+                    total[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
                 r += 4
-            while r < n_rows:
+            while r < end:
                 i0 = rows[r]
                 x0 = x[0, i0]
-                for j in range(first, last):
-                    sums[j] += x0 * W[i0, j]
+                for j in range(total.shape[0]):
+                    total[j] += x0 * W[i0, j]
                 r += 1
 
     @numba_njit
@@ -86,9 +84,11 @@ def sparse_product(op, node):
                 used += 1
         if THREADS == 1 and 10 * used > 9 * n:
             return np.dot(x, W)
-        out = np.zeros((1, m), dtype)
-        add_rows(x, W, rows[:used], out)
-        return out
+        sums = np.zeros((THREADS, m), dtype)
+        sums_of_rows(x, W, rows[:used], sums)
+        for part in range(1, THREADS):
+            sums[0] += sums[part]
+        return sums[:1]
 
     return product
 

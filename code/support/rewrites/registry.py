@@ -4,6 +4,7 @@ import inspect
 import sys
 import zlib
 
+import numba
 from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import WalkingGraphRewriter, dfs_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
@@ -16,6 +17,9 @@ NAMES = []
 # Passes over weights are shared among as many threads as BLAS uses. Each entry is computed by one of them, so that the
 # results depend on their number by no more than rounding.
 PARALLEL = THREADS > 1 and {"prange": True, "fusion": False, "numpy": False, "reduction": False, "setitem": False}
+if PARALLEL:
+    # Numba starts its threads when it compiles a shared loop, but not always when it finds one in its cache.
+    numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
 
 # After the canonical forms and before the specialised ones, which hide products in fused loops.
 POSITION = 1.66

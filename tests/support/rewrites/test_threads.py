@@ -9,7 +9,7 @@ import numpy as np
 from support import ROOT
 
 SCRIPT = """
-import json
+import json, sys
 import numpy as np, pytensor
 import support
 from SdA import SdA
@@ -17,24 +17,32 @@ rng = np.random.RandomState(0)
 x = pytensor.shared(rng.uniform(size=(20, 9)) * (rng.uniform(size=(20, 9)) < 0.5))
 y = pytensor.shared(rng.randint(0, 3, 20).astype("int32"))
 sda = SdA(rng, n_ins=9, hidden_layers_sizes=[8], n_outs=3)
-[pretrain] = sda.pretraining_functions(x, batch_size=1)
-finetune, _, _ = sda.build_finetune_functions([(x, y)] * 3, batch_size=1, learning_rate=0.1)
-print(json.dumps([support.THREADS, [float(step(i)) for step in (pretrain, finetune) for i in range(5)]]))
+*pretraining, learning_rate = sys.argv[1:]
+steps = sda.pretraining_functions(x, batch_size=1) if pretraining else []
+steps += sda.build_finetune_functions([(x, y)] * 3, batch_size=1, learning_rate=float(learning_rate))[:1]
+print(json.dumps([support.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
 """
 
 
-def results(threads, monkeypatch):
+def results(threads, monkeypatch, *arguments):
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
     monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64")
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_two_threads_compute_what_one_computes(monkeypatch):
-    one, costs = results("1", monkeypatch)
-    two, costs_of_two = results("2", monkeypatch)
+    one, costs = results("1", monkeypatch, "pretraining", "0.1")
+    two, costs_of_two = results("2", monkeypatch, "pretraining", "0.1")
     assert (one, two) == (1, 2)
     np.testing.assert_allclose(costs_of_two, costs, rtol=1e-13)
+
+
+def test_machine_code_from_the_cache_finds_its_threads_started(monkeypatch):
+    """What was compiled with all its loops from the cache does not start their threads when it comes from there itself."""
+    results("2", monkeypatch, "0.1")  # leaves the loops in the cache
+    compiled, from_cache = (results("2", monkeypatch, "0.2") for _ in range(2))
+    assert from_cache == compiled
