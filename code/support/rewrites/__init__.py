@@ -12,13 +12,13 @@ weights between memory and processor, so what counts is the number of passes ove
 | sparse_product     | x W, for a batch of 1                | SparseProduct(x, W)          | 1 -> share of x != 0 |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
-| cross_entropy      | -x softplus(-a) - (1 - x) softplus(a) | x a - softplus(a)           | none, one log fewer  |
+| log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
 | coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
 
 Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
 
-X' stands for X transposed. Each rewrite stands in a module of its own kind with the operation that it puts in; each
-operation has a `perform` in NumPy, which says what it computes, and a Numba implementation, which runs.
+X' stands for X transposed, z for sigmoid(a). Each rewrite stands in a module of its own kind with the operation that it
+puts in; each operation has a `perform` in NumPy, which says what it computes, and a Numba implementation, which runs.
 
 A rewrite that a graph does not fit leaves it alone. Each is registered under its name and `TAG`, so that
 `mode.excluding("rank_update")` or `mode.excluding(TAG)` leaves it, or all of them, out of one function.

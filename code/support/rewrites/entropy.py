@@ -1,35 +1,96 @@
-"""The cross-entropy of a sigmoid's output, from what went into the sigmoid."""
+"""The log-likelihood of a sigmoid's output, from what went into the sigmoid."""
 
+import numpy as np
 from pytensor import scalar as ps
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
-from pytensor.scalar.math import Softplus
+from pytensor.graph.traversal import apply_depends_on
+from pytensor.link.numba.dispatch.basic import numba_njit
+from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
-from pytensor.tensor.elemwise import Elemwise
-from pytensor.tensor.math import softplus
+from pytensor.tensor.math import Sum
+from pytensor.tensor.type import vector
 
-from support.rewrites.patterns import elementwise
-from support.rewrites.registry import register
+from support.rewrites.patterns import elementwise, is_float_matrix
+from support.rewrites.registry import numba_implementation, register
 
 
-@node_rewriter([Elemwise])
-def cross_entropy_with_one_softplus(fgraph, node):
-    """x (-softplus(-a)) + (1 - x) (-softplus(a)) -> x a - softplus(a)
+class LogLikelihood(Op):
+    """sum_j x_j log z_j + (1 - x_j) log(1 - z_j) of each row, and z = sigmoid(a), of x and a (batch, n).
 
-    The left side is what PyTensor makes of x log(sigmoid(a)) + (1 - x) log(1 - sigmoid(a)). The two logarithms differ by
-    a, and one of them costs more than the rest of the term.
+    With s = sigmoid(|a|), which lies between 1/2 and 1, the sum is that of x a - max(a, 0), plus log s. The logarithms
+    are those of products of many s, so that an entry costs one exponential, which z shares, and next to no logarithm.
     """
-    [out] = node.outputs
-    if not isinstance(node.op.scalar_op, ps.Add) or len(node.inputs) != 2:
+
+    __props__ = ()
+
+    def make_node(self, x, a):
+        return Apply(self, [x, a], [vector(dtype=a.dtype, shape=(a.type.shape[0],)), a.type()])
+
+    def perform(self, node, inputs, outputs):
+        x, a = inputs
+        outputs[0][0] = (x * a - np.logaddexp(0, a)).sum(axis=1, dtype=np.float64).astype(a.dtype)
+        outputs[1][0] = np.exp(-np.logaddexp(0, -a))
+
+
+@numba_implementation(LogLikelihood)
+def log_likelihood(op, node):
+    dtype = node.outputs[0].type.numpy_dtype
+    zero, one = dtype.type(0), dtype.type(1)
+    factors = 512  # of at least 1/2: their product is far from an underflow in double precision
+
+    @numba_njit
+    def likelihood(x, a):
+        k, n = a.shape
+        if x.shape[0] != k or x.shape[1] != n:
+            raise ValueError("shapes of x and a do not fit")
+        rows, z = np.empty(k, dtype), np.empty((k, n), dtype)
+        for r in range(k):
+            for j in range(n):
+                z[r, j] = np.exp(-abs(a[r, j]))
+            total = 0.0
+            for start in range(0, n, factors):
+                product = 1.0
+                for j in range(start, min(start + factors, n)):
+                    s = one / (one + z[r, j])
+                    z[r, j] = s if a[r, j] >= 0 else z[r, j] * s
+                    total += x[r, j] * a[r, j] - max(a[r, j], zero)
+                    product *= s
+                total += np.log(product)
+            rows[r] = total
+        return rows, z
+
+    return likelihood
+
+
+@node_rewriter([Sum])
+def sum_to_log_likelihood(fgraph, node):
+    """sum(-x softplus(-a) - (1 - x) softplus(a), axis=1) and sigmoid(a) -> LogLikelihood(x, a)
+
+    The left side is what PyTensor makes of the sum of x log(sigmoid(a)) + (1 - x) log(1 - sigmoid(a)).
+    """
+    [summand], [out] = node.inputs, node.outputs
+    operands = elementwise(summand, ps.Add) or []
+    if node.op.axis != (1,) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
         return None
-    for one, other in (node.inputs, node.inputs[::-1]):
+    for one, other in (operands, operands[::-1]):
         x, minus_a = weighted_softplus(one)
         rest, a = weighted_softplus(other)
         if x is None or rest is None or not (negates(minus_a, a) and is_one_minus(rest, x)):
             continue
-        result = x * a - softplus(a)
-        if out.type.is_super(result.type):
-            copy_stack_trace(out, result)
-            return [result]
+        if not is_float_matrix(x, a) or x.type.broadcastable != a.type.broadcastable:
+            continue
+        rows, z = LogLikelihood()(x, a)
+        if not out.type.is_super(rows.type):
+            continue
+        sigmoids = [
+            client.outputs[0]
+            for client, _ in fgraph.clients[a]
+            if elementwise(client.outputs[0], Sigmoid) and not (x.owner and apply_depends_on(x.owner, client))
+        ]
+        copy_stack_trace(out, rows)
+        return {out: rows, **{sigmoid: z for sigmoid in sigmoids if sigmoid.type.is_super(z.type)}}
     return None
 
 
@@ -57,4 +118,4 @@ def is_one_minus(variable, other):
     return get_underlying_scalar_constant_value(operands[0], raise_not_constant=False) == 1
 
 
-register(cross_entropy_with_one_softplus, "cross_entropy", priority=0)
+register(sum_to_log_likelihood, "log_likelihood", priority=0)

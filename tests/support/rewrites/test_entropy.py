@@ -1,60 +1,102 @@
-"""The cross-entropy with one softplus in place of two."""
+"""LogLikelihood, in place of a sigmoid, two softplus and a sum."""
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.scalar.math import Softplus
+from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.elemwise import Elemwise
 
-from graphs import assert_close
+from graphs import assert_close, nodes
+from support.rewrites.entropy import LogLikelihood
 
 pytestmark = pytest.mark.usefixtures("float64")
+RNG = np.random.RandomState(0)
 
 
-def count_softplus(function):
-    """How often the compiled graph computes a softplus, inside of fused loops, too."""
+def scalar_ops(function):
+    """The types of the operations on single entries, those inside of fused loops included."""
 
-    def count(scalar_op):
-        if hasattr(scalar_op, "fgraph"):
-            return sum(count(node.op) for node in scalar_op.fgraph.apply_nodes)
-        return isinstance(scalar_op, Softplus)
+    def inner(op):
+        ops = [op.scalar_op] if isinstance(op, Elemwise) else [op]
+        return {type(op) for op in ops}.union(*(inner(node.op) for op in ops for node in graph_nodes(op)))
 
-    nodes = list(function.maker.fgraph.apply_nodes)
-    nodes += [inner for node in nodes if hasattr(node.op, "fgraph") for inner in node.op.fgraph.apply_nodes]
-    return sum(count(node.op.scalar_op) for node in nodes if isinstance(node.op, Elemwise))
+    def graph_nodes(op):
+        return op.fgraph.apply_nodes if hasattr(op, "fgraph") else ()
+
+    return set().union(*(inner(node.op) for node in function.maker.fgraph.apply_nodes))
 
 
-def cross_entropy(x, z):
-    return -(x * pt.log(z) + (1 - x) * pt.log(1 - z))
+def log_likelihood(x, z):
+    return x * pt.log(z) + (1 - x) * pt.log(1 - z)
+
+
+def examples(dtype, batch=3, n=1100):
+    """Targets from 0 to 1 and logits, large ones and, in the last row, so many zeros that 2^-n is no number any more."""
+    x, a = RNG.uniform(size=(batch, n)), 5 * RNG.normal(size=(batch, n))
+    x[:, :200] = RNG.randint(0, 2, (batch, 200))
+    a[-1] = 0
+    a[:, 100:104] = 300, -300, 0, 30
+    return x.astype(dtype), a.astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_value_and_gradient(dtype):
-    x, a = pt.matrix("x", dtype=dtype), pt.matrix("a", dtype=dtype)
-    entropy = cross_entropy(x, pt.sigmoid(a))
-    fn = pytensor.function([x, a], [entropy, pt.grad(entropy.sum(), a)])
-    assert count_softplus(fn) == 1
-    targets = np.array([[0, 1, 0.3, 0.5, 0, 1]], dtype)
-    logits = np.array([[1, -2, 0.5, 0, 50, 50]], dtype)
-    sigmoid = 1 / (1 + np.exp(-logits.astype("float64")))
-    # log(1 + exp(a)) - x a; at a = 50 it is 50 - 50 x but for exp(-50)
-    expected = np.log1p(np.exp(logits.astype("float64"))) - targets * logits
-    for actual, value in zip(fn(targets, logits), [expected, sigmoid - targets]):
+@pytest.mark.parametrize("batch", [1, 3, None])
+def test_value_and_gradient(dtype, batch):
+    x, a = (pt.matrix(name, dtype=dtype, shape=(batch, None)) for name in "xa")
+    likelihood = log_likelihood(x, pt.sigmoid(a)).sum(axis=1)
+    fn = pytensor.function([x, a], [likelihood, pt.grad(likelihood.sum(), a)])
+    assert len(nodes(fn, LogLikelihood)) == 1 and not {Sigmoid, Softplus} & scalar_ops(fn)
+    targets, logits = examples(dtype, batch or 3)
+    t, v = targets.astype("float64"), logits.astype("float64")
+    expected = (t * v - np.logaddexp(0, v)).sum(axis=1), t - np.exp(-np.logaddexp(0, -v))
+    for actual, value in zip(fn(targets, logits), expected):
         assert_close(actual, value, dtype)
 
 
 @pytest.mark.parametrize(
     "sum_of_logarithms",
     [
-        lambda x, z: x * pt.log(z) + (2 - x) * pt.log(1 - z),
-        lambda x, z: x * pt.log(z) + (1 - x) * pt.log(z),
-        lambda x, z: x * pt.log(z) + (1 - x**2) * pt.log(1 - z),
+        lambda x, z: (x * pt.log(z) + (2 - x) * pt.log(1 - z)).sum(axis=1),
+        lambda x, z: (x * pt.log(z) + (1 - x) * pt.log(z)).sum(axis=1),
+        lambda x, z: (x * pt.log(z) + (1 - x**2) * pt.log(1 - z)).sum(axis=1),
+        lambda x, z: log_likelihood(x, z).sum(axis=0),
+        lambda x, z: log_likelihood(x, z).sum(),
+        lambda x, z: log_likelihood(x.mean(axis=1, keepdims=True), z).sum(axis=1),
+        lambda x, z: [log_likelihood(x, z).sum(axis=1), log_likelihood(x, z)],
     ],
 )
 def test_other_sums_of_logarithms_are_left_alone(sum_of_logarithms):
     x, a = pt.matrix("x"), pt.matrix("a")
     fn = pytensor.function([x, a], sum_of_logarithms(x, pt.sigmoid(a)))
+    assert not nodes(fn, LogLikelihood) and Softplus in scalar_ops(fn)
     targets, logits = np.array([[0.2, 0.9]]), np.array([[1.0, -2.0]])
-    expected = sum_of_logarithms(pt.constant(targets), pt.constant(1 / (1 + np.exp(-logits)))).eval()
-    assert_close(fn(targets, logits), expected, "float64")
+    expected = sum_of_logarithms(pt.constant(targets), pt.constant(1 / (1 + np.exp(-logits))))
+    for actual, value in zip(
+        *(values if isinstance(values, list) else [values] for values in (fn(targets, logits), expected))
+    ):
+        assert_close(actual, value.eval(), "float64")
+
+
+def test_targets_that_are_made_of_the_sigmoid():
+    """The operation then needs a sigmoid that it does not give."""
+    a = pt.matrix("a")
+    z = pt.sigmoid(a)
+    fn = pytensor.function([a], log_likelihood(z**2, z).sum(axis=1))
+    assert len(nodes(fn, LogLikelihood)) == 1 and Sigmoid in scalar_ops(fn)
+    logits = examples("float64")[1]
+    sigmoid = 1 / (1 + np.exp(-logits))
+    assert_close(fn(logits), (sigmoid**2 * logits - np.logaddexp(0, logits)).sum(axis=1), "float64")
+
+
+def test_what_runs_agrees_with_perform_and_checks_the_shapes():
+    x, a = pt.matrix("x"), pt.matrix("a")
+    numba, python = (
+        pytensor.function([x, a], LogLikelihood()(x, a), mode=pytensor.compile.mode.Mode(linker, None))
+        for linker in ("numba", "py")
+    )
+    values = examples("float64")
+    for actual, expected in zip(numba(*values), python(*values)):
+        assert_close(actual, expected, "float64")
+    with pytest.raises(ValueError, match="do not fit"):
+        numba(values[0][:, 1:], values[1])
