@@ -20,6 +20,15 @@ def nodes(function, op_type):
     return [node for node in outer + inner if isinstance(node.op, op_type)]
 
 
+def scalar_ops(fgraph):
+    """The types of a graph's operations on single entries, those inside of fused loops included."""
+    types = set()
+    for node in fgraph.apply_nodes:
+        op = getattr(node.op, "scalar_op", node.op)
+        types |= scalar_ops(op.fgraph) if hasattr(op, "fgraph") else {type(op)}
+    return types
+
+
 def parameter(value, name=None):
     return pytensor.shared(value, name=name, shape=value.shape)
 

@@ -13,6 +13,7 @@ weights between memory and processor, so what counts is the number of passes ove
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
 | log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
+| vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
 | coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
 
 Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
@@ -29,7 +30,7 @@ from pytensor.compile.mode import Mode, get_mode
 from pytensor.link.numba.linker import NumbaLinker
 
 from support.errors import UserError
-from support.rewrites import coin_flips, entropy, linker, products, updates  # noqa: F401  registers the rewrites
+from support.rewrites import coin_flips, entropy, linker, products, sigmoid, updates  # noqa: F401  registers the rewrites
 from support.rewrites.registry import NAMES, TAG  # noqa: F401
 
 _default_mode = pytensor.config.mode

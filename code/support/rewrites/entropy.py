@@ -14,6 +14,7 @@ from pytensor.tensor.type import vector
 
 from support.rewrites.patterns import elementwise, is_float_matrix
 from support.rewrites.registry import numba_implementation, register
+from support.rewrites.sigmoid import exponential
 
 
 class LogLikelihood(Op):
@@ -38,9 +39,10 @@ class LogLikelihood(Op):
 def log_likelihood(op, node):
     dtype = node.outputs[0].type.numpy_dtype
     zero, one = dtype.type(0), dtype.type(1)
+    exp = exponential(dtype)
     factors = 512  # of at least 1/2: their product is far from an underflow in double precision
 
-    @numba_njit
+    @numba_njit(error_model="numpy")
     def likelihood(x, a):
         k, n = a.shape
         if x.shape[0] != k or x.shape[1] != n:
@@ -48,7 +50,7 @@ def log_likelihood(op, node):
         rows, z = np.empty(k, dtype), np.empty((k, n), dtype)
         for r in range(k):
             for j in range(n):
-                z[r, j] = np.exp(-abs(a[r, j]))
+                z[r, j] = exp(-abs(a[r, j]))
             total = 0.0
             for start in range(0, n, factors):
                 product = 1.0
