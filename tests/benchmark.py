@@ -137,8 +137,8 @@ def saving_line(saving, table):
     name, step = min(((name, row[PORT]) for name, row in table.items() if name.endswith("batch 1")), key=itemgetter(1))
     share = 100 * sum(saving.values()) / (1e-3 * step * MNIST_EXAMPLES)
     return (
-        f"Saving the published network takes {saving['checkpoint']:.0f} ms for a checkpoint and {saving['model']:.0f} ms "
-        f"for a model: both after each epoch would be {share:.1f} % of an epoch of the shortest phase, {name}."
+        f"Saving the published network takes {saving['checkpoint']:.0f} ms for a checkpoint and {saving['model']:.0f} "
+        f"ms for a model: both after each epoch would be {share:.1f} % of an epoch of the shortest phase, {name}."
     )
 
 

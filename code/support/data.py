@@ -75,8 +75,8 @@ class Datasets(list):
             low, high = float(values.min()), float(values.max())
             if low < 0 or high > 1:
                 raise UserError(
-                    f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}, and an autoencoder "
-                    "rebuilds values from 0 to 1; scale them, such as by (x - x.min()) / (x.max() - x.min())"
+                    f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}, and an "
+                    "autoencoder rebuilds values from 0 to 1; scale them, such as by (x - x.min()) / (x.max() - x.min())"
                 )
 
 
@@ -207,8 +207,8 @@ def _existing(dataset):
     if not os.path.isfile(dataset):
         fault = "is not a file" if os.path.exists(dataset) else "does not exist"
         raise UserError(
-            f"dataset {shown(dataset)!r} {fault}: give mnist (or {PICKLE}), digits, or the path of a pickle or of an .npz "
-            "file"
+            f"dataset {shown(dataset)!r} {fault}: give mnist (or {PICKLE}), digits, or the path of a pickle or of an "
+            ".npz file"
         )
     return Path(dataset)
 

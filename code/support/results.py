@@ -185,8 +185,8 @@ def judgement(lesson, records):
         if deviation > 0:
             distance = abs(float(target) - mean) / (deviation * math.sqrt(1 + 1 / n))
             yield (
-                f"{lesson}, {name} error: if the published {target} % is one more draw from the normal distribution that "
-                f"these {n} seeds are drawn from, a draw at least as far from their mean, {mean:.2f} %, has the "
+                f"{lesson}, {name} error: if the published {target} % is one more draw from the normal distribution "
+                f"that these {n} seeds are drawn from, a draw at least as far from their mean, {mean:.2f} %, has the "
                 f"probability {2 * stats.t.sf(distance, n - 1):.2f} (Student's t, {n - 1} degrees of freedom)."
             )
 

@@ -491,12 +491,12 @@ class Run:
             yield
         except OSError as error:
             raise UserError(
-                f"cannot write to {self.folder} ({error.strerror or error}): make room; the last checkpoint there is whole, "
-                "and the same command goes on from it"
+                f"cannot write to {self.folder} ({error.strerror or error}): make room; the last checkpoint there is "
+                "whole, and the same command goes on from it"
             ) from error
 
     def _check_that_they_are_finite(self, values):
-        """See to it that no file with NaN takes the place of a good one: a step may spoil the weights, its own cost not."""
+        """See to it that no file with NaN replaces a good one: a step may spoil the weights, but not its own cost."""
         if not all(np.isfinite(value).all() for value in values):
             raise self._diverged(f"the parameters became infinite or NaN in {self.epoch.place_in_run}")
 
@@ -505,8 +505,8 @@ class Run:
         rate = {"pretraining": "pretrain_lr", "training": "finetune_lr"}.get(self.phase)
         rate = rate if rate in self.settings else "learning_rate"
         return UserError(
-            f"{what}: the run has diverged; choose {option(rate)} below {self.settings.get(rate)}, with --fresh to start over "
-            f"(the last good checkpoint and best model, where there were any, are kept in {self.folder})"
+            f"{what}: the run has diverged; choose {option(rate)} below {self.settings.get(rate)}, with --fresh to start "
+            f"over (the last good checkpoint and best model, where there were any, are kept in {self.folder})"
         )
 
     def _append_to_curve(self, line):

@@ -30,7 +30,7 @@ from pytensor.compile.mode import Mode, get_mode
 from pytensor.link.numba.linker import NumbaLinker
 
 from support.errors import UserError
-from support.rewrites import coin_flips, entropy, linker, products, sigmoid, updates  # noqa: F401  registers the rewrites
+from support.rewrites import coin_flips, entropy, linker, products, sigmoid, updates  # noqa: F401  registers them
 from support.rewrites.registry import NAMES, TAG  # noqa: F401
 
 _default_mode = pytensor.config.mode

@@ -19,7 +19,7 @@ def log_likelihood(x, z):
 
 
 def examples(dtype, batch=3, n=1100):
-    """Targets from 0 to 1 and logits, large ones and, in the last row, so many zeros that 2^-n is no number any more."""
+    """Targets from 0 to 1 and logits: large ones, and in the last row so many zeros that 2^-n is 0 in a computer."""
     x, a = RNG.uniform(size=(batch, n)), 5 * RNG.normal(size=(batch, n))
     x[:, :200] = RNG.randint(0, 2, (batch, 200))
     a[-1] = 0

@@ -42,7 +42,7 @@ def test_two_threads_compute_what_one_computes(monkeypatch):
 
 
 def test_machine_code_from_the_cache_finds_its_threads_started(monkeypatch):
-    """What was compiled with all its loops from the cache does not start their threads when it comes from there itself."""
+    """What was compiled with its loops from the cache does not start their threads when it comes from there itself."""
     results("2", monkeypatch, "0.1")  # leaves the loops in the cache
     compiled, from_cache = (results("2", monkeypatch, "0.2") for _ in range(2))
     assert from_cache == compiled
