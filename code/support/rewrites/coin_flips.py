@@ -8,7 +8,7 @@ from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.random.basic import BinomialRV
 from pytensor.tensor.random.op import RandomVariable
 
-from support.rewrites.registry import register, source_version
+from support.rewrites.registry import VERSION, register
 
 
 class CoinFlips(RandomVariable):
@@ -44,7 +44,7 @@ def coin_flips(op, node):
             return np.int64(uniform > 1 - p)
         return np.int64(uniform <= 1 - (1 - p))
 
-    return flip, source_version(coin_flips)
+    return flip, VERSION
 
 
 @node_rewriter([BinomialRV])

@@ -1,8 +1,7 @@
 """Where and how this package's rewrites enter PyTensor's database."""
 
-import inspect
-import sys
 import zlib
+from pathlib import Path
 
 import numba
 from pytensor.compile.mode import optdb
@@ -14,12 +13,16 @@ from support import THREADS
 TAG = "sgd"
 NAMES = []
 
-# Passes over weights are shared among as many threads as BLAS uses. Each entry is computed by one of them, so that the
-# results depend on their number by no more than rounding.
+# Passes over weights are shared among as many threads as BLAS uses, on whose number the order of a sum depends, no more.
 PARALLEL = THREADS > 1 and {"prange": True, "fusion": False, "numpy": False, "reduction": False, "setitem": False}
 if PARALLEL:
     # Numba starts its threads when it compiles a shared loop, but not always when it finds one in its cache.
     numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
+
+# PyTensor caches machine code under an operation's type, its properties and a number of ours. This one changes with the
+# text of this package, of which the parts use each other, and the number of threads; what changes is compiled anew.
+_texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+VERSION = zlib.crc32(b"".join([*_texts, str(THREADS).encode()]))
 
 # After the canonical forms and before the specialised ones, which hide products in fused loops.
 POSITION = 1.66
@@ -49,23 +52,13 @@ def register_inplace(rewrite, name):
     )
 
 
-def source_version(funcify):
-    """A number for the text of this function's module, and the number of threads.
-
-    PyTensor caches machine code under an operation's type, properties and such a number: what changes with the number
-    is compiled anew.
-    """
-    source = inspect.getsource(sys.modules[funcify.__module__])
-    return zlib.crc32(f"{source} {THREADS}".encode())
-
-
 def numba_implementation(op_type):
     """Register a function (op, node) -> compiled function as what Numba runs for this type of operation."""
 
     def decorate(funcify):
         @register_funcify_default_op_cache_key(op_type)
         def implementation(op, node, **kwargs):
-            return funcify(op, node), source_version(funcify)
+            return funcify(op, node), VERSION
 
         return funcify
 

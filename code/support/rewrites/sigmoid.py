@@ -8,7 +8,7 @@ from pytensor.scalar.basic import same_out
 from pytensor.scalar.math import Sigmoid
 from pytensor.tensor.elemwise import Elemwise
 
-from support.rewrites.registry import register, source_version
+from support.rewrites.registry import VERSION, register
 
 _polynomial = np.polynomial.Chebyshev.interpolate(np.exp2, deg=6, domain=[-0.5, 0.5])
 EXP2 = _polynomial.convert(kind=np.polynomial.Polynomial).coef  # of 2^f, for f in -1/2..1/2, from the lowest power
@@ -56,7 +56,7 @@ def numba_vector_sigmoid(op, node, **kwargs):
         larger = one / (one + e)
         return larger if a >= 0 else e * larger
 
-    return sigmoid, scalar_op_cache_key(op, source=source_version(numba_vector_sigmoid))
+    return sigmoid, scalar_op_cache_key(op, source=VERSION)
 
 
 @node_rewriter([Elemwise])
