@@ -217,9 +217,10 @@ def published(record):
 
 
 def same_but_for_seed(record, other):
-    """Whether two runs have the same data and settings but for the seed."""
+    """Whether two runs have the same data and settings but for the seed; an option that is None is as good as none."""
     settings = [{**each["settings"], **each["dataset"], "seed": None} for each in (record, other)]
-    return settings[0] == settings[1]
+    one, other = ({name: value for name, value in each.items() if value is not None} for each in settings)
+    return one == other
 
 
 def minutes_of(record):

@@ -71,7 +71,8 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
     """Test errors 1.2, 1.4 and 1.6 %: mean 1.4, sample standard deviation 0.2; so too the epochs 30, 40 and 50."""
     figures = {"SdA": (0.012, 30), "SdA-seed-1": (0.014, 40), "SdA-seed-2": (0.016, 50)}
     for seed, (name, (error, epochs)) in enumerate(figures.items()):
-        record(tmp_path / name, "SdA", settings={"seed": seed}, validation_error=0.013, test_error=error, epochs=epochs)
+        settings = {"seed": seed, "option": None} if seed else {"seed": seed}  # the first is from before there was one
+        record(tmp_path / name, "SdA", settings=settings, validation_error=0.013, test_error=error, epochs=epochs)
     record(tmp_path / "SdA-wide", "SdA", settings={"width": 9}, validation_error=0.5, test_error=0.5, epochs=1)
     record(tmp_path / "SdA-digits", "SdA", dataset="digits", validation_error=0.5, test_error=0.5, epochs=1)
     last = table_of(tmp_path)[-1]
