@@ -13,6 +13,8 @@ from support import THREADS
 from support.rewrites.patterns import NARROW, is_float_matrix, untransposed
 from support.rewrites.registry import PARALLEL, numba_implementation, register
 
+FEW = 100  # rows, up to which D W' costs more than W D' and to transpose it
+
 
 class Product(Op):
     """A product of two matrices."""
@@ -147,8 +149,8 @@ def narrow_product(op, node):
 class TransposedProduct(Op):
     """D W' of D (batch, m) and W (n, m), without a transposed copy of W.
 
-    BLAS takes W as it lies and a flag; with more than one thread, a batch of 1 is too short for it, and each thread
-    takes a part of the rows of W.
+    BLAS takes W as it lies and a flag, of a few rows faster as W D', whose transpose is small. With more than one
+    thread, a batch of 1 is too short for it, and each thread takes a part of the rows of W.
     """
 
     __props__ = ()
@@ -182,6 +184,8 @@ def transposed_product(op, node):
     def product(D, W):
         if D.shape[1] != W.shape[1]:
             raise ValueError("shapes of D and W do not fit")
+        if 1 < D.shape[0] <= FEW:
+            return np.ascontiguousarray(np.dot(W, D.T).T)
         if THREADS == 1 or D.shape[0] > 1:
             return np.dot(D, W.T)
         out = np.empty((1, W.shape[0]), dtype)

@@ -65,7 +65,7 @@ def test_many_columns_are_for_blas():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch", [1, 20, None])
+@pytest.mark.parametrize("batch", [1, 20, 101, None])
 def test_a_product_with_a_transposed_matrix_does_not_transpose_it(batch, dtype):
     W = parameter(normal(20, 9, dtype=dtype))
     D = row_or_batch("D", batch, 9, dtype)
