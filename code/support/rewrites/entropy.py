@@ -89,7 +89,8 @@ def sum_to_log_likelihood(fgraph, node):
         sigmoids = [
             client.outputs[0]
             for client, _ in fgraph.clients[a]
-            if elementwise(client.outputs[0], Sigmoid) and not (x.owner and apply_depends_on(x.owner, client))
+            if len(client.outputs) == 1 and elementwise(client.outputs[0], Sigmoid)
+            if not (x.owner and apply_depends_on(x.owner, client))
         ]
         copy_stack_trace(out, rows)
         return {out: rows, **{sigmoid: z for sigmoid in sigmoids if sigmoid.type.is_super(z.type)}}

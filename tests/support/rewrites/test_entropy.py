@@ -87,3 +87,12 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes():
         assert_close(actual, expected, "float64")
     with pytest.raises(ValueError, match="do not fit"):
         numba(values[0][:, 1:], values[1])
+
+
+def test_logits_that_are_a_result_too():
+    x, b = pt.matrix("x"), pt.matrix("b")
+    a = 2 * b
+    fn = pytensor.function([x, b], [log_likelihood(x, pt.sigmoid(a)).sum(axis=1), a])
+    assert len(nodes(fn, LogLikelihood)) == 1
+    targets, logits = examples("float64")
+    assert_close(fn(targets, logits / 2)[0], (targets * logits - np.logaddexp(0, logits)).sum(axis=1), "float64")
