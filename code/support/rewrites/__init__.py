@@ -9,11 +9,12 @@ weights between memory and processor, so what counts is the number of passes ove
 |--------------------|--------------------------------------|------------------------------|----------------------|
 | rank_update        | W - lr X'D, with two products as sum | RankUpdate(W, X, D, -lr, 1)  | 2 or more -> 1       |
 | backprop_update    | D W' and RankUpdate(W, X, D, ...)    | BackpropUpdate(W, X, D, ...) | 2 -> 1               |
-| sparse_product     | x W, for a batch of 1                | SparseProduct(x, W)          | 1 -> share of x != 0 |
+| sparse_product     | X W, for a small minibatch           | SparseProduct(X, W)          | 1 -> share of X != 0 |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
 | log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
 | vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
+| vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
 | coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
 
 Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
@@ -30,7 +31,7 @@ from pytensor.compile.mode import Mode, get_mode
 from pytensor.link.numba.linker import NumbaLinker
 
 from support.errors import UserError
-from support.rewrites import coin_flips, entropy, linker, products, sigmoid, updates  # noqa: F401  registers them
+from support.rewrites import activations, coin_flips, entropy, linker, products, updates  # noqa: F401  registers them
 from support.rewrites.registry import NAMES, TAG  # noqa: F401
 
 _default_mode = pytensor.config.mode

@@ -14,7 +14,7 @@ from pytensor.tensor.type import vector
 
 from support.rewrites.patterns import elementwise, is_float_matrix
 from support.rewrites.registry import numba_implementation, register
-from support.rewrites.sigmoid import exponential
+from support.rewrites.activations import exponential
 
 
 class LogLikelihood(Op):

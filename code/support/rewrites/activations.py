@@ -1,0 +1,111 @@
+"""The sigmoid and the hyperbolic tangent in single precision, of several entries at once."""
+
+import numpy as np
+from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
+from pytensor.link.numba.dispatch.scalar import scalar_op_cache_key
+from pytensor.scalar.basic import Tanh, same_out
+from pytensor.scalar.math import Sigmoid
+from pytensor.tensor.elemwise import Elemwise
+
+from support.rewrites.registry import VERSION, register
+
+
+def coefficients(function, degree, domain):
+    """Those of a polynomial that is close to a function on all of an interval, from the lowest power."""
+    return np.polynomial.Chebyshev.interpolate(function, degree, domain).convert(kind=np.polynomial.Polynomial).coef
+
+
+def exponential(dtype):
+    """A compiled function t -> exp(t), of numbers of a type that are not positive.
+
+    In single precision it consists of arithmetic, which the compiler turns into instructions on several entries at
+    once, where the library's function takes one: exp(t) = 2^k 2^f, with k whole and f a fraction whose power is a
+    polynomial's. Its error is that of rounding t and the result. Below 2^-126, the smallest normal number, it is that.
+    """
+    if dtype != np.float32:
+        return numba_njit(lambda t: np.exp(t))
+    log2_e, smallest = np.float32(np.log2(np.e)), np.float32(-126)
+    c0, c1, c2, c3, c4, c5, c6 = coefficients(np.exp2, 6, [-0.5, 0.5]).astype(np.float32)
+
+    @numba_njit
+    def exp(t):
+        power = t * log2_e
+        power = smallest if power < smallest else power  # NaN stays
+        k = np.rint(power)
+        f = power - k
+        fraction = c0 + f * (c1 + f * (c2 + f * (c3 + f * (c4 + f * (c5 + f * c6)))))
+        return fraction * np.int32((np.int32(k) + 127) << 23).view(np.float32)  # the bits of 2^k
+
+    return exp
+
+
+class VectorSigmoid(Sigmoid):
+    """1 / (1 + exp(-a)) in single precision; the result is within rounding of it, for a and for the result."""
+
+
+vector_sigmoid = VectorSigmoid(same_out, name="vector_sigmoid")
+
+
+@register_funcify_and_cache_key(VectorSigmoid)
+def numba_vector_sigmoid(op, node, **kwargs):
+    one = np.float32(1)
+    exp = exponential(np.float32)
+
+    @numba_njit(error_model="numpy")  # a check for zero would keep the loop to one entry at a time
+    def sigmoid(a):
+        e = exp(-abs(a))
+        larger = one / (one + e)
+        return larger if a >= 0 else e * larger
+
+    return sigmoid, scalar_op_cache_key(op, source=VERSION)
+
+
+class VectorTanh(Tanh):
+    """tanh(a) in single precision; the result is within rounding of it."""
+
+
+vector_tanh = VectorTanh(same_out, name="vector_tanh")
+
+
+@register_funcify_and_cache_key(VectorTanh)
+def numba_vector_tanh(op, node, **kwargs):
+    one, two, small = np.float32(1), np.float32(2), np.float32(0.625)
+    exp = exponential(np.float32)
+    c0, c1, c2, c3, c4 = coefficients(tanh_beyond_a, 4, [0, 0.4]).astype(np.float32)
+
+    @numba_njit(error_model="numpy")
+    def tanh(a):
+        u = a * a
+        series = a + a * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4))))
+        e = exp(-two * abs(a))
+        beyond = (one - e) / (one + e)
+        return series if abs(a) < small else (beyond if a >= 0 else -beyond)
+
+    return tanh, scalar_op_cache_key(op, source=VERSION)
+
+
+def tanh_beyond_a(u):
+    """The f of tanh(a) = a + a^3 f(a^2), which has no digits to lose where a is small."""
+    a = np.sqrt(u)
+    return (np.tanh(a) / a - 1) / u
+
+
+def vectorised(scalar_op, vector_op):
+    """A rewrite of an elementwise operation to another that computes the same, for single precision."""
+
+    @node_rewriter([Elemwise])
+    def rewrite(fgraph, node):
+        [out] = node.outputs
+        if type(node.op.scalar_op) is not scalar_op or not out.type.dtype == node.inputs[0].type.dtype == "float32":
+            return None
+        result = Elemwise(vector_op)(*node.inputs)
+        copy_stack_trace(out, result)
+        return [result]
+
+    return rewrite
+
+
+# After log_likelihood, which takes a sigmoid along.
+register(vectorised(Sigmoid, vector_sigmoid), "vector_sigmoid", priority=4)
+register(vectorised(Tanh, vector_tanh), "vector_tanh", priority=4)

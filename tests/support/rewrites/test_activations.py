@@ -1,0 +1,62 @@
+"""VectorSigmoid and VectorTanh, in place of a sigmoid and a hyperbolic tangent in single precision."""
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.scalar.basic import Tanh
+from pytensor.scalar.math import Sigmoid
+
+from graphs import plain_mode, scalar_ops
+from support.rewrites.activations import VectorSigmoid, VectorTanh
+
+EPS = np.finfo(np.float32).eps
+
+
+def test_sigmoids_are_within_rounding():
+    a = pt.fmatrix("a")
+    fn = pytensor.function([a], pt.sigmoid(a))
+    ops = scalar_ops(fn.maker.fgraph)
+    assert VectorSigmoid in ops and Sigmoid not in ops
+    values = np.linspace(-87, 87, 1_000_003, dtype=np.float32)[None]
+    exact = np.exp(-np.logaddexp(0, -values.astype("float64")))
+    error = np.abs(fn(values) - exact)
+    assert error.max() < 0.8 * EPS
+    assert (error / exact / (2 + np.abs(values))).max() < 0.6 * EPS  # rounding a changes exp(a) by |a| times as much
+
+
+def test_tangents_are_within_rounding():
+    """Of the result, however small it is: near zero the tangent is not a difference of larger numbers."""
+    a = pt.fmatrix("a")
+    fn = pytensor.function([a], pt.tanh(a))
+    ops = scalar_ops(fn.maker.fgraph)
+    assert VectorTanh in ops and Tanh not in ops
+    size = np.concatenate([np.geomspace(1e-30, 1e-2, 100_003), np.linspace(1e-2, 12, 1_000_003)])
+    values = np.concatenate([-size, size]).astype("float32")[None]
+    exact = np.tanh(values.astype("float64"))
+    assert (np.abs(fn(values) - exact) / np.abs(exact)).max() < 1.5 * EPS
+
+
+def test_fused_with_its_neighbours():
+    a = pt.fmatrix("a")
+    fn = pytensor.function([a], 1 - pt.sigmoid(2 * a))
+    assert len(fn.maker.fgraph.apply_nodes) == 1
+    np.testing.assert_allclose(fn([[-1, 0.5]]), [[1 / (1 + np.exp(-2)), 1 / (1 + np.e)]], rtol=4 * EPS)
+
+
+def test_limits_and_what_is_no_number():
+    a = pt.fvector("a")
+    limits = np.array([-np.inf, np.inf, np.nan, 0], "float32")
+    zero, one, nothing, half = pytensor.function([a], pt.sigmoid(a))(limits)
+    assert 0 <= zero < 1.2e-38 and one == 1 and np.isnan(nothing) and half == 0.5
+    np.testing.assert_array_equal(pytensor.function([a], pt.tanh(a))(limits), [-1, 1, np.nan, 0])
+
+
+@pytest.mark.parametrize("function", [pt.sigmoid, pt.tanh])
+@pytest.mark.parametrize("dtype", ["float64", "int16"])
+def test_other_types_are_left_alone(dtype, function):
+    a = pt.matrix("a", dtype=dtype)
+    value = np.arange(-3, 3, dtype=dtype)[None]
+    fn = pytensor.function([a], function(a))
+    assert not scalar_ops(fn.maker.fgraph) & {VectorSigmoid, VectorTanh}
+    np.testing.assert_array_equal(fn(value), pytensor.function([a], function(a), mode=plain_mode())(value))
