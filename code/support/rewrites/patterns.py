@@ -123,10 +123,13 @@ def terms(fgraph, variable, scalars=(), negative=False):
 def operand_terms(fgraph, variable, scalars, negative):
     """`terms` of an operand, which is followed only where nothing else uses it.
 
-    What is computed for others anyway is cheaper to read than to compute again.
+    What is computed for others anyway is cheaper to read than to compute again. An assertion of its shape, which
+    PyTensor adds to the gradient where data have no static shape, is left to what the sum becomes a part of.
     """
     if len(fgraph.clients[variable]) > 1:
         return [Term(scalars, negative, matrix=variable)]
+    if (bare := unspecified(variable)) is not variable:
+        return operand_terms(fgraph, bare, scalars, negative)
     return terms(fgraph, variable, scalars, negative)
 
 

@@ -13,7 +13,8 @@ from support import THREADS
 from support.rewrites.patterns import NARROW, is_float_matrix, untransposed
 from support.rewrites.registry import PARALLEL, numba_implementation, register
 
-FEW = 100  # rows, up to which D W' costs more than W D' and to transpose it
+FEW = 100  # rows; up to here loops over what is not zero, and W D' with its transpose for D W', are faster than BLAS
+SPARSE = 0.25  # the share of entries that are not zero up to which that is so
 
 
 class Product(Op):
@@ -28,66 +29,101 @@ class Product(Op):
         return Apply(self, [X, W], [matrix(dtype=W.dtype, shape=(X.type.shape[0], W.type.shape[1]))])
 
 
+def is_sparse(X):
+    """Whether a minibatch is one of which the zeros are worth to be skipped."""
+    k, n = X.shape
+    if k > FEW:
+        return False
+    used = np.int32(0)  # of the size of single precision, so that several are counted at once
+    for r in range(k):
+        for i in range(n):
+            used += np.int32(X[r, i] != 0)
+    return used <= SPARSE * X.size
+
+
+def find_nonzero(x, places):
+    """Write the places where a vector is not zero into another, which is longer; return how many there are."""
+    found = 0
+    for i in range(len(x)):
+        places[found] = i  # and over it again, where x is zero: a branch would be mispredicted too often
+        found += x[i] != 0
+    return found
+
+
 class SparseProduct(Product):
-    """x W of one row x (1, n) and W (n, m), from those rows of W alone at which x is not zero.
+    """X W of X (batch, n) and W (n, m), for each row of X from those rows of W alone at which it is not zero.
 
     Of MNIST's pixels four fifths are zero, of a corrupted layer those that were masked. Four rows of W are added in
-    one sweep over the result, which then is loaded and stored a quarter as often. Where nearly all of x counts, BLAS
-    computes the product, if it is to use one thread.
+    one sweep over the result, which then is loaded and stored a quarter as often. Where nearly all of a single row
+    counts, BLAS computes the product, if it is to use one thread; of several rows, where more than `SPARSE` counts.
 
     A zero times infinity or NaN adds nothing here, not NaN.
     """
 
     W = 1  # its place among the inputs
 
-    def rows_read(self, x, W):
+    def rows_read(self, X, W):
         """The share of the rows of W that are read, in 0..1."""
-        return np.mean(x != 0)
+        return np.mean((X != 0).any(axis=0)) if len(X) == 1 or is_sparse(X) else 1
 
     def perform(self, node, inputs, outputs):
-        x, W = inputs
-        rows = np.flatnonzero(x[0])
-        outputs[0][0] = x[:, rows] @ W[rows]
+        X, W = inputs
+        outputs[0][0] = np.stack([x[x != 0] @ W[x != 0] for x in X])
 
 
 @numba_implementation(SparseProduct)
 def sparse_product(op, node):
     dtype = node.outputs[0].type.numpy_dtype
-
-    @numba_njit(parallel=PARALLEL)
-    def sums_of_rows(x, W, rows, sums):
-        used = rows.shape[0]
-        for part in numba.prange(THREADS):
-            r, end = part * used // THREADS, (part + 1) * used // THREADS
-            total = sums[part]
-            while r + 4 <= end:
-                i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
-                x0, x1, x2, x3 = x[0, i0], x[0, i1], x[0, i2], x[0, i3]
-                for j in range(total.shape[0]):
-                    total[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
-                r += 4
-            while r < end:
-                i0 = rows[r]
-                x0 = x[0, i0]
-                for j in range(total.shape[0]):
-                    total[j] += x0 * W[i0, j]
-                r += 1
+    sparse, nonzero = numba_njit(is_sparse), numba_njit(find_nonzero)
 
     @numba_njit
-    def product(x, W):
-        n, m = W.shape
-        if x.shape[0] != 1 or x.shape[1] != n:
-            raise ValueError("shapes of x and W do not fit")
-        rows = np.empty(n, np.int64)
-        used = 0
-        for i in range(n):
-            if x[0, i] != 0:
-                rows[used] = i
-                used += 1
-        if THREADS == 1 and 10 * used > 9 * n:
-            return np.dot(x, W)
+    def add_rows(total, x, W, rows):
+        r, end = 0, rows.shape[0]
+        while r + 4 <= end:
+            i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
+            x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
+            for j in range(total.shape[0]):
+                total[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
+            r += 4
+        while r < end:
+            i0 = rows[r]
+            x0 = x[i0]
+            for j in range(total.shape[0]):
+                total[j] += x0 * W[i0, j]
+            r += 1
+
+    @numba_njit(parallel=PARALLEL)
+    def add_parts(x, W, rows, sums):
+        used = rows.shape[0]
+        for part in numba.prange(THREADS):
+            add_rows(sums[part], x, W, rows[part * used // THREADS : (part + 1) * used // THREADS])
+
+    @numba_njit(parallel=PARALLEL)
+    def add_to_each(X, W, out):
+        k, n = X.shape
+        for part in numba.prange(THREADS):
+            rows = np.empty(n + 1, np.int64)
+            for r in range(part * k // THREADS, (part + 1) * k // THREADS):
+                add_rows(out[r], X[r], W, rows[: nonzero(X[r], rows)])
+
+    @numba_njit
+    def product(X, W):
+        k, n = X.shape
+        m = W.shape[1]
+        if W.shape[0] != n:
+            raise ValueError("shapes of X and W do not fit")
+        if k != 1:
+            if not sparse(X):
+                return np.dot(X, W)
+            out = np.zeros((k, m), dtype)
+            add_to_each(X, W, out)
+            return out
+        rows = np.empty(n + 1, np.int64)
+        rows = rows[: nonzero(X[0], rows)]
+        if THREADS == 1 and 10 * rows.shape[0] > 9 * n:
+            return np.dot(X, W)
         sums = np.zeros((THREADS, m), dtype)
-        sums_of_rows(x, W, rows[:used], sums)
+        add_parts(X[0], W, rows, sums)
         for part in range(1, THREADS):
             sums[0] += sums[part]
         return sums[:1]
@@ -197,10 +233,11 @@ def transposed_product(op, node):
 
 @node_rewriter([Dot])
 def dot_to_sparse_product(fgraph, node):
-    """x W -> SparseProduct(x, W), for a batch that is known to be 1 and a matrix that is nobody's result"""
-    x, W = node.inputs
-    if x.type.shape[0] == 1 and W.owner is None:
-        return replacement(node, SparseProduct(), x, W)
+    """X W -> SparseProduct(X, W), for a batch that is known to be small and a matrix that is nobody's result"""
+    X, W = node.inputs
+    batch = X.type.shape[0]
+    if batch is not None and 1 <= batch <= FEW and W.owner is None:
+        return replacement(node, SparseProduct(), X, W)
 
 
 @node_rewriter([Dot])
@@ -233,6 +270,6 @@ def replacement(node, op, *inputs):
 
 
 # After backprop_update, which takes a product along with the update where it can.
-register(dot_to_sparse_product, "sparse_product", priority=3)
-register(dot_to_narrow_product, "narrow_product", priority=3)
 register(dot_to_transposed_product, "transposed_product", priority=3)
+register(dot_to_narrow_product, "narrow_product", priority=3)
+register(dot_to_sparse_product, "sparse_product", priority=3.5)  # but for what is narrow

@@ -17,15 +17,16 @@ from pytensor.tensor.type import matrix
 
 from support import THREADS
 from support.rewrites.patterns import NARROW, is_float_matrix, multiplied, scalars_beyond, terms, untransposed
+from support.rewrites.products import is_sparse
 from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
 
 
 class RankUpdate(Op):
     """beta W + alpha X'D of W (n, m), X (k, n) and D (k, m); alpha and beta are scalars.
 
-    With one or two rows in X and D, a loop reads and writes each row of W once, and leaves it alone where nothing
-    is added to it. With more, BLAS adds the product to W as it computes it; or, where W has but a few columns, for
-    which BLAS is not made, loops along the rows of X do.
+    With one or two rows in X and D, or with more where most of X is zero, loops read and write each row of W once, and
+    leave it alone where nothing is added to it. Else BLAS adds the product to W as it computes it; or, where W has but
+    a few columns, for which BLAS is not made, loops along the rows of X do.
     """
 
     __props__ = ("inplace",)
@@ -48,7 +49,8 @@ class RankUpdate(Op):
 
     def rows_read(self, W, X, D, alpha, beta):
         """The share of the rows of W that are read, and where it is overwritten, written; in 0..1."""
-        leaves_rows_alone = self.inplace and len(X) <= 2 and beta == 1
+        loops = len(X) <= 2 or W.shape[1] > NARROW and is_sparse(X)
+        leaves_rows_alone = self.inplace and loops and beta == 1
         return np.mean((X != 0).any(axis=0)) if leaves_rows_alone else 1
 
 
@@ -57,6 +59,7 @@ def rank_update(op, node):
     inplace = op.inplace
     dtype = node.outputs[0].type.numpy_dtype
     add_product = gemm(dtype)
+    sparse = numba_njit(is_sparse)
 
     @numba_njit(parallel=PARALLEL)
     def add_outer_products(W, X, D, a, b):
@@ -80,6 +83,41 @@ def rank_update(op, node):
                 elif x0 != 0:
                     for j in range(m):
                         row[j] += x0 * D[0, j]
+
+    @numba_njit(parallel=PARALLEL)
+    def add_sparse_product(W, X, D, a, b):
+        n, m = W.shape
+        k = X.shape[0]
+        columns = np.ascontiguousarray(X.T)
+        for part in numba.prange(THREADS):
+            rows = np.empty(k + 1, np.int64)
+            for i in range(part * n // THREADS, (part + 1) * n // THREADS):
+                row = W[i]
+                used = 0
+                for r in range(k):
+                    rows[used] = r
+                    used += columns[i, r] != 0
+                if b != 1:
+                    for j in range(m):
+                        row[j] *= b
+                r = 0
+                while r + 4 <= used:
+                    r0, r1, r2, r3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
+                    x0, x1, x2, x3 = a * columns[i, r0], a * columns[i, r1], a * columns[i, r2], a * columns[i, r3]
+                    for j in range(m):
+                        row[j] += (x0 * D[r0, j] + x1 * D[r1, j]) + (x2 * D[r2, j] + x3 * D[r3, j])
+                    r += 4
+                if r + 2 <= used:
+                    r0, r1 = rows[r], rows[r + 1]
+                    x0, x1 = a * columns[i, r0], a * columns[i, r1]
+                    for j in range(m):
+                        row[j] += x0 * D[r0, j] + x1 * D[r1, j]
+                    r += 2
+                if r < used:
+                    r0 = rows[r]
+                    x0 = a * columns[i, r0]
+                    for j in range(m):
+                        row[j] += x0 * D[r0, j]
 
     @numba_njit
     def add_narrow_product(W, X, D, a, b):
@@ -122,6 +160,8 @@ def rank_update(op, node):
             add_outer_products(W, X, D, a, b)
         elif m <= NARROW:
             add_narrow_product(W, X, D, a, b)
+        elif sparse(X):
+            add_sparse_product(W, X, D, a, b)
         else:
             add_product(W, X, D, a, b)
         return W
@@ -218,14 +258,16 @@ def descent_to_rank_update(fgraph, node):
     With a batch of 1 the product is X' * D, elementwise. Several products, as the two that share a weight matrix in
     an autoencoder, become one of more rows; a term c W, as of weight decay, becomes part of beta.
     """
-    W = next((operand for operand in node.inputs if operand.owner is None and operand.type.ndim == 2), None)
-    if W is None or not isinstance(node.op.scalar_op, ps.Add | ps.Sub) or any(W.type.broadcastable):
-        return None
     [out] = node.outputs
+    if not is_float_matrix(out) or not isinstance(node.op.scalar_op, ps.Add | ps.Sub):
+        return None
     summands = terms(fgraph, out)
     products = [term for term in summands if term.matrix is None]
     others = [term for term in summands if term.matrix is not None]
+    W = others[0].matrix if others else None
     if not products or not others or any(term.matrix is not W for term in others):
+        return None
+    if W.owner is not None or any(W.type.broadcastable):
         return None
     sides = [side for term in products for side in (term.left, term.right)]
     if not is_float_matrix(W, out, *sides) or not out.type.is_super(W.type):

@@ -7,7 +7,7 @@ import pytest
 from pytensor.tensor.math import Dot
 
 from graphs import assert_close, nodes, parameter, row_or_batch
-from support.rewrites.products import NarrowProduct, SparseProduct, TransposedProduct
+from support.rewrites.products import FEW, NarrowProduct, SparseProduct, TransposedProduct, is_sparse
 
 pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
 DTYPES = ["float32", "float64"]
@@ -32,19 +32,43 @@ def test_a_row_times_a_matrix_reads_the_rows_that_count(n, m, dtype):
         assert_close(fn(value), value @ W.get_value(), dtype)
 
 
-def test_rows_at_which_x_is_zero_are_not_read():
-    W = parameter(np.full((8, 3), np.nan))
-    x = row_or_batch("x", 1, 8, "float64")
-    fn = pytensor.function([x], pt.dot(x, W))
-    np.testing.assert_array_equal(fn(np.zeros((1, 8))), np.zeros((1, 3)))
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("batch", [2, 20, FEW])
+def test_a_minibatch_times_a_matrix_skips_the_zeros_where_they_are_many(batch, dtype):
+    W = parameter(normal(30, 41, dtype=dtype))
+    X = row_or_batch("X", batch, 30, dtype)
+    fn = pytensor.function([X], pt.dot(X, W))
+    assert len(nodes(fn, SparseProduct)) == 1 and not nodes(fn, Dot)
+    for share in (0, 0.2, 0.5, 1):  # of entries that are not zero, from none to all, for which BLAS takes over
+        value = (normal(batch, 30) * (RNG.uniform(size=(batch, 30)) < share)).astype(dtype)
+        assert_close(fn(value), value @ W.get_value(), dtype)
+    assert_close(fn(value[:, ::-1]), value[:, ::-1] @ W.get_value(), dtype)  # not contiguous
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_rows_at_which_x_is_zero_are_not_read(batch):
+    W = np.full((8, 30), np.nan)
+    W[:2] = 1
+    x = np.zeros((batch, 8))
+    x[-1, :2] = 1, 2
+    X = row_or_batch("X", batch, 8, "float64")
+    fn = pytensor.function([X], pt.dot(X, parameter(W)))
+    np.testing.assert_array_equal(fn(x), [*np.zeros((batch - 1, 30)), np.full(30, 3)])
+    assert SparseProduct().rows_read(x, W) == 2 / 8
 
 
 def test_a_batch_that_may_be_larger_is_left_alone():
     W = parameter(normal(8, 30))
-    for batch in (None, 2):
+    for batch in (None, FEW + 1):
         x = row_or_batch("x", batch, 8, "float64")
         fn = pytensor.function([x], pt.dot(x, W))
         assert len(nodes(fn, Dot)) == 1 and not nodes(fn, SparseProduct)
+
+
+@pytest.mark.parametrize("batch, share, sparse", [(20, 0.2, True), (20, 0.3, False), (FEW + 1, 0.2, False)])
+def test_what_counts_as_sparse(batch, share, sparse):
+    X = (np.arange(10 * batch).reshape(batch, 10) % 10 < 10 * share).astype("float32")
+    assert is_sparse(X) == sparse and SparseProduct().rows_read(X, None) == (share if sparse else 1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -93,7 +117,13 @@ def test_integers_are_left_alone():
 
 
 @pytest.mark.parametrize(
-    "op, shapes", [(SparseProduct, (1, 5, 6)), (NarrowProduct, (3, 5, 6)), (TransposedProduct, (3, 6, 5))]
+    "op, shapes",
+    [
+        (SparseProduct, (1, 5, 6)),
+        (SparseProduct, (3, 5, 6)),
+        (NarrowProduct, (3, 5, 6)),
+        (TransposedProduct, (3, 6, 5)),
+    ],
 )
 def test_what_runs_agrees_with_perform_and_checks_the_shapes(op, shapes):
     batch, n, m = shapes
@@ -104,7 +134,7 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes(op, shapes):
     ]
     w = normal(m, n) if op is TransposedProduct else normal(n, m)
     x = normal(batch, n)
-    x[:, 0] = 0
+    x[:, 1:] = 0
     assert_close(fns[0](x, w), fns[1](x, w), "float64")
     with pytest.raises(ValueError, match="do not fit"):
         fns[0](normal(batch, n + 1), w)

@@ -14,12 +14,13 @@ import numpy as np, pytensor
 import support
 from SdA import SdA
 rng = np.random.RandomState(0)
-x = pytensor.shared(rng.uniform(size=(20, 9)) * (rng.uniform(size=(20, 9)) < 0.5))
+x = pytensor.shared(rng.uniform(size=(20, 9)) * (rng.uniform(size=(20, 9)) < 0.15))
 y = pytensor.shared(rng.randint(0, 3, 20).astype("int32"))
-sda = SdA(rng, n_ins=9, hidden_layers_sizes=[8], n_outs=3)
+sda = SdA(rng, n_ins=9, hidden_layers_sizes=[20], n_outs=3)
 *pretraining, learning_rate = sys.argv[1:]
 steps = sda.pretraining_functions(x, batch_size=1) if pretraining else []
-steps += sda.build_finetune_functions([(x, y)] * 3, batch_size=1, learning_rate=float(learning_rate))[:1]
+for batch_size in [1, 4] if pretraining else [1]:
+    steps += sda.build_finetune_functions([(x, y)] * 3, batch_size, float(learning_rate))[:1]
 print(json.dumps([support.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
 """
 

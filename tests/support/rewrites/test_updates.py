@@ -8,6 +8,7 @@ from pytensor.tensor.math import Dot
 
 from graphs import assert_close, nodes, parameter, plain_mode, row_or_batch
 from support.rewrites import TAG
+from support.rewrites.products import FEW
 from support.rewrites.updates import BackpropUpdate, RankUpdate
 
 pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
@@ -86,7 +87,9 @@ def test_weight_decay_becomes_a_part_of_the_update(batch, m):
     assert_close(W.get_value(), before - 0.1 * (x.T @ d + 0.5 * before), "float64")
 
 
-@pytest.mark.parametrize("form", ["W + alpha X'D", "alpha X'D + W", "-(lr X'D) + W", "W - X'(lr D)", "W - X'D / 10"])
+@pytest.mark.parametrize(
+    "form", ["W + alpha X'D", "alpha X'D + W", "-(lr X'D) + W", "W - X'(lr D)", "W - X'D / 10", "beta W - lr X'D"]
+)
 def test_other_ways_to_write_it(form):
     W, X, D = layer(1, 6, 4)
     product = pt.dot(X.T, D)
@@ -96,12 +99,14 @@ def test_other_ways_to_write_it(form):
         "-(lr X'D) + W": -(0.1 * product) + W,
         "W - X'(lr D)": W - pt.dot(X.T, 0.1 * D),
         "W - X'D / 10": W - product / 10,
+        "beta W - lr X'D": 0.5 * W - 0.1 * product,
     }[form]
     fn = pytensor.function([X, D], [], updates={W: updated})
     assert len(nodes(fn, RankUpdate)) == 1
     x, d, before = normal(1, 6), normal(1, 4), W.get_value()
     fn(x, d)
-    assert_close(W.get_value(), before - 0.1 * (x.T @ d), "float64")
+    beta = 0.5 if form.startswith("beta") else 1
+    assert_close(W.get_value(), beta * before - 0.1 * (x.T @ d), "float64")
 
 
 def network(batch, sizes=(9, 6, 7, 5), dtype="float64"):
@@ -179,6 +184,37 @@ def test_borrowed_memory_is_updated_where_it_lies(batch):
     memory = W.get_value(borrow=True)
     descend(W, X, D)(normal(batch, 6), normal(batch, 20))
     assert W.get_value(borrow=True) is memory
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("beta", [1, 0.9])
+@pytest.mark.parametrize("batch", [3, 20, FEW, FEW + 1])
+def test_an_update_from_a_sparse_minibatch_skips_its_zeros(batch, beta, dtype):
+    """With any number of rows of X that count at a row of W, from none to all; a row with none is not touched."""
+    W, X, D = layer(batch, 40, 20, dtype)
+    beta, rate = np.asarray(beta, dtype), np.asarray(0.1, dtype)
+    fn = pytensor.function([X, D], [], updates={W: beta * W - rate * pt.dot(X.T, D)})
+    x, d, before = normal(batch, 40, dtype=dtype), normal(batch, 20, dtype=dtype), W.get_value()
+    x[np.arange(batch)[:, None] >= np.arange(40) - 30] = 0
+    fn(x, d)
+    assert_close(W.get_value(), beta * before - rate * (x.T @ d), dtype)
+    [update] = nodes(fn, RankUpdate)
+    skips = batch <= FEW and beta == 1
+    assert update.op.rows_read(before, x, d, -rate, beta) == (x.any(axis=0).mean() if skips else 1)
+
+
+def test_a_gradient_whose_shape_is_asserted():
+    """As where the number of columns of the data is not known: PyTensor then has it checked against that of W."""
+    W, _, D = layer(20, 6, 30)
+    X = pt.matrix("X", dtype="float64")
+    gradient = pt.specify_shape(pt.dot(X.T, D), (6, 30))
+    fn = pytensor.function([X, D], [], updates={W: W - 0.1 * gradient})
+    assert nodes(fn, RankUpdate) and not nodes(fn, Dot)
+    x, d, before = normal(20, 6), normal(20, 30), W.get_value()
+    fn(x, d)
+    assert_close(W.get_value(), before - 0.1 * (x.T @ d), "float64")
+    with pytest.raises(ValueError, match="do not fit"):
+        fn(normal(20, 7), d)
 
 
 def test_rows_of_W_itself_are_read_before_they_are_overwritten():
