@@ -57,7 +57,7 @@ class SparseProduct(Product):
     one sweep over the result, which then is loaded and stored a quarter as often. Where nearly all of a single row
     counts, BLAS computes the product, if it is to use one thread; of several rows, where more than `SPARSE` counts.
 
-    A zero times infinity or NaN adds nothing here, not NaN.
+    Where zeros are skipped, one times infinity or NaN adds nothing, not NaN.
     """
 
     W = 1  # its place among the inputs
@@ -98,27 +98,20 @@ def sparse_product(op, node):
         for part in numba.prange(THREADS):
             add_rows(sums[part], x, W, rows[part * used // THREADS : (part + 1) * used // THREADS])
 
-    @numba_njit(parallel=PARALLEL)
-    def add_to_each(X, W, out):
-        k, n = X.shape
-        for part in numba.prange(THREADS):
-            rows = np.empty(n + 1, np.int64)
-            for r in range(part * k // THREADS, (part + 1) * k // THREADS):
-                add_rows(out[r], X[r], W, rows[: nonzero(X[r], rows)])
-
     @numba_njit
     def product(X, W):
         k, n = X.shape
         m = W.shape[1]
         if W.shape[0] != n:
             raise ValueError("shapes of X and W do not fit")
+        rows = np.empty(n + 1, np.int64)
         if k != 1:
             if not sparse(X):
                 return np.dot(X, W)
             out = np.zeros((k, m), dtype)
-            add_to_each(X, W, out)
+            for r in range(k):  # by one thread: those of BLAS, which waits for its next product, would be in the way
+                add_rows(out[r], X[r], W, rows[: nonzero(X[r], rows)])
             return out
-        rows = np.empty(n + 1, np.int64)
         rows = rows[: nonzero(X[0], rows)]
         if THREADS == 1 and 10 * rows.shape[0] > 9 * n:
             return np.dot(X, W)

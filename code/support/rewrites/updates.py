@@ -84,40 +84,39 @@ def rank_update(op, node):
                     for j in range(m):
                         row[j] += x0 * D[0, j]
 
-    @numba_njit(parallel=PARALLEL)
+    @numba_njit
     def add_sparse_product(W, X, D, a, b):
         n, m = W.shape
         k = X.shape[0]
         columns = np.ascontiguousarray(X.T)
-        for part in numba.prange(THREADS):
-            rows = np.empty(k + 1, np.int64)
-            for i in range(part * n // THREADS, (part + 1) * n // THREADS):
-                row = W[i]
-                used = 0
-                for r in range(k):
-                    rows[used] = r
-                    used += columns[i, r] != 0
-                if b != 1:
-                    for j in range(m):
-                        row[j] *= b
-                r = 0
-                while r + 4 <= used:
-                    r0, r1, r2, r3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
-                    x0, x1, x2, x3 = a * columns[i, r0], a * columns[i, r1], a * columns[i, r2], a * columns[i, r3]
-                    for j in range(m):
-                        row[j] += (x0 * D[r0, j] + x1 * D[r1, j]) + (x2 * D[r2, j] + x3 * D[r3, j])
-                    r += 4
-                if r + 2 <= used:
-                    r0, r1 = rows[r], rows[r + 1]
-                    x0, x1 = a * columns[i, r0], a * columns[i, r1]
-                    for j in range(m):
-                        row[j] += x0 * D[r0, j] + x1 * D[r1, j]
-                    r += 2
-                if r < used:
-                    r0 = rows[r]
-                    x0 = a * columns[i, r0]
-                    for j in range(m):
-                        row[j] += x0 * D[r0, j]
+        rows = np.empty(k + 1, np.int64)
+        for i in range(n):
+            row = W[i]
+            used = 0
+            for r in range(k):
+                rows[used] = r
+                used += columns[i, r] != 0
+            if b != 1:
+                for j in range(m):
+                    row[j] *= b
+            r = 0
+            while r + 4 <= used:
+                r0, r1, r2, r3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
+                x0, x1, x2, x3 = a * columns[i, r0], a * columns[i, r1], a * columns[i, r2], a * columns[i, r3]
+                for j in range(m):
+                    row[j] += (x0 * D[r0, j] + x1 * D[r1, j]) + (x2 * D[r2, j] + x3 * D[r3, j])
+                r += 4
+            if r + 2 <= used:
+                r0, r1 = rows[r], rows[r + 1]
+                x0, x1 = a * columns[i, r0], a * columns[i, r1]
+                for j in range(m):
+                    row[j] += x0 * D[r0, j] + x1 * D[r1, j]
+                r += 2
+            if r < used:
+                r0 = rows[r]
+                x0 = a * columns[i, r0]
+                for j in range(m):
+                    row[j] += x0 * D[r0, j]
 
     @numba_njit
     def add_narrow_product(W, X, D, a, b):
