@@ -150,7 +150,6 @@ def errors_figure(curve, early_stopping):
         best["epoch"], 100 * best["validation_error"],
         color="black", marker="*", markersize=11, linestyle="none", label=label, zorder=3,
     )  # fmt: skip
-    axes.set_yscale("log")
     logarithmic_percent(axes, [*errors, *(100 * line["test_error"] for line in tested)])
     axes.set_ylabel("images classified wrongly (%)")
     axes.legend(frameon=False)
@@ -176,13 +175,13 @@ def errors_figure(curve, early_stopping):
 
 
 def logarithmic_percent(axes, values):
-    """Plain numbers at the ticks of a logarithmic axis, as many as its range needs."""
+    """A logarithmic axis, where there is something to show on it, with plain numbers at as many ticks as it needs."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     positive = [value for value in values if value > 0]
     if not positive:
-        axes.set_yscale("linear")
         return
+    axes.set_yscale("log")
     steps = [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9] if max(positive) < 8 * min(positive) else [1, 2, 5]
     low, high = min(positive) * 0.93, max(positive) * 1.07
     ticks = [step * 10.0**power for power in range(-4, 3) for step in steps]
