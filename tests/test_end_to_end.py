@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytensor
 import pytest
 
 import logistic_sgd
@@ -111,6 +112,15 @@ def test_without_the_extras_a_lesson_trains_all_the_same(small_dataset, tmp_path
     assert "filters_corruption_30.png is left out: Pillow is not installed" in done.stdout
     assert "pictures are left out: matplotlib, which draws the pictures, is not installed" in done.stderr
     assert (tmp_path / "run" / "model_corruption_30.npz").exists()
+
+
+def test_compiling_leaves_no_files_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    script = "import support, pytensor, pytensor.tensor as pt; x = pt.vector(); pytensor.function([x], pt.exp(x).sum())"
+    done = run("-c", script, cwd=ROOT / "code")
+    assert done.returncode == 0, done.stderr
+    if hasattr(pytensor.config, "generated_src_dir"):  # with PyTensor 3.0 they stay there
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
