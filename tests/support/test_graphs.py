@@ -96,6 +96,12 @@ def test_a_node_names_the_line_of_the_lesson_that_made_it(sda):
     assert nodes[at + 1].strip() == f"mlp.py:{number}  {code}"
 
 
+def test_a_fused_loop_names_the_line_of_what_it_replaces(sda):
+    nodes = parts((sda / "finetuning.txt").read_text())[4].splitlines()
+    [at] = [i for i, line in enumerate(nodes) if "Fused(add, vector_sigmoid" in line and ", h_0 1 ×" in line]
+    assert "self.output = linear_output if" in nodes[at + 1]
+
+
 def test_bytes_of_a_product_are_those_of_its_arrays(small_dataset, tmp_path):
     printed = show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), "--batch-size", "20")
     _, _, before, _, after = parts((tmp_path / "graphs" / "training.txt").read_text())

@@ -11,20 +11,30 @@ from functools import partial
 import pytensor
 from pytensor.compile.mode import get_default_mode
 from pytensor.graph.basic import Apply
-from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.graph.features import Feature
+from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
 
 from support.graphs.drawing import MOST_NODES, draw
 from support.graphs.pages import page, text
-from support.graphs.steps import Graph, spelled
+from support.graphs.steps import Graph, lesson_line, spelled
 
 requested = False  # whether runs show their graphs instead of training, as --show-graph asks for
 
 
 class KeepAsBuilt(GraphRewriter):
-    """No change, but a copy of the graph, `as_built`, beside it."""
+    """No change, but a copy of the graph, `as_built`, beside it, and the lines of the lesson kept from here on."""
 
     def apply(self, fgraph):
         fgraph.as_built = fgraph.clone()
+        fgraph.attach_feature(KeepLines())
+
+
+class KeepLines(Feature):
+    """What replaces a variable has the line that made that, where the rewrite, as of a fused loop, tells none."""
+
+    def on_change_input(self, fgraph, node, i, old, new, reason=None):
+        if new.owner is not None and lesson_line(new) is None:
+            copy_stack_trace(old, new)
 
 
 @contextmanager

@@ -138,13 +138,17 @@ class Step:
 
     @cached_property
     def line(self):
-        """(file, line, code) of the lesson that made the node; None where PyTensor did not keep it."""
-        lessons = ROOT / "code"
-        for stack in getattr(self.node.outputs[0].tag, "trace", None) or []:
-            for file, line, _, code in reversed(stack if isinstance(stack, list) else [stack]):
-                if Path(file).resolve().parent == lessons:
-                    return Path(file).name, line, code.strip()
-        return None
+        """`lesson_line` of the first output that has one."""
+        return next((line for line in map(lesson_line, self.node.outputs) if line is not None), None)
+
+
+def lesson_line(variable):
+    """(file, line, code) of the lesson that made a variable; None where PyTensor did not keep it."""
+    for stack in getattr(variable.tag, "trace", None) or []:
+        for file, line, _, code in reversed(stack if isinstance(stack, list) else [stack]):
+            if Path(file).resolve().parent == ROOT / "code":
+                return Path(file).name, line, code.strip()
+    return None
 
 
 def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
