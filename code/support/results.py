@@ -148,9 +148,10 @@ def line(name, record, is_published):
         marked(f"{100 * record[error]:.2f}", target) if error in record else "–"
         for error, target in zip(ERRORS, targets)
     ]
+    took = f"{minutes_of(record):.1f}" if minutes_of(record) >= 0.05 else "< 0.1"
     return row(
         name, record["dataset"]["name"], targets[0], errors[0], targets[1], errors[1], minutes,
-        f"{minutes_of(record):.1f}", record.get("epochs", "–"), record["settings"].get("seed", "–"),
+        took, record.get("epochs", "–"), record["settings"].get("seed", "–"),
     )  # fmt: skip
 
 

@@ -47,6 +47,12 @@ def test_a_finished_run_is_a_line_beside_the_published_figures(tmp_path):
     assert "▲ above the published figure." in notes
 
 
+def test_a_run_of_seconds_takes_some_time_all_the_same(tmp_path):
+    for name, seconds in ("mlp", 2.4), ("SdA", 3.1):
+        record(tmp_path / name, name, seconds={"training": seconds}, validation_error=0.5, test_error=0.5, epochs=1)
+    assert ["| < 0.1 |" in line for line in table_of(tmp_path)] == [True, False]
+
+
 def test_an_error_is_marked_where_it_shows_to_be_above_the_published_one(tmp_path):
     record(tmp_path / "mlp", "mlp", validation_error=0.01694, test_error=0.01656, epochs=1000)
     assert "| 1.69 | 1.69 | 1.65 | 1.66 ▲ |" in table_of(tmp_path)[0]
