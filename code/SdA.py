@@ -43,12 +43,13 @@ import pytensor.tensor as pt
 from dA import dA
 from logistic_sgd import LogisticRegression, minibatch, minibatch_function, score_function, sgd_updates
 from mlp import HiddenLayer
-from support.console import command, say
+from support.command import command
+from support.console import say
 from support.data import load_data
-from support.models import PretrainedStack, SavedModel, show_predictions
 from support.pictures import Pictures
+from support.runs.models import PretrainedStack, SavedModel, show_predictions
+from support.runs.run import EarlyStopping, Run, count_minibatches
 from support.settings import check_settings, fit_corruption_levels
-from support.training import EarlyStopping, Run, count_minibatches
 from utils import tile_raster_images
 
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
@@ -237,7 +238,7 @@ def test_SdA(
 
     Returns
     -------
-    support.training.Result
+    support.runs.run.Result
 
     Raises
     ------

@@ -42,12 +42,13 @@ import pytensor
 import pytensor.tensor as pt
 
 from logistic_sgd import minibatch, parameter, sgd_updates
-from support.console import command, say
+from support.command import command
+from support.console import say
 from support.data import load_data
-from support.models import SavedModel
 from support.pictures import Pictures
+from support.runs.models import SavedModel
+from support.runs.run import Result, Run, count_minibatches
 from support.settings import check_settings
-from support.training import Result, Run, count_minibatches
 from utils import tile_raster_images
 
 
@@ -193,7 +194,7 @@ def test_dA(
 
     Returns
     -------
-    dict of support.training.Result
+    dict of support.runs.run.Result
         By corruption level.
 
     Raises

@@ -46,14 +46,15 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from support import ROOT
-from support.console import command, say
+from support.command import command
+from support.console import say
 from support.data import load_data
+from support.environment import ROOT
 from support.memory import aligned
-from support.models import SavedModel, show_predictions
 from support.pictures import Pictures
+from support.runs.models import SavedModel, show_predictions
+from support.runs.run import EarlyStopping, Run, count_minibatches
 from support.settings import check_settings
-from support.training import EarlyStopping, Run, count_minibatches
 
 early_stopping = partial(EarlyStopping, 5000)  # minibatches of patience
 
@@ -194,7 +195,7 @@ def sgd_optimization_mnist(
 
     Returns
     -------
-    support.training.Result
+    support.runs.run.Result
 
     Raises
     ------

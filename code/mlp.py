@@ -42,13 +42,14 @@ import numpy as np
 import pytensor.tensor as pt
 
 from logistic_sgd import LogisticRegression, minibatch_function, parameter, score_function, sgd_updates
-from support import ROOT
-from support.console import command, say
+from support.command import command
+from support.console import say
 from support.data import load_data
-from support.models import SavedModel, show_predictions
+from support.environment import ROOT
 from support.pictures import Pictures
+from support.runs.models import SavedModel, show_predictions
+from support.runs.run import EarlyStopping, Run, count_minibatches
 from support.settings import check_settings
-from support.training import EarlyStopping, Run, count_minibatches
 
 early_stopping = partial(EarlyStopping, 10000)  # minibatches of patience
 
@@ -170,7 +171,7 @@ def test_mlp(
 
     Returns
     -------
-    support.training.Result
+    support.runs.run.Result
 
     Raises
     ------

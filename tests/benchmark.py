@@ -23,8 +23,8 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "code"))
 
-from support.files import replacing  # noqa: E402
-from support.records import machine, versions, write_json  # noqa: E402
+from support.files.replacing import replacing  # noqa: E402
+from support.runs.records import machine, versions, write_json  # noqa: E402
 
 PORT = "PyTensor, rewrites"
 OWN = [PORT, "PyTensor, plain", "memory floor", "NumPy"]
@@ -113,9 +113,9 @@ class Contestants:
 def measure_saving(rounds):
     """Milliseconds, medians, that a checkpoint of the published network takes, and its saved model."""
     import numpy as np
-    from SdA import SdA
 
-    from support.training import Run
+    from SdA import SdA
+    from support.runs.run import Run
 
     sda = SdA(np.random.RandomState(0), hidden_layers_sizes=[1000, 1000, 1000])
     datasets = SimpleNamespace(name="digits", sha256="", source="none")

@@ -7,7 +7,7 @@ import pytensor
 import pytest
 
 from support.data import fetch_mnist
-from support.digits import make_digits
+from support.data.digits import make_digits
 from support.errors import UnavailableError
 
 missing_mnist = None

@@ -60,11 +60,11 @@ def port_runner(phase, rewrites):
     import_port()
     import pytensor
     import pytensor.tensor as pt
+
+    import support
     from logistic_sgd import LogisticRegression, minibatch_function, sgd_updates
     from mlp import MLP
     from SdA import SdA
-
-    import support
     from support.memory import aligned
 
     support.rewrites.select([rewrites])

@@ -8,10 +8,10 @@ import pytest
 
 import SdA
 from numpy_reference import classifier_cost_and_gradients, sigmoid
-from support import interruption
 from support.data import load_data
-from support.models import save_model
-from support.training import Epoch
+from support.runs import interruption
+from support.runs.models import save_model
+from support.runs.run import Epoch
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 

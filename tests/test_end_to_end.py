@@ -11,8 +11,8 @@ import pytest
 
 import logistic_sgd
 import mlp
-from support import ROOT
-from support.records import PICTURES
+from support.environment import ROOT
+from support.runs.records import PICTURES
 
 WITHOUT_EXTRAS = """
 import sys

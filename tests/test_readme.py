@@ -14,8 +14,8 @@ import sys
 
 import pytest
 
-from support import ROOT
-from support.results import RECIPES
+from support.environment import ROOT
+from support.runs.results import RECIPES
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

@@ -31,7 +31,7 @@ KILLED = -signal.SIGKILL if hasattr(signal, "SIGKILL") else 1  # the status that
 # The lesson as its command runs it, with checkpoints in quick succession, and slow enough to be killed.
 PROGRAM = """
 import sys, time
-from support import training
+from support.runs import run as training
 training.Run.seconds_between_checkpoints = 0
 training.Run.seconds_within_an_epoch = 0.05
 add_cost = training.Epoch.add_cost
@@ -45,7 +45,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def make_dataset(path):
     """300 / 100 / 100 embedded digits of 7 x 7 pixels."""
-    from support.digits import make_digits
+    from support.data.digits import make_digits
 
     sets = [
         (x.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49) / 256, y) for x, y in make_digits((300, 100, 100))

@@ -1,4 +1,4 @@
-"""What no lesson should have to show: the data, the training loop's helpers, saved models, the console.
+"""What no lesson should have to show: the data, the run of a training, its pictures, the command line.
 
 Importing this package, as every lesson does, makes three choices where the user has made none:
 
@@ -7,24 +7,19 @@ Importing this package, as every lesson does, makes three choices where the user
   the temporary folder (the user's choice: generated_src_dir in the same places; PyTensor 3.0 has no choice);
 - BLAS, and the passes over weights of `support.rewrites`, use one thread (the user's choice: OMP_NUM_THREADS).
 
-It also switches on the graph rewrites of `support.rewrites`.
+It also switches on the graph rewrites of `support.rewrites`, for all functions that the process compiles from then on.
+
+Its rooms, from the roof to the ground; each imports only from those below it:
+
+    command                   a driver's signature and docstring become the options of its command
+    pictures                  the pictures of a run
+    runs                      a run of training: its folder, epochs, checkpoints, models and records
+    data                      the data sets
+    graphs                    the graph of a step, shown
+    rewrites                  the graph of a step, made faster
+    settings                  which values the arguments of a driver may have
+    files                     files that are written whole, and read without being believed
+    console, memory, errors, environment
 """
 
-import os
-from pathlib import Path
-
-import pytensor
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# Read when SciPy, whose BLAS compiled functions use, and Numba are first imported.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-THREADS = max(1, int(os.environ["OMP_NUM_THREADS"] or 1))
-os.environ.setdefault("NUMBA_NUM_THREADS", str(THREADS))
-
-if type(pytensor.config).floatX.is_default:
-    pytensor.config.floatX = "float32"
-if hasattr(pytensor.config, "generated_src_dir") and type(pytensor.config).generated_src_dir.is_default:
-    pytensor.config.generated_src_dir = str(Path(pytensor.config.base_compiledir) / "generated_source")
-
-from support import rewrites  # noqa: E402, F401  switched on by the import
+from support import environment, rewrites  # noqa: F401  chosen and switched on by the import

@@ -4,7 +4,7 @@ import sys
 
 from support.data import fetch_mnist
 from support.errors import UnavailableError, UserError
-from support.results import reproduce, results_table
+from support.runs.results import reproduce, results_table
 
 NOTICE = """
 ****************************************************************************

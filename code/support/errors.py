@@ -5,7 +5,7 @@ class UserError(ValueError):
     """Bad input, told in one line that says what is wrong and what to do.
 
     It is a ValueError, so that a driver called from a notebook raises what one expects there; a command
-    turns it into that line and exit status 2 (`support.console`).
+    turns it into that line and exit status 2 (`support.command`).
     """
 
 

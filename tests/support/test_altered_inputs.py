@@ -21,18 +21,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytensor
 import pytest
-
-import logistic_sgd
-from support import ROOT, data, digits, mnist, training
-from support.checkpoints import FILE
-from support.console import command
-from support.data import checksum, load_data
-from support.errors import UserError
-from support.models import SavedModel, save_model
-from support.results import results_table
-from support.training import Run
 from test_checkpoints import Datasets, train
 from test_mnist import idx, publish
+
+import logistic_sgd
+from support import data
+from support.command import command
+from support.data import checksum, digits, load_data, mnist
+from support.environment import ROOT
+from support.errors import UserError
+from support.runs import run as training
+from support.runs.checkpoints import FILE
+from support.runs.models import SavedModel, save_model
+from support.runs.results import results_table
+from support.runs.run import Run
 
 MOST_MEMORY = 80 << 20  # bytes for any input: what any may be decompressed to, and some
 MOST_SECONDS = 10
@@ -525,7 +527,7 @@ WITHIN_LIMITS = """
 import resource, sys
 from pathlib import Path
 import logistic_sgd
-from support.console import command
+from support.command import command
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 room = pages * resource.getpagesize() + (600 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))

@@ -14,9 +14,10 @@ from pytensor.graph.basic import Apply
 import logistic_sgd
 import mlp
 import SdA
-from support import checkpoints, graphs, rewrites
-from support.console import command
+from support import graphs, rewrites
+from support.command import command
 from support.graphs.steps import Graph, spelled
+from support.runs import checkpoints
 
 SMALL_SDA = ["--hidden-layers-sizes", "6", "5", "--batch-size", "1"]
 

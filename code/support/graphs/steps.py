@@ -12,7 +12,7 @@ from pytensor.tensor.basic import AllocEmpty
 from pytensor.tensor.shape import Shape, Shape_i
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 
-from support import ROOT
+from support.environment import ROOT
 
 INDEXING = AdvancedSubtensor, AdvancedIncSubtensor
 

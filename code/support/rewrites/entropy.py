@@ -12,9 +12,9 @@ from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.math import Sum
 from pytensor.tensor.type import vector
 
+from support.rewrites.activations import exponential
 from support.rewrites.patterns import elementwise, is_float_matrix
 from support.rewrites.registry import numba_implementation, register
-from support.rewrites.activations import exponential
 
 
 class LogLikelihood(Op):

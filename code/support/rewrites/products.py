@@ -9,7 +9,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
 
-from support import THREADS
+from support.environment import THREADS
 from support.rewrites.patterns import NARROW, is_float_matrix, untransposed
 from support.rewrites.registry import PARALLEL, numba_implementation, register
 

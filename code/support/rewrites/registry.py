@@ -8,7 +8,7 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import WalkingGraphRewriter, dfs_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-from support import THREADS
+from support.environment import THREADS
 
 TAG = "sgd"
 NAMES = []

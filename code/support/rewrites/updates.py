@@ -15,7 +15,7 @@ from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
 
-from support import THREADS
+from support.environment import THREADS
 from support.rewrites.patterns import NARROW, is_float_matrix, multiplied, scalars_beyond, terms, untransposed
 from support.rewrites.products import is_sparse
 from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace

@@ -7,8 +7,8 @@ import pytest
 from pytensor.scalar.math import Sigmoid, Softplus
 
 from graphs import assert_close, nodes, scalar_ops
-from support.rewrites.entropy import LogLikelihood
 from support.rewrites.activations import VectorSigmoid
+from support.rewrites.entropy import LogLikelihood
 
 pytestmark = pytest.mark.usefixtures("float64")
 RNG = np.random.RandomState(0)

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from support import ROOT
+from support.environment import ROOT
 
 SCRIPT = """
 import json, sys

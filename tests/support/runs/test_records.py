@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from support import interruption, records
-from support.records import machine, peak_memory, set_aside, write_json
+from support.runs import interruption, records
+from support.runs.records import machine, peak_memory, set_aside, write_json
 
 
 def test_the_processor_is_named_without_proc(monkeypatch):

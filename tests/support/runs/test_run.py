@@ -7,7 +7,7 @@ import pytensor
 import pytest
 
 from support.errors import UserError
-from support.training import EarlyStopping, Run, count_minibatches
+from support.runs.run import EarlyStopping, Run, count_minibatches
 
 
 def train(errors, patience, n_train_batches, n_epochs=1000):

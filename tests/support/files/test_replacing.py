@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from support import files
-from support.files import replacing
+from support.files import replacing as files
+from support.files.replacing import replacing
 
 
 @pytest.fixture

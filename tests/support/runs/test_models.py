@@ -3,7 +3,7 @@ import pytensor
 import pytest
 
 from support.errors import UserError
-from support.models import SavedModel, save_model
+from support.runs.models import SavedModel, save_model
 
 ABOUT = {
     "lesson": "mlp",

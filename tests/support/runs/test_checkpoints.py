@@ -11,12 +11,13 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 
-from support import checkpoints, files, interruption
-from support.archives import read_described, write_described
-from support.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
+from support.files import replacing as files
+from support.runs import checkpoints, interruption
+from support.files.archives import read_described, write_described
+from support.runs.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
 from support.errors import UserError
-from support.interruption import Interrupted
-from support.training import EarlyStopping, Run
+from support.runs.interruption import Interrupted
+from support.runs.run import EarlyStopping, Run
 
 
 class Datasets(list):
@@ -143,7 +144,7 @@ def test_another_process_on_the_same_folder_is_refused(tmp_path):
 
 
 class Disk:
-    """Counts what `support.files` asks of the disk, one after the other, and is full from one of these on."""
+    """Counts what `support.files.replacing` asks of the disk, one after the other, and is full from one of these on."""
 
     def __init__(self, monkeypatch, full_from=None):
         self.n_requests, self.full_from = 0, full_from

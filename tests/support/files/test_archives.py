@@ -8,8 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from support.archives import MEMBERS, read_arrays, read_described, write_described
 from support.errors import UserError
+from support.files.archives import MEMBERS, read_arrays, read_described, write_described
 
 ROOMY = 1 << 26
 

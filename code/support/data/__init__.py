@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytensor
 
-from support import ROOT
-from support.archives import read_arrays
 from support.console import say
+from support.data.mnist import find_mnist, read_mnist
+from support.data.unpickling import LIMIT, expansion_limit, read_pickle
+from support.environment import ROOT
 from support.errors import UserError
-from support.files import replacing
-from support.forms import shown
+from support.files.archives import read_arrays
+from support.files.forms import shown
+from support.files.replacing import replacing
 from support.memory import aligned_empty
-from support.mnist import find_mnist, read_mnist
-from support.unpickling import LIMIT, expansion_limit, read_pickle
 
 DATA = ROOT / "data"
 PICKLE = "mnist.pkl.gz"
@@ -111,7 +111,7 @@ def load_data(dataset=PICKLE):
         sets, source = _mnist()
     elif dataset == "digits":
         name = "digits"
-        sets, source = _digits(), "the embedded digits, drawn by support.digits"
+        sets, source = _digits(), "the embedded digits, drawn by support.data.digits"
     else:
         path = _existing(dataset)
         name = f"another {path.name}" if path.name in NAMES.values() else path.name
@@ -190,7 +190,7 @@ def _digits():
             return sets
     except Exception:  # no such file, or damaged in any of many ways: it is only a copy
         pass
-    from support.digits import make_digits
+    from support.data.digits import make_digits
 
     sets = list(make_digits())
     try:

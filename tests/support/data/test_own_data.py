@@ -9,7 +9,7 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
-from support.console import command
+from support.command import command
 from support.data import checksum, load_data
 from support.errors import UserError
 

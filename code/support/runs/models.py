@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytensor
 
-from support.archives import read_described, write_described
+from support.files.archives import read_described, write_described
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
-from support.forms import shown
+from support.files.forms import shown
 
-# What is said about a run and its models, as far as it is used again; see `support.forms.check_form`.
+# What is said about a run and its models, as far as it is used again; see `support.files.forms.check_form`.
 ABOUT = {"lesson": str, "dataset": {"name": str, "sha256": str}, "floatX": str, "settings": {"dataset": str}}
 
 

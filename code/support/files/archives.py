@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib import format
 
 from support.errors import UserError
-from support.files import replacing
-from support.forms import parse_json
+from support.files.forms import parse_json
+from support.files.replacing import replacing
 
 MEMBERS = 1000  # arrays in a file; a checkpoint has some tens
 HEADER = 4096  # bytes in which an array's header must end; NumPy writes 128
@@ -48,7 +48,7 @@ def read_described(path, name, form, remedy):
     path : path-like
     name : str
     form
-        That the JSON must have, as for `support.forms.check_form`.
+        That the JSON must have, as for `support.files.forms.check_form`.
     remedy : str
         What to do about a file that cannot be used.
 

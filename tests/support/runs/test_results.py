@@ -8,10 +8,10 @@ import pytest
 
 import support.__main__ as tool
 import support.data
-import support.mnist
-from support import ROOT
+import support.data.mnist
+from support.environment import ROOT
 from support.errors import UserError
-from support.results import PUBLISHED, RECIPES, RESULTS, reproduce, results_table, write_page
+from support.runs.results import PUBLISHED, RECIPES, RESULTS, reproduce, results_table, write_page
 
 
 def record(folder, lesson, dataset="MNIST", settings=None, rewrites=("rank_update",), **result):
@@ -164,7 +164,7 @@ def test_readme_shows_the_benchmark_that_is_recorded():
 def test_make_run_falls_back_to_the_embedded_digits_with_a_notice(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("MNIST_DIR", raising=False)
     monkeypatch.setattr(support.data, "DATA", tmp_path)
-    monkeypatch.setattr(support.mnist, "MIRRORS", ["http://127.0.0.1:1/"])  # where nothing answers
+    monkeypatch.setattr(support.data.mnist, "MIRRORS", ["http://127.0.0.1:1/"])  # where nothing answers
     monkeypatch.chdir(tmp_path)
     tool.main(["dataset"])
     captured = capsys.readouterr()

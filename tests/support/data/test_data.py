@@ -15,8 +15,9 @@ import numpy as np
 import pytensor
 import pytest
 
-from support import ROOT, data, digits, mnist, unpickling
-from support.data import Datasets, fetch_mnist, load_data
+from support import data
+from support.data import Datasets, digits, fetch_mnist, load_data, mnist, unpickling
+from support.environment import ROOT
 from support.errors import UserError
 
 FLOATS = ["float32", "float64"]

@@ -13,11 +13,13 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
-from support import ROOT, pictures
-from support.console import command
+from support import pictures
+from support.command import command
+from support.environment import ROOT
 from support.errors import UserError
-from support.models import SavedModel, save_model
-from support.training import EarlyStopping
+from support.pictures import figures as drawing
+from support.runs.models import SavedModel, save_model
+from support.runs.run import EarlyStopping
 
 figures = pytest.importorskip("matplotlib.figure")
 
@@ -107,7 +109,7 @@ def test_the_errors_are_those_of_the_curve_with_the_horizon_of_the_rule():
     ]
     for i in 0, 1, 3:
         curve[i]["test_error"] = errors[i] + 0.01
-    figure = pictures.errors_figure([{"layer": 0, "epoch": 0, "cost": 9}, *curve], partial(EarlyStopping, 4))
+    figure = drawing.errors_figure([{"layer": 0, "epoch": 0, "cost": 9}, *curve], partial(EarlyStopping, 4))
     above, below = figure.axes
     validation, test, best, _ = above.get_lines()
     assert list(validation.get_xdata()) == [1, 2, 3, 4]
@@ -121,9 +123,9 @@ def test_the_errors_are_those_of_the_curve_with_the_horizon_of_the_rule():
 
 def test_the_horizon_is_left_out_where_the_curve_does_not_tell_it():
     curve = [{"epoch": i, "cost": 1, "iteration": 9 * i, "validation_error": 0.5} for i in (1, 2)]
-    assert pictures.horizon(curve, partial(EarlyStopping, 8)) is None  # validated each 4 minibatches, at 4, 8, 12, 16
+    assert drawing.horizon(curve, partial(EarlyStopping, 8)) is None  # validated each 4 minibatches, at 4, 8, 12, 16
     curve = [{"epoch": i, "cost": 1, "iteration": 4 * i, "validation_error": 0.5} for i in (1, 3)]
-    (axes,) = pictures.errors_figure([*curve, {**curve[0], "iteration": 8}], partial(EarlyStopping, 8)).axes
+    (axes,) = drawing.errors_figure([*curve, {**curve[0], "iteration": 8}], partial(EarlyStopping, 8)).axes
     assert "several validations" in axes.get_xlabel()
 
 
@@ -132,16 +134,16 @@ def test_the_horizon_of_a_recorded_run_is_where_it_ended(run):
     """An early stop comes in the epoch in which the patience ends; the other end is that of the schedule."""
     settings, result = (json.loads((RESULTS / run / name).read_text()) for name in ("settings.json", "result.json"))
     validations = [line for line in curve_of(RESULTS / run) if "validation_error" in line]
-    n_train_batches, patience = pictures.horizon(validations, LESSONS[settings["lesson"]].early_stopping)
+    n_train_batches, patience = drawing.horizon(validations, LESSONS[settings["lesson"]].early_stopping)
     assert n_train_batches == 50_000 // settings["settings"]["batch_size"]
     assert result["epochs"] == min(1000, patience[-1] // n_train_batches + 1)
 
 
 def test_the_confusion_matrix_counts_labels_in_rows():
     labels, predicted = np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 0, 0, 2])
-    counts = pictures.confusion(labels, predicted, 3)
+    counts = drawing.confusion(labels, predicted, 3)
     assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [2, 0, 1]]
-    figure = pictures.confusion_figure(counts)
+    figure = drawing.confusion_figure(counts)
     (axes,) = figure.axes
     assert figure.get_suptitle() == "Confusion matrix: 3 of 6 test images wrong (50.00 %)"
     assert axes.get_ylabel() == "label" and axes.get_xlabel().startswith("predicted class")
@@ -151,7 +153,7 @@ def test_the_confusion_matrix_counts_labels_in_rows():
 
 def test_wrong_images_have_their_label_and_their_prediction():
     images = np.arange(16.0).reshape(4, 4)
-    figure = pictures.wrong_figure(images, np.array([3, 1, 2, 7]), np.array([3, 5, 2, 9]), (2, 2))
+    figure = drawing.wrong_figure(images, np.array([3, 1, 2, 7]), np.array([3, 5, 2, 9]), (2, 2))
     assert figure.get_suptitle() == "2 of 4 test images are classified wrongly\nlabel → predicted class"
     shown = [axes for axes in figure.axes if axes.get_images()]
     assert [axes.get_title() for axes in shown] == ["1 → 5", "7 → 9"]
@@ -205,7 +207,7 @@ def test_filters_are_those_before_and_after_finetuning(copy, drawn):
     assert (before.get_title(), after.get_title()) == ("after pre-training", "after fine-tuning")
     for axes, name in (before, "pretrained"), (after, "model"):
         W = SavedModel(copy / f"{name}.npz", "SdA").arrays[0]
-        tiles = pictures.tile_raster_images(W.T, (7, 7), (10, 10), (1, 1))
+        tiles = drawing.tile_raster_images(W.T, (7, 7), (10, 10), (1, 1))
         np.testing.assert_array_equal(axes.get_images()[0].get_array(), tiles)
 
 
@@ -322,12 +324,12 @@ def test_a_picture_is_a_png_of_its_size_and_names_are_shown_as_they_are(tmp_path
     shown.run = SimpleNamespace(
         folder=tmp_path, dataset="$\\oops{$.pkl", settings={}, curve=[{"epoch": 1, "cost": 1}], is_finished=True
     )
-    figure = pictures.confusion_figure(np.eye(3, dtype=int))
+    figure = drawing.confusion_figure(np.eye(3, dtype=int))
     shown.save(figure, "confusion")
     with open(tmp_path / "confusion.png", "rb") as file:
         header = file.read(24)
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
-    assert int.from_bytes(header[16:20]) == pictures.WIDTH * pictures.DPI
+    assert int.from_bytes(header[16:20]) == drawing.WIDTH * drawing.DPI
     assert "data: $\\oops{$.pkl" in figure.texts[-1].get_text()
     with pytest.raises(UserError, match="cannot write"):
         shown.run.folder = tmp_path / "missing"

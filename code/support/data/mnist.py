@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from support.errors import UnavailableError, UserError
-from support.files import replacing
+from support.files.replacing import replacing
 
 MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

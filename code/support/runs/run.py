@@ -16,17 +16,20 @@ import numpy as np
 import pytensor
 from filelock import FileLock, Timeout
 
-from support import ROOT, checkpoints, graphs, interruption, rewrites
-from support.checkpoints import FILE, REMEDY, pack, read_checkpoint, unpack, write_checkpoint
-from support.console import option, progress, say
+from support import graphs, rewrites
+from support.environment import ROOT
+from support.runs import checkpoints, interruption
+from support.runs.checkpoints import FILE, REMEDY, pack, read_checkpoint, unpack, write_checkpoint
+from support.command import option
+from support.console import progress, say
 from support.errors import UserError
-from support.forms import check_form, is_count, is_number, shown
-from support.interruption import Interrupted, deferred
-from support.models import ABOUT, SavedModel, save_model
-from support.records import machine, peak_memory, picture_path, set_aside, versions, write_json
+from support.files.forms import check_form, is_count, is_number, shown
+from support.runs.interruption import Interrupted, deferred
+from support.runs.models import ABOUT, SavedModel, save_model
+from support.runs.records import machine, peak_memory, picture_path, set_aside, versions, write_json
 
 
-# What a checkpoint says, as `Run.checkpoint` writes it; see `support.forms.check_form`.
+# What a checkpoint says, as `Run.checkpoint` writes it; see `support.files.forms.check_form`.
 STATE = {
     "about": ABOUT,
     "tracked_since": is_count,

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import unpickling
+from support.data import unpickling
+from support.data.unpickling import read_pickle
 from support.errors import UserError
-from support.unpickling import read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 X = np.arange(6, dtype="f4").reshape(3, 2) / 8
@@ -287,14 +287,14 @@ def test_bytes_that_are_claimed_but_not_there_take_no_memory(tmp_path):
     path = write(tmp_path / "sets.pkl", b"\x80\x05\x96" + struct.pack("<Q", unpickling.LIMIT - 100))
     program = f"""
 import resource
-from support.unpickling import read_pickle
+from support.data.unpickling import read_pickle
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     read_pickle({str(path)!r})
 except ValueError:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    code = Path(unpickling.__file__).parents[1]
+    code = Path(unpickling.__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=code)
     assert int(run.stdout) < 20_000  # kB
 

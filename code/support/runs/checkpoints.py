@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from support.archives import read_described, write_described
+from support.files.archives import read_described, write_described
 from support.errors import UserError
-from support.forms import check_form, shown
+from support.files.forms import check_form, shown
 
 FORMAT = 1
 FILE = "checkpoint.npz"
@@ -33,7 +33,7 @@ def read_checkpoint(path, form):
     ----------
     path : Path
     form
-        That the state must have, as for `support.forms.check_form`.
+        That the state must have, as for `support.files.forms.check_form`.
 
     Raises
     ------

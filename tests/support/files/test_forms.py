@@ -5,7 +5,7 @@ import math
 import pytest
 
 from support.errors import UserError
-from support.forms import check_form, is_count, is_number, parse_json, read_json, shown
+from support.files.forms import check_form, is_count, is_number, parse_json, read_json, shown
 
 FORM = {
     "name": str,

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from support.errors import UserError
-from support.files import replacing
-from support.forms import is_count, is_number, read_json, read_json_lines, shown
+from support.files.replacing import replacing
+from support.files.forms import is_count, is_number, read_json, read_json_lines, shown
 from support.settings import check_settings
 
 ERRORS = {"validation_error": "validation", "test_error": "test"}
@@ -19,7 +19,7 @@ RECORDS = (
     *(f"{name}*.png" for name in PICTURES),
 )  # fmt: skip
 
-# What is read again of settings.json, and of a line of curve.jsonl; see `support.forms.check_form`.
+# What is read again of settings.json, and of a line of curve.jsonl; see `support.files.forms.check_form`.
 SETTINGS = {"lesson": str, "dataset": {"name": str, "sha256": str}, "settings": {"dataset": str}}
 LINE = {
     "epoch": is_count,

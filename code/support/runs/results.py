@@ -9,10 +9,10 @@ from pathlib import Path
 
 from scipy import stats
 
-from support import ROOT
+from support.environment import ROOT
 from support.errors import UserError
-from support.forms import is_count, is_number, read_json, shown
-from support.records import ERRORS
+from support.files.forms import is_count, is_number, read_json, shown
+from support.runs.records import ERRORS
 
 RESULTS = ROOT / "data" / "results"
 LESSONS = ["logistic_sgd", "mlp", "dA", "SdA"]
@@ -75,7 +75,7 @@ def write_page(folder=RESULTS):
     return page
 
 
-# What the table uses of the records; see `support.forms.check_form`.
+# What the table uses of the records; see `support.files.forms.check_form`.
 SETTINGS = {
     "lesson": lambda name: name in LESSONS,
     "dataset": {"name": str},

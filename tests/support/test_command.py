@@ -7,8 +7,9 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
-from support import ROOT
-from support.console import build_parser, command, documented_parameters, progress
+from support.command import build_parser, command, documented_parameters
+from support.console import progress
+from support.environment import ROOT
 from support.errors import UserError
 
 DRIVERS = [logistic_sgd.sgd_optimization_mnist, mlp.test_mlp, dA.test_dA, SdA.test_SdA]
@@ -84,7 +85,7 @@ def test_options_become_arguments_of_their_type():
 def test_quick_changes_the_schedule_and_the_folder_but_no_explicit_option():
     driver, calls = recording(SdA.test_SdA)
     command(driver, quick={"batch_size": 20, "training_epochs": 2}, argv=["--quick", "--training-epochs", "5"])
-    folder = ROOT / "runs" / "test_console-quick"  # this file stands in for the lesson's
+    folder = ROOT / "runs" / "test_command-quick"  # this file stands in for the lesson's
     assert calls == [{"batch_size": 20, "training_epochs": 5, "output_folder": str(folder)}]
 
 
@@ -149,13 +150,13 @@ def raising(error):
 
 def test_an_interrupt_gets_one_line_and_status_130(capsys):
     assert command(raising(KeyboardInterrupt()), {}, argv=[]) == 130
-    assert capsys.readouterr().err == "test_console.py: interrupted\n"
+    assert capsys.readouterr().err == "test_command.py: interrupted\n"
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device", "curve.jsonl"), MemoryError("no 8 TiB")])
 def test_the_systems_complaints_get_one_line_and_status_2(error, capsys):
     assert command(raising(error), {}, argv=[]) == 2
-    assert capsys.readouterr().err == f"test_console.py: error: {error}\n"
+    assert capsys.readouterr().err == f"test_command.py: error: {error}\n"
 
 
 def test_other_errors_are_not_hidden():

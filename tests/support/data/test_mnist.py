@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import ROOT, mnist
+from support.data import mnist
+from support.data.mnist import Idx, find_mnist, read_mnist
+from support.environment import ROOT
 from support.errors import UserError
-from support.mnist import Idx, find_mnist, read_mnist
 
 N_TRAIN, N_TEST, SIDE = 12, 5, 28
 
@@ -29,7 +30,7 @@ def idx(array):
 
 
 def publish(monkeypatch, contents, shapes):
-    """Make these bytes the ones that `support.mnist` takes for MNIST's."""
+    """Make these bytes the ones that `support.data.mnist` takes for MNIST's."""
     known = {
         name: Idx(shape, len(content), hashlib.sha256(content).hexdigest())
         for (name, content), shape in zip(contents.items(), shapes)

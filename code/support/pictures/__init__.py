@@ -1,0 +1,181 @@
+"""Pictures of a run, from the files in its folder: what was learnt, how, and where it goes wrong.
+
+The lessons give the networks; `figures` draws plain numbers.
+"""
+
+import textwrap
+import warnings
+from collections import Counter
+
+import pytensor
+
+from support.console import say
+from support.data import load_data
+from support.errors import UserError
+from support.files.replacing import replacing
+from support.pictures.figures import (
+    DPI,
+    MOST_CLASSES,
+    N_RECONSTRUCTED,
+    confusion,
+    confusion_figure,
+    costs_figure,
+    errors_figure,
+    filters_figure,
+    new_figure,
+    reconstructions_figure,
+    weights_figure,
+    wrong_figure,
+)  # fmt: skip
+from support.runs.models import predict_test_set
+from support.runs.records import RecordedRun, picture_path
+
+
+class Pictures:
+    """The pictures of a run, each written to its folder.
+
+    Parameters
+    ----------
+    folder : path-like
+    lesson : str
+        The lesson whose run it must be.
+    datasets : support.data.Datasets, optional
+        The run's data, where they are loaded already.
+
+    Raises
+    ------
+    UserError
+        As `support.runs.records.RecordedRun`; where matplotlib is missing; later, where the data are not those of the run.
+    """
+
+    def __init__(self, folder, lesson, datasets=None):
+        new_figure(1)  # so that a missing matplotlib is told first
+        self.run = RecordedRun(folder, lesson)
+        self.loaded = datasets
+        if not self.run.is_finished:
+            say(f"the run in {folder} is not finished: the pictures show what is there")
+
+    @property
+    def datasets(self):
+        """The data that the run was trained on."""
+        if self.loaded is None:
+            self.loaded = load_data(self.run.settings["dataset"])
+        if self.loaded.sha256 != self.run.sha256:
+            raise UserError(
+                f"{self.loaded.source} is not what the run in {self.run.folder} was trained on: its contents have "
+                "another checksum"
+            )
+        return self.loaded
+
+    def values(self, stage):
+        """The different values of an entry of the curve's lines, such as "corruption", as they came."""
+        return list(dict.fromkeys(line[stage] for line in self.run.curve if stage in line))
+
+    def models(self, kinds):
+        """The models that the run kept, None for each that is not there, which is said.
+
+        Parameters
+        ----------
+        kinds : dict
+            SavedModel or PretrainedStack by the names of the files, without their ending.
+
+        Raises
+        ------
+        UserError
+            As these do; where a model does not fit the data.
+        """
+        paths = [self.run.folder / f"{name}.npz" for name in kinds]
+        if missing := [path.name for path in paths if not path.exists()]:
+            there_is = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
+            say(f"{there_is} not in {self.run.folder}: the pictures that need more are left out")
+        models = [kind(path, self.run.lesson) if path.exists() else None for kind, path in zip(kinds.values(), paths)]
+        for model in filter(None, models):
+            if not model.arrays or model.arrays[0].shape[:1] != (self.datasets.n_in,):
+                raise UserError(f"{model.path} does not fit the {self.datasets.n_in} inputs of {self.datasets.name}")
+        return models
+
+    def caption(self):
+        """What the pictures are of, in one line: the data, the run, its seed, its epochs."""
+        run = self.run
+        data = "the embedded digits, not MNIST" if run.dataset == "digits" else run.dataset
+        parts = [f"data: {data}", f"run: {run.folder.resolve().name}"]
+        if "seed" in run.settings:
+            parts.append(f"seed {run.settings['seed']}")
+        layers = Counter(line["layer"] for line in run.curve if "layer" in line)
+        rest = Counter(line.get("corruption") for line in run.curve if "layer" not in line)
+        for epochs, stage in (layers, "pre-training a layer"), (rest, "fine-tuning" if layers else "training"):
+            if epochs:
+                number = max(epochs.values())
+                parts.append(f"{number} epoch{'s' * (number != 1)} of {stage}")
+        if not run.is_finished:
+            parts.append("not finished")
+        return " · ".join(parts)
+
+    def save(self, figure, name):
+        """Write a figure, with its caption, in place of an earlier one."""
+        caption = textwrap.fill(" ".join(self.caption().split()), 110)
+        figure.text(0.01, 0, caption, fontsize="small", color="0.35", parse_math=False, va="bottom", in_layout=False)
+        n_lines = caption.count("\n") + 1
+        margin = 0.17 * n_lines / figure.get_figheight()
+        figure.get_layout_engine().set(rect=(0, margin, 1, 1 - margin))
+        path = picture_path(self.run.folder, name, self.run.dataset)
+        try:
+            with replacing(path) as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # such as of a letter in a file's name that the font has not
+                figure.savefig(file, format="png", dpi=DPI)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        say(f"picture: {path}")
+
+    def draw_costs(self, stage, label, together=False):
+        """The cost by epoch, of all lines of the curve that have an entry `stage`, such as "layer".
+
+        `label` makes a name of the entry's value.
+        """
+        series = {}
+        for line in self.run.curve:
+            if stage in line:
+                epochs, costs = series.setdefault(label(line[stage]), ([], []))
+                epochs.append(line["epoch"])
+                costs.append(line["cost"])
+        if series:
+            self.save(costs_figure(series, together), "costs")
+
+    def draw_errors(self, early_stopping):
+        """Validation and test error by epoch, as `errors_figure` has them."""
+        if any("validation_error" in line for line in self.run.curve):
+            self.save(errors_figure(self.run.curve, early_stopping), "errors")
+
+    def draw_filters(self, weights):
+        """The filters of symbolic layers; `weights` are shared matrices by name."""
+        values = {name: W.get_value(borrow=True) for name, W in weights.items()}
+        if values:
+            self.save(filters_figure(values, self.datasets.image_shape), "filters")
+
+    def draw_weights(self, W):
+        """The weights of each class; `W` is a shared matrix."""
+        self.save(weights_figure(W.get_value(borrow=True), self.datasets.image_shape), "weights")
+
+    def of_test_images(self, x, *outputs):
+        """The values of symbolic matrices, of x, for the first test images, each (n, n_in)."""
+        return pytensor.function([x], outputs)(self.test_set[0][:N_RECONSTRUCTED])
+
+    def draw_reconstructions(self, rows):
+        """The first test images above what models make of them; `rows` are as in `reconstructions_figure`."""
+        if rows:
+            rows = [("input", self.test_set[0][:N_RECONSTRUCTED]), *rows]
+            self.save(reconstructions_figure(rows, self.datasets.image_shape), "reconstructions")
+
+    def draw_predictions(self, x, y_pred):
+        """The confusion matrix and the images that are classified wrongly; x and y_pred are symbolic."""
+        predicted = predict_test_set(x, y_pred, self.datasets)
+        images, labels = self.test_set
+        if predicted.max() >= self.datasets.n_out:
+            raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
+        if self.datasets.n_out <= MOST_CLASSES:
+            self.save(confusion_figure(confusion(labels, predicted, self.datasets.n_out)), "confusion")
+        self.save(wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")
+
+    @property
+    def test_set(self):
+        return [data.get_value(borrow=True) for data in self.datasets[2]]
