@@ -1,4 +1,4 @@
-"""What the Makefile asks for: `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
+"""For the Makefile: `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
 
 import sys
 
