@@ -12,10 +12,10 @@ import shutil
 import subprocess
 import sys
 
-import pytest
-
 from support.environment import ROOT
 from support.runs.recipes import read_recipes
+
+import pytest
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

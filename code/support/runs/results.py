@@ -7,13 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scipy import stats
-
 from support.environment import ROOT
 from support.errors import UserError
 from support.files.forms import check_form, is_count, is_number, read_json, shown
 from support.files.pages import place, refresh
 from support.runs.recipes import RESULTS, WORSE, read_recipes, unpublished
+
+from scipy import stats
 
 README = ROOT / "README.md"
 MARKS = {WORSE[True]: "above", WORSE[False]: "below"}

@@ -1,7 +1,7 @@
-import pytest
-
 from support.errors import UserError
 from support.files.pages import place, refresh
+
+import pytest
 
 
 def test_a_new_page_is_filled(tmp_path):

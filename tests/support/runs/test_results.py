@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import support.__main__ as tool
 import support.data
 import support.data.mnist
@@ -23,6 +21,8 @@ from support.runs.results import (
     write_front,
     write_page,
 )
+
+import pytest
 
 ADDED = """
 [[run]]
