@@ -37,6 +37,14 @@ data: install  ## find MNIST, or download it to data/
 test: install  ## run the tests
 	$(RUN) -m pytest tests
 
+check: install  ## see whether the code is in its format and free of known faults
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+format: install  ## bring the code into its format
+	$(RUN) -m ruff check --select I --fix
+	$(RUN) -m ruff format
+
 torture: install  ## kill each lesson a hundred times and see that it ends as if nothing had been
 	$(RUN) tests/torture.py
 
@@ -62,7 +70,7 @@ python:  ## print the interpreter that .venv is made with
 	@echo "$(PYTHON)"
 
 clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
-	rm -rf .venv .venv-* tests/.pytest_cache
+	rm -rf .venv .venv-* tests/.pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce table data test torture bench bench-peers install python clean
+.PHONY: help run quick reproduce table data test check format torture bench bench-peers install python clean

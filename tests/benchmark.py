@@ -2,9 +2,9 @@
 
     python tests/benchmark.py [--threads 1 2] [--rounds N] [--output-folder FOLDER]
 
-Every contestant (`contestants.py`) does the same work on data of MNIST's shape and sparsity, compiled and warm. They take
-turns for a number of rounds, phase by phase, so that a disturbance hits all of them alike; the table shows medians and,
-in brackets, ratios to this port. Machines are noisy: compare figures of one run only.
+Every contestant (`contestants.py`) does the same work on data of MNIST's shape and sparsity, compiled and warm. They
+take turns for a number of rounds, phase by phase, so that a disturbance hits all of them alike; the table shows medians
+and, in brackets, ratios to this port. Machines are noisy: compare figures of one run only.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "code"))
 
-from support.files.replacing import replacing  # noqa: E402
+from support.files.pages import place, refresh  # noqa: E402
 from support.runs.records import machine, versions, write_json  # noqa: E402
 
 PORT = "PyTensor, rewrites"
@@ -32,6 +32,7 @@ PEERS = ["PyTorch eager", "PyTorch compiled", "JAX jit+scan"]
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 HIDDEN_SIZES = [250, 500, 1000, 2000, 4000]
 MNIST_EXAMPLES = 50_000  # that an epoch trains on
+NEW_PAGE = f"# Microseconds a step\n\n{place('table')}\n![a step of fine-tuning](step_time.png)\n"
 
 
 def phase(kind, sizes, batch, activation="sigmoid", l2=0.0):
@@ -246,8 +247,7 @@ def main():
     options.output_folder.mkdir(parents=True, exist_ok=True)
     write_json(options.output_folder / "benchmark.json", record)
     lines = table_lines(record)
-    with replacing(options.output_folder / "table.md") as file:
-        file.write("\n".join([*lines, ""]).encode())
+    refresh(options.output_folder / "README.md", {"table": lines}, NEW_PAGE)
     if options.hidden_sizes:
         plot(record, options.output_folder / "step_time.png")
     print(f"versions: {record['versions']}\nmachine: {record['machine']}\n")

@@ -1,8 +1,9 @@
 """The lessons' training steps, in this port and in other frameworks, for the benchmark: `contestants.py NAME`.
 
-Each contestant is a process of its own, since it brings its own threads, and some their own Python (`make bench-peers`).
-It reads a request a line from standard input, {"phase": ..., "steps": n}, and answers each with the microseconds a step,
-or {"missing": reason} where it cannot run. A phase's first request builds it and runs it until it is compiled and warm.
+Each contestant is a process of its own, since it brings its own threads, and some their own Python (`make
+bench-peers`). It reads a request a line from standard input, {"phase": ..., "steps": n}, and answers each with the
+microseconds a step, or {"missing": reason} where it cannot run. A phase's first request builds it and runs it until it
+is compiled and warm.
 
 A phase is {"kind", "sizes", "batch", "activation", "l2"}: a classifier of these layers, or the autoencoder of the last
 two of `sizes`, on top of the layers below.

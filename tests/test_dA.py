@@ -135,7 +135,7 @@ def test_the_driver_trains_each_level_and_draws_its_filters(small_dataset, tmp_p
     results = dA.test_dA(training_epochs=3, dataset=small_dataset, batch_size=20, output_folder=tmp_path, n_hidden=20)
     printed = capsys.readouterr().out
     assert list(results) == [0.0, 0.3]
-    for level, result in results.items():
+    for result in results.values():
         costs = [line["cost"] for line in result.curve]
         assert [line["epoch"] for line in result.curve] == [0, 1, 2]
         assert sorted(costs, reverse=True) == costs

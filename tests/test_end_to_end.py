@@ -94,8 +94,8 @@ def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp
     curves = []
     for names in (["none"], ["all"]):
         done = run(
-            ROOT / "code" / "SdA.py", "--dataset", "smaller.pkl", *schedule, "--output-folder", "run", "--rewrites", *names,
-            "--fresh", cwd=tmp_path,
+            ROOT / "code" / "SdA.py", "--dataset", "smaller.pkl", *schedule, "--output-folder", "run",
+            "--rewrites", *names, "--fresh", cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]

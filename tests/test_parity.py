@@ -126,5 +126,6 @@ def test_logistic_sgd_meets_the_published_figure_to_every_digit(tmp_path, capsys
     test_error = logistic_sgd.predict(tmp_path / "model.npz")
     printed = capsys.readouterr().out
     assert f"test error {100 * test_error:f} % of 10000 images" in printed
+    assert "test error 7.750000 %" in printed  # which README names beside the other
     assert abs(test_error - 0.07489583) <= 400 / 10000
     assert "[7, 2, 1, 0, 4, 1, 4, 9, 5, 9]" in printed  # the first ten labels of MNIST's test file

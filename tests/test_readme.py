@@ -13,13 +13,20 @@ import subprocess
 import sys
 
 from support.environment import ROOT
-from support.runs.results import RECIPES
+from support.runs.recipes import read_recipes
 
 import pytest
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 INLINE = re.findall(r"`((?:python|make) [^`]+)`", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE))
+PAGES = (
+    "README.md",
+    "data/README.md",
+    "data/results/README.md",
+    "data/results/benchmark/README.md",
+    ".github/CONTRIBUTING.md",
+)
 SETTING_UP = "python -m venv", ".venv/bin/python -m pip install"  # what `make test` itself has done before
 NEEDS_MNIST = "make reproduce"
 
@@ -65,10 +72,10 @@ def copy(tmp_path_factory, small_dataset):
     for name in ("code", "tests", "data"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.gz", "*.pkl"))
     shutil.copy(ROOT / "Makefile", folder)
-    for name, (lesson, *_) in RECIPES.items():  # with a record of each, so that `make reproduce` has none to make
+    for name, recipe in read_recipes().items():  # with a record of each, so that `make reproduce` has none to make
         results = folder / "data" / "results"
         if not (results / name).exists():
-            shutil.copytree(results / lesson, results / name)
+            shutil.copytree(results / recipe.lesson, results / name)
     (folder / "shortened.py").write_text(SHORTENED)
     for environment in (".venv", ".venv-peers"):
         (folder / environment).mkdir()
@@ -98,3 +105,15 @@ def test_a_command_of_readme_ends_well(copy, command):
     done = copy(command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_first_command_can_be_typed_within_ten_lines():
+    assert any(line.startswith("make run") for line in TEXT.splitlines()[:10])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = map("".join, re.findall(r"\]\(([^)#]+)\)|<img src=\"([^\"]+)\"", text))
+    missing = [target for target in targets if not (":" in target or (ROOT / page).parent.joinpath(target).exists())]
+    assert not missing

@@ -83,7 +83,7 @@ def wait_for_a_checkpoint(process, path):
 
 
 def torture(lesson, kills, dataset, folder, chance):
-    """Kill a lesson so often, over as many runs as that takes, compare each with one undisturbed; return their number."""
+    """Kill a lesson so often, over as many runs as that takes; compare each with one undisturbed; return how many."""
     process = start(lesson, dataset, folder / "undisturbed")
     output, _ = process.communicate()
     assert process.returncode == 0, output

@@ -7,7 +7,10 @@ Importing this package, as every lesson does, makes three choices where the user
   the temporary folder (the user's choice: generated_src_dir in the same places; PyTensor 3.0 has no choice);
 - BLAS, and the passes over weights of `support.rewrites`, use one thread (the user's choice: OMP_NUM_THREADS).
 
-It also switches on the graph rewrites of `support.rewrites`, for all functions that the process compiles from then on.
+Where the home folder cannot be written, machine code is kept in a temporary folder. A line on standard error says so.
+
+The import also switches on the graph rewrites of `support.rewrites`, for all functions that the process compiles from
+then on, a user's own models included. `support.rewrites.select(["none"])` switches them off again.
 
 Its rooms, from the roof to the ground; each imports only from those below it:
 

@@ -1,7 +1,8 @@
-"""What the Makefile asks for: `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
+"""For the Makefile: `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
 
 import sys
 
+from support.console import for_any_reader
 from support.data import fetch_mnist
 from support.errors import UnavailableError, UserError
 from support.runs.results import reproduce, results_table
@@ -39,9 +40,18 @@ def choose_dataset():
     return "mnist"
 
 
-if __name__ == "__main__":
+@for_any_reader
+def command(arguments):
+    """Run `main` and return the exit status."""
     try:
-        main(sys.argv[1:])
+        main(arguments)
+    except BrokenPipeError:
+        raise
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command(sys.argv[1:]))

@@ -54,8 +54,14 @@ RECORDS = {
         "dataset": {"name": "MNIST"},
         "settings": {"seed": 7},
         "floatX": "float32",
-        "machine": {"processor": "Abacus", "cores": 4, "system": "Desk", "threads": "1"},
-        "versions": dict.fromkeys(("python", "pytensor", "numpy", "scipy", "numba"), "9.9"),
+        "parts": [
+            {
+                "epochs": 0,
+                "rewrites": ["rank_update"],
+                "machine": {"processor": "Abacus", "cores": 4, "system": "Desk", "threads": "1"},
+                "versions": dict.fromkeys(("python", "pytensor", "numpy", "scipy", "numba"), "9.9"),
+            }
+        ],
     },
     "result.json": {"seconds": {"training": 36}, "validation_error": 0.0139, "test_error": 0.013, "epochs": 36},
 }

@@ -21,7 +21,10 @@ import pytensor
 DATA = ROOT / "data"
 PICKLE = "mnist.pkl.gz"
 MOST_CLASSES = 1 << 16  # so that a stray label asks for no gigabytes of weights
-ARCHIVE = "an .npz file of x, (n, width) or (n, height, width), y, (n,), and, if wanted, split: how many train, validate, test"
+ARCHIVE = (
+    "an .npz file of x, (n, width) or (n, height, width), y, (n,), and, "
+    "if wanted, split: how many train, validate, test"
+)
 PARTS = "training", "validation", "test"
 SETS = "train", "valid", "test"  # the same in the names of variables
 SPLIT_SEED = 0  # of the shuffle, so that the parts of a file are the same at each run
@@ -94,7 +97,8 @@ class Datasets(list):
             if low < 0 or high > 1:
                 raise UserError(
                     f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}, and an "
-                    "autoencoder rebuilds values from 0 to 1; scale them, such as by (x - x.min()) / (x.max() - x.min())"
+                    "autoencoder rebuilds values from 0 to 1; scale them, such as by "
+                    "(x - x.min()) / (x.max() - x.min())"
                 )
 
 

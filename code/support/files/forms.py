@@ -1,7 +1,8 @@
-"""The form that JSON from a file must have before its values are used."""
+"""The form that JSON or TOML from a file must have before its values are used."""
 
 import json
 import sys
+import tomllib
 
 from support.errors import UserError
 
@@ -82,6 +83,22 @@ def read_json(path, form):
 def read_json_lines(path, form):
     """The values in a file with a JSON text a line, each of which must have a form; raises what `read_json` does."""
     return _read(path, lambda text: [parse_json(line, form) for line in text.splitlines()])
+
+
+def read_toml(path, form):
+    """The value in a TOML file, which must have a form.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    try:
+        with open(path, "rb") as file:
+            value = tomllib.loads(file.read(LIMIT).decode())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    check_form(value, form)
+    return value
 
 
 def _read(path, parse):

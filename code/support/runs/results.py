@@ -1,4 +1,4 @@
-"""The published recipes, and the page of their published and reproduced figures, made from the records of runs."""
+"""The pages of published and reproduced figures, made from the records of runs and the table of recipes."""
 
 import itertools
 import math
@@ -7,39 +7,29 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scipy import stats
-
 from support.environment import ROOT
 from support.errors import UserError
-from support.files.forms import is_count, is_number, read_json, shown
-from support.runs.records import ERRORS
+from support.files.forms import check_form, is_count, is_number, read_json, shown
+from support.files.pages import place, refresh
+from support.runs.recipes import RESULTS, WORSE, read_recipes, unpublished
 
-RESULTS = ROOT / "data" / "results"
-LESSONS = ["logistic_sgd", "mlp", "dA", "SdA"]
+from scipy import stats
 
-# The lesson and the options of each run that is recorded. One without options is the published recipe.
-RECIPES = {
-    **{lesson: (lesson,) for lesson in LESSONS},
-    **{f"SdA-seed-{seed}": ("SdA", "--seed", str(seed)) for seed in (1, 2, 3, 4)},
-    "SdA-no-pretraining": ("SdA", "--pretraining-epochs", "0"),
-}
-
-# Validation and test error in percent, and minutes, as the tutorial gives them for its machine.
-PUBLISHED = {"logistic_sgd": ("7.50", "7.49", "–"), "mlp": ("1.69", "1.65", "–"), "SdA": ("1.39", "1.30", "1029")}
-NOTHING = "–", "–", "–"
-MISS = "▲"
+README = ROOT / "README.md"
+MARKS = {WORSE[True]: "above", WORSE[False]: "below"}
 VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
 
-INTRODUCTION = """\
+NEW_PAGE = f"""\
 # Published and reproduced
 
-Made by `make reproduce` from the records beside this page: it runs what has no record yet, then writes the page.
-`make reproduce RESULTS=runs` runs all of it anew, on the machine at hand, and writes `runs/README.md`.
-"""
+{place("table")}
+{place("pictures")}"""
 
 
 def reproduce(folder=RESULTS):
     """Run the recipes that have no record in a folder of runs, one after the other, then write its page.
+
+    Where it is the folder of the recorded results, README's table is written, too.
 
     Returns
     -------
@@ -52,44 +42,58 @@ def reproduce(folder=RESULTS):
         Where a run does not get to its end; the next call goes on with it.
     """
     folder = Path(folder)
-    for name, (lesson, *options) in RECIPES.items():
-        if read_record(folder / name) is None:
-            script = str(ROOT / "code" / f"{lesson}.py")
-            status = subprocess.run([sys.executable, script, *options, "--output-folder", folder / name]).returncode
+    recipes = read_recipes()
+    for name, recipe in recipes.items():
+        if read_record(folder / name, recipes) is None:
+            script = ROOT / "code" / f"{recipe.lesson}.py"
+            command = [sys.executable, str(script), *recipe.options, "--output-folder", str(folder / name)]
+            status = subprocess.run(command).returncode
             if status != 0:
                 raise UserError(f"{name} ended with status {status}: the same command goes on with it")
+    if folder.resolve() == RESULTS:
+        write_front()
     return write_page(folder)
 
 
 def write_page(folder=RESULTS):
-    """Write README.md in a folder of runs: the table, and the pictures that the runs left there."""
+    """Write the table and the pictures of a folder of runs into its README.md, which keeps the text around them."""
     folder = Path(folder)
     pictures = [
-        f"![{path.parent.name}: {path.stem.replace('_', ' ')}]({path.relative_to(folder).as_posix()})\n"
-        for name in read_records(folder)
+        f"![{path.parent.name}: {path.stem.replace('_', ' ')}]({path.relative_to(folder).as_posix()})"
+        for name in read_records(folder, read_recipes())
         for path in sorted((folder / name).glob("*.png"))
     ]
-    lines = [INTRODUCTION, *results_table(folder), *(["", "## Pictures", "", *pictures] if pictures else [])]
-    page = folder / "README.md"
-    page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    return page
+    parts = {"table": results_table(folder), "pictures": "\n\n".join(pictures).splitlines()}
+    return refresh(folder / "README.md", parts, NEW_PAGE)
 
 
-# What the table uses of the records; see `support.files.forms.check_form`.
+def write_front(page=README):
+    """Write the table of the lessons into README."""
+    return refresh(page, {"lessons": front_table()}, place("lessons"))
+
+
+# What the tables use of the records; see `support.files.forms.check_form`.
+PART = {
+    "epochs": is_count,
+    "rewrites": [str],
+    "versions": dict.fromkeys(VERSIONS, str),
+    "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
+}
 SETTINGS = {
-    "lesson": lambda name: name in LESSONS,
+    "lesson": str,
     "dataset": {"name": str},
     "settings": {...: object},
     "floatX": str,
-    "rewrites?": [str],
-    "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
-    "versions": dict.fromkeys(VERSIONS, str),
+    "parts": lambda parts: parts != [] and check_form(parts, [PART], "parts") is None,
 }
-RESULT = {"seconds": {...: is_number}, "validation_error?": is_number, "test_error?": is_number, "epochs?": is_count}
+RESULT = {"seconds": {...: is_number}, "epochs?": is_count}
 
 
-def read_record(folder):
+def read_record(folder, recipes):
     """The settings and the result of a finished run, merged; None where the folder holds none.
+
+    Beside them stand the `figures` to show and the `published_minutes`. A run on MNIST has those of the row that its
+    folder is named after. Another run shows the figures of its lesson, without published values.
 
     Raises
     ------
@@ -97,99 +101,195 @@ def read_record(folder):
         Where one of the files is damaged.
     """
     try:
-        settings, result = read_json(folder / "settings.json", SETTINGS), read_json(folder / "result.json", RESULT)
+        settings = read_json(folder / "settings.json", SETTINGS)
+        lesson, row = settings["lesson"], recipes.get(folder.name)
+        is_recipe = row is not None and row.lesson == lesson and settings["dataset"]["name"] == "MNIST"
+        row = row if is_recipe else first_row(lesson, recipes)
+        figures = row.figures if row else []
+        result = read_json(folder / "result.json", RESULT | {f"{figure.field}?": is_number for figure in figures})
     except FileNotFoundError:
         return None
-    return {**settings, **result}
+    minutes = sum(row.published_minutes) if is_recipe else 0
+    return {
+        **settings, **result, "figures": figures if is_recipe else unpublished(figures), "published_minutes": minutes
+    }  # fmt: skip
 
 
-def read_records(folder):
-    """{name: record} of the finished runs in a folder of runs, in the order of the lessons."""
-    records = {path.name: record for path in Path(folder).glob("*/") if (record := read_record(path))}
-    return dict(sorted(records.items(), key=lambda item: (LESSONS.index(item[1]["lesson"]), item[0])))
+def read_records(folder, recipes):
+    """{name: record} of the finished runs in a folder of runs, in the order of the recipes."""
+    records = {path.name: record for path in Path(folder).glob("*/") if (record := read_record(path, recipes))}
+    lessons, names = [recipe.lesson for recipe in recipes.values()], list(recipes)
+
+    def order(name):
+        lesson = records[name]["lesson"]
+        place = lessons.index(lesson) if lesson in lessons else len(lessons)
+        return place, names.index(name) if name in names else len(names), name
+
+    return {name: records[name] for name in sorted(records, key=order)}
 
 
-def results_table(folder=RESULTS):
-    """A Markdown table with a line for each finished run in a folder of runs, and what there is to say of it.
+def first_row(lesson, recipes):
+    """The row of a lesson's published recipe; None where the table has no row of it."""
+    return next((recipe for recipe in recipes.values() if recipe.lesson == lesson), None)
 
-    Published figures stand only beside runs of the published recipe on MNIST: a folder that has the lesson's own name.
-    Runs of that recipe with other seeds are summed up in a line of their own, as mean and sample standard deviation.
-    An error above the published one is marked.
+
+def by_lesson(records):
+    """{lesson: {name: record}}, from records in the order of the lessons."""
+    groups = itertools.groupby(records.items(), key=lambda item: item[1]["lesson"])
+    return {lesson: dict(runs) for lesson, runs in groups}
+
+
+def front_table(folder=RESULTS, recipes=None):
+    """A Markdown table with a line for each lesson, which links to its file, and the notes below it.
+
+    A figure is that of the published recipe or, where there are runs of it with several seeds, their mean.
 
     Returns
     -------
     list of str
     """
-    lines = [
-        "| run | data | validation %, published | reproduced | test %, published | reproduced "
-        "| minutes, published | reproduced | epochs | seed |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+    recipes = read_recipes() if recipes is None else recipes
+    groups = by_lesson(read_records(folder, recipes))
+    lines = ["| lesson | figures | published | reproduced |", "|---|---|---|---|"]
+    for lesson in dict.fromkeys(recipe.lesson for recipe in recipes.values()):
+        first = first_row(lesson, recipes)
+        runs = published_runs(first, groups.get(lesson, {}))
+        figures = [figure for figure in first.figures if runs and all(figure.field in run for run in runs)]
+        means = [statistics.mean(figure.in_unit(run[figure.field]) for run in runs) for figure in figures]
+        values = [figure.marked(mean, figure.spelled(mean)) for figure, mean in zip(figures, means)]
+        seeds = f", means of {len(runs)} seeds" if len(runs) > 1 and values else ""
+        lines.append(
+            row(
+                f"[{first.title or lesson}](code/{lesson}.py)",
+                ", ".join(figure.heading for figure in first.figures) or "–",
+                ", ".join(figure.target for figure in first.figures) or "–",
+                (", ".join(values) or "–") + seeds,
+            )
+        )
+    return with_notes(lines, [recipe.note for recipe in recipes.values() if recipe.note])
+
+
+def published_runs(recipe, runs):
+    """Of a lesson's runs, {name: record}, that of its published recipe and those that differ by their seed alone."""
+    if recipe is None or recipe.name not in runs:
+        return []
+    return [record for record in runs.values() if same_but_for_seed(record, runs[recipe.name])]
+
+
+def results_table(folder=RESULTS, recipes=None):
+    """Markdown tables with a line for each finished run in a folder of runs, and what there is to say of them.
+
+    Published figures stand only beside runs of the published recipe on MNIST, known by the name of the folder.
+    Runs of that recipe with other seeds are summed up in a line of their own, as mean and sample standard deviation.
+    A figure that is worse than the published one is marked. Lessons with the same figures share a table.
+
+    Returns
+    -------
+    list of str
+    """
+    recipes = read_recipes() if recipes is None else recipes
+    records = read_records(folder, recipes)
+    layout = columns_of(recipes)
+    lines, columns, judgements = [], None, []
+    for lesson, runs in by_lesson(records).items():
+        if columns is None or layout.get(lesson, columns) != columns:
+            columns = layout.get(lesson, [])
+            lines += ["", *head(columns)] if lines else head(columns)
+        lines += [line(name, record, columns) for name, record in runs.items()]
+        recipe = first_row(lesson, recipes)
+        seeds = published_runs(recipe, runs)
+        fields = [figure.field for figure in seeds[0]["figures"]] if seeds else []
+        if len(seeds) > 1 and all(field in record for record in seeds for field in (*fields, "epochs")):
+            base = runs[recipe.name]
+            lines.append(spread(lesson, seeds, base, columns))
+            if len(seeds) > 2:
+                judgements += judgement(lesson, seeds, base["figures"])
+    notes = [recipe.note for recipe in recipes.values() if recipe.note and recipe.name in records]
+    lines = lines or head([])
+    return with_notes(lines, [*notes, *judgements, *published_machines(records, recipes), *circumstances(records)])
+
+
+def columns_of(recipes):
+    """{lesson: headings of its table}: lessons share the table of the ones before them where that has their figures."""
+    headings = {recipe.lesson: {} for recipe in recipes.values()}
+    for recipe in recipes.values():
+        headings[recipe.lesson] |= dict.fromkeys(figure.heading for figure in recipe.figures)
+    columns, layout = [], {}
+    for lesson, own in headings.items():
+        columns = layout[lesson] = columns if own.keys() <= set(columns) else list(own)
+    return layout
+
+
+def with_notes(lines, notes):
+    """Tables and the paragraphs below them, with the mark explained where it is used."""
+    marks = [
+        f"{mark} {side} the published figure." for mark, side in MARKS.items() if any(mark in text for text in lines)
     ]
-    records = read_records(folder)
-    judgements = []
-    for lesson, runs in itertools.groupby(records.items(), key=lambda item: item[1]["lesson"]):
-        runs = dict(runs)
-        lines += [line(name, record, name == lesson) for name, record in runs.items()]
-        recipe = [record for record in runs.values() if lesson in runs and same_but_for_seed(record, runs[lesson])]
-        if len(recipe) > 1 and all(figure in record for record in recipe for figure in (*ERRORS, "epochs")):
-            lines.append(spread(lesson, recipe))
-            if len(recipe) > 2 and published(recipe[0]) is not NOTHING:
-                judgements += judgement(lesson, recipe)
-    if any(MISS in line for line in lines):
-        judgements.append(f"{MISS} above the published figure.")
-    notes = [*judgements, *circumstances(records)]
-    return lines + [text for note in notes for text in ("", note)]
+    return lines + [text for note in (*marks, *notes) for text in ("", note)]
 
 
-def line(name, record, is_published):
+def head(columns):
+    """The first two lines of a table of runs."""
+    pairs = "".join(f" {column}, published | reproduced |" for column in [*columns, "minutes"])
+    return [f"| run | data |{pairs} epochs | seed |", "|---" * (2 * len(columns) + 6) + "|"]
+
+
+def line(name, record, columns):
     """The line of a run."""
-    *targets, minutes = published(record) if is_published else NOTHING
-    errors = [
-        marked(f"{100 * record[error]:.2f}", target) if error in record else "–"
-        for error, target in zip(ERRORS, targets)
-    ]
-    took = f"{minutes_of(record):.1f}" if minutes_of(record) >= 0.05 else "< 0.1"
+    cells = {}
+    for figure in record["figures"]:
+        value = figure.in_unit(record[figure.field]) if figure.field in record else None
+        text = "–" if value is None else figure.marked(value, figure.spelled(value))
+        cells[figure.heading] = figure.target, text
+    minutes = minutes_of(record)
+    took = f"{minutes:.1f}" if minutes >= 0.05 else "< 0.1"
     return row(
-        name, record["dataset"]["name"], targets[0], errors[0], targets[1], errors[1], minutes,
-        took, record.get("epochs", "–"), record["settings"].get("seed", "–"),
+        name, record["dataset"]["name"], *in_columns(cells, columns), published_minutes(record), took,
+        record.get("epochs", "–"), record["settings"].get("seed", "–"),
     )  # fmt: skip
 
 
-def spread(lesson, records):
-    """The line that sums up runs that differ in their seeds."""
-    *targets, minutes = published(records[0])
-    means = [
-        marked(mean_and_deviation([100 * record[error] for record in records], 2), target)
-        for error, target in zip(ERRORS, targets)
-    ]
+def spread(lesson, records, base, columns):
+    """The line that sums up runs that differ in their seeds; `base` is that of the published seed."""
+    cells = {}
+    for figure in base["figures"]:
+        values = [figure.in_unit(record[figure.field]) for record in records]
+        text = mean_and_deviation(values, figure.digits)
+        cells[figure.heading] = figure.target, figure.marked(statistics.mean(values), text)
     return row(
-        f"{lesson}, {len(records)} seeds", records[0]["dataset"]["name"], targets[0], means[0], targets[1], means[1],
-        minutes, mean_and_deviation([minutes_of(record) for record in records], 1),
+        f"{lesson}, {len(records)} seeds", base["dataset"]["name"], *in_columns(cells, columns),
+        published_minutes(base), mean_and_deviation([minutes_of(record) for record in records], 1),
         mean_and_deviation([record["epochs"] for record in records], 0), "–",
     )  # fmt: skip
+
+
+def in_columns(cells, columns):
+    return itertools.chain(*(cells.get(column, ("–", "–")) for column in columns))
 
 
 def row(*cells):
     return f"| {' | '.join(map(shown, cells))} |"
 
 
-def marked(error, target):
-    """An error in percent, with a mark where it is above the published one at the digits that both show."""
-    return f"{error} {MISS}" if target != "–" and float(error.split()[0]) > float(target) else error
-
-
-def judgement(lesson, records):
-    """How likely the published errors are, if they are one more draw from the spread of these runs."""
-    for (error, name), target in zip(ERRORS.items(), published(records[0])):
-        values = [100 * record[error] for record in records]
+def judgement(lesson, records, figures):
+    """How likely the published figures are, if they are one more draw from the spread of these runs."""
+    for figure in figures:
+        values = [figure.in_unit(record[figure.field]) for record in records]
         mean, deviation, n = statistics.mean(values), statistics.stdev(values), len(values)
-        if deviation > 0:
-            distance = abs(float(target) - mean) / (deviation * math.sqrt(1 + 1 / n))
+        if figure.published is not None and deviation > 0:
+            distance = abs(float(figure.target) - mean) / (deviation * math.sqrt(1 + 1 / n))
             yield (
-                f"{lesson}, {name} error: if the published {target} % is one more draw from the normal distribution "
-                f"that these {n} seeds are drawn from, a draw at least as far from their mean, {mean:.2f} %, has the "
-                f"probability {2 * stats.t.sf(distance, n - 1):.2f} (Student's t, {n - 1} degrees of freedom)."
+                f"{lesson}, {figure.name}: if the published {figure.target} {figure.unit} is one more draw from the "
+                f"normal distribution that these {n} seeds are drawn from, a draw at least as far from their mean, "
+                f"{figure.spelled(mean)} {figure.unit}, has the probability {2 * stats.t.sf(distance, n - 1):.2f} "
+                f"(Student's t, {n - 1} degrees of freedom)."
             )
+
+
+def published_machines(records, recipes):
+    """A line that says on which machines the published minutes were measured."""
+    machines = [f"{name} on {recipes[name].published_on}" for name, run in records.items() if run["published_minutes"]]
+    return [f"Published minutes: {'; '.join(machines)}."] if machines else []
 
 
 def circumstances(records):
@@ -201,20 +301,22 @@ def circumstances(records):
 
 
 def circumstance(record):
-    """With which arithmetic, machine and versions a run was made."""
-    machine, versions = record["machine"], record["versions"]
+    """With which arithmetic, machine and versions a run was made, part by part where it was continued elsewhere."""
+    texts = [f"{record['floatX']}, {part_circumstance(record['parts'][0])}"]
+    for part in record["parts"][1:]:
+        texts.append(f"from its epoch {part['epochs'] + 1} on, counted over all phases, {part_circumstance(part)}")
+    return "; ".join(texts)
+
+
+def part_circumstance(part):
+    """With which rewrites, machine and versions a part of a run was made."""
+    machine, versions = part["machine"], part["versions"]
     threads = f"{machine['threads']} thread{'' if machine['threads'] == '1' else 's'}"
-    rewrites = "with" if record.get("rewrites") else "without"
     return (
-        f"{record['floatX']}, {rewrites} the graph rewrites, {threads} of {machine['processor']}, "
+        f"{'with' if part['rewrites'] else 'without'} the graph rewrites, {threads} of {machine['processor']}, "
         f"{machine['cores']} cores, {machine['system']}; "
         + ", ".join(f"{name} {versions[key]}" for key, name in VERSIONS.items())
     )
-
-
-def published(record):
-    """The published validation error, test error and minutes of a run's lesson, if it was on MNIST."""
-    return PUBLISHED.get(record["lesson"], NOTHING) if record["dataset"]["name"] == "MNIST" else NOTHING
 
 
 def same_but_for_seed(record, other):
@@ -226,6 +328,10 @@ def same_but_for_seed(record, other):
 
 def minutes_of(record):
     return sum(record["seconds"].values()) / 60
+
+
+def published_minutes(record):
+    return f"{record['published_minutes']:.0f}" if record["published_minutes"] else "–"
 
 
 def mean_and_deviation(values, digits):
