@@ -51,8 +51,10 @@ def make_dataset(path):
 
 
 def start(lesson, dataset, folder):
-    schedule = options({**short_schedules()[lesson], "batch_size": 1})
-    arguments = [str(ROOT / "code" / f"{lesson}.py"), "--dataset", str(dataset), *schedule]
+    """A process that trains a lesson, given by its name or its path."""
+    path = ROOT / "code" / f"{lesson}.py" if isinstance(lesson, str) else lesson
+    schedule = options({**short_schedules(path.parent)[path.stem], "batch_size": 1})
+    arguments = [str(path), "--dataset", str(dataset), *schedule]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments, "--output-folder", str(folder)],
         stdout=subprocess.PIPE,

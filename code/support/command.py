@@ -5,6 +5,7 @@ import inspect
 import sys
 
 from support import rewrites
+from support.console import check_docstrings, for_any_reader
 from support.environment import ROOT
 from support.errors import UserError
 from support.runs.interruption import Interrupted, handled
@@ -66,6 +67,7 @@ def summary(function):
     return " ".join(inspect.getdoc(function).split("\n\n")[0].split())
 
 
+@for_any_reader
 def command(driver, quick, argv=None, **actions):
     """Run a lesson from the command line and return its exit status.
 
@@ -88,6 +90,7 @@ def command(driver, quick, argv=None, **actions):
     """
     program = f"{lesson_of(driver)}.py"
     try:
+        check_docstrings(driver)
         with handled():
             options = vars(build_parser(driver, quick, actions).parse_args(argv))
             chosen = [name for name in actions if name in options]
@@ -99,6 +102,8 @@ def command(driver, quick, argv=None, **actions):
                 if options.pop("quick", False):
                     options = {"output_folder": str(ROOT / "runs" / f"{lesson_of(driver)}-quick"), **quick, **options}
                 driver(**options)
+    except BrokenPipeError:
+        raise
     except (UserError, OSError, MemoryError) as error:  # the system's own complaints tell what to do as well
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

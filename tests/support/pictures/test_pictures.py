@@ -320,9 +320,11 @@ def test_pictures_of_the_embedded_digits_say_so(copy, drawn):
 def test_a_picture_is_a_png_of_its_size_and_names_are_shown_as_they_are(tmp_path):
     """A formula's signs in the name of a data set are no formula."""
     shown = pictures.Pictures.__new__(pictures.Pictures)
+    shown.stages = {None: "training"}
     shown.run = SimpleNamespace(
-        folder=tmp_path, dataset="$\\oops{$.pkl", settings={}, curve=[{"epoch": 1, "cost": 1}], is_finished=True
-    )
+        folder=tmp_path, dataset="$\\oops{$.pkl", settings={}, curve=[{"epoch": 1, "cost": 1}], is_finished=True,
+        record={"files": []},
+    )  # fmt: skip
     figure = drawing.confusion_figure(np.eye(3, dtype=int))
     shown.save(figure, "confusion")
     with open(tmp_path / "confusion.png", "rb") as file:
@@ -331,7 +333,7 @@ def test_a_picture_is_a_png_of_its_size_and_names_are_shown_as_they_are(tmp_path
     assert int.from_bytes(header[16:20]) == drawing.WIDTH * drawing.DPI
     assert "data: $\\oops{$.pkl" in figure.texts[-1].get_text()
     with pytest.raises(UserError, match="cannot write"):
-        shown.run.folder = tmp_path / "missing"
+        shown.run.folder, shown.run.record = tmp_path / "missing", {"files": []}
         shown.save(figure, "confusion")
 
 
