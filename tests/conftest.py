@@ -13,6 +13,14 @@ import pytest
 missing_mnist = None
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("rewrites", "how much the tests of support/rewrites try")
+    group.addoption("--graphs", type=int, default=120, help="random graphs that are interpreted (default: %(default)s)")
+    group.addoption("--compiled-graphs", type=int, default=2, help="compiled ones (default: %(default)s)")
+    group.addoption("--all-sizes", action="store_true", help="all odd sizes of each lesson, not two")
+    group.addoption("--graph-seed", type=int, default=0, help="of the random graphs (default: %(default)s)")
+
+
 def pytest_collection_modifyitems(items):
     """Skip the tests that need MNIST where it is not to be had; a MNIST_DIR that is set and wrong is an error."""
     global missing_mnist

@@ -5,12 +5,18 @@ from support.rewrites import TAG
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
-from pytensor.compile.mode import get_default_mode
+from pytensor.compile.mode import Mode, get_default_mode
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
 
 def plain_mode():
     """PyTensor's own rewrites only."""
     return get_default_mode().excluding(TAG)
+
+
+def interpreted_mode():
+    """All that Numba's mode does to a graph but fusing loops; what comes out is run by NumPy, and not compiled."""
+    return Mode("py", RewriteDatabaseQuery(include=["fast_run", "numba"], exclude=["BlasOpt", "fusion"]))
 
 
 def nodes(function, op_type):
@@ -29,6 +35,11 @@ def scalar_ops(fgraph):
     return types
 
 
+def has_ours(function):
+    """Whether a compiled function has an operation of this project's rewrites."""
+    return any(op_type.__module__.startswith("support.") for op_type in scalar_ops(function.maker.fgraph))
+
+
 def parameter(value, name=None):
     return pytensor.shared(value, name=name, shape=value.shape)
 
@@ -42,5 +53,5 @@ def assert_close(actual, expected, dtype):
     """Equal but for rounding: some units in the last place of the largest entry."""
     expected = np.asarray(expected)
     assert actual.dtype == dtype and actual.shape == expected.shape
-    tolerance = 50 * np.finfo(dtype).eps * max(1, np.abs(expected).max())
+    tolerance = 50 * np.finfo(dtype).eps * max(1, np.abs(expected).max(initial=0))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)

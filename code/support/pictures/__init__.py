@@ -48,7 +48,7 @@ class Pictures:
     Raises
     ------
     UserError
-        As `support.runs.records.RecordedRun`; where matplotlib is missing; later, where the data are not those of the run.
+        As `support.runs.records.RecordedRun`; where matplotlib is missing; later, where the data are not the run's.
     """
 
     def __init__(self, folder, driver, datasets=None, stages={None: "training"}):

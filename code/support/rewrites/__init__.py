@@ -2,7 +2,12 @@
 
 PyTensor turns the graph of a lesson into a faster graph with the same values, one rewrite after the other, before it
 compiles it. This package adds those that training with small minibatches gains most from; importing it switches them
-on, and no lesson knows of it. With a batch of 1 a step does next to no arithmetic: its time is the time to move the
+on, and no lesson knows of it.
+
+The import changes how PyTensor compiles every function of the process, those of other models in a notebook included:
+`support.rewrites.select(["none"])` compiles from then on as PyTensor alone would, `select(["all"])` with the rewrites.
+
+With a batch of 1 a step does next to no arithmetic: its time is the time to move the
 weights between memory and processor, so what counts is the number of passes over each weight matrix W (n, m).
 
 | name               | source                               | result                       | passes over W        |
@@ -22,19 +27,17 @@ Beside them, `positional_arguments` (`linker.py`) spares each call of a function
 X' stands for X transposed, z for sigmoid(a). Each rewrite stands in a module of its own kind with the operation that it
 puts in; each operation has a `perform` in NumPy, which says what it computes, and a Numba implementation, which runs.
 
+The values are equal but for rounding, infinity and NaN included, with one exception: zero times infinity or NaN adds
+nothing to a SparseProduct, which does not read what is multiplied by zero.
+
 A rewrite that a graph does not fit leaves it alone. Each is registered under its name and `TAG`, so that
 `mode.excluding("rank_update")` or `mode.excluding(TAG)` leaves it, or all of them, out of one function.
 """
 
 from support.errors import UserError
 from support.rewrites import activations, coin_flips, entropy, linker, products, updates  # noqa: F401  registers them
-from support.rewrites.registry import NAMES, TAG  # noqa: F401
+from support.rewrites.registry import NAMES, TAG, switch  # noqa: F401
 
-import pytensor
-from pytensor.compile.mode import Mode, get_mode
-from pytensor.link.numba.linker import NumbaLinker
-
-_default_mode = pytensor.config.mode
 _selected = NAMES
 
 
@@ -44,7 +47,8 @@ def select(names):
     Parameters
     ----------
     names : list of str
-        Some of `NAMES`, or ["all"], or ["none"], with which PyTensor does what it would do without this package.
+        Some of `NAMES`, or ["all"], or ["none"], with which PyTensor does what it would do without this package,
+        whatever mode a function is compiled in.
 
     Raises
     ------
@@ -57,11 +61,11 @@ def select(names):
         if name not in NAMES:
             raise UserError(f"there is no rewrite {name}: choose all, none, or some of {', '.join(NAMES)}")
     _selected = [name for name in NAMES if name in names]
-    excluded = [name for name in NAMES if name not in names]
-    mode = get_mode(_default_mode).excluding(*excluded) if excluded else _default_mode
-    if linker.NAME in excluded and isinstance(mode.linker, NumbaLinker):
-        mode = Mode(NumbaLinker(), mode.provided_optimizer)
-    pytensor.config.mode = mode
+    for name in NAMES:
+        if name == linker.NAME:
+            linker.switch(name in _selected)
+        else:
+            switch(name, name in _selected)
 
 
 def selected():

@@ -21,21 +21,21 @@ def exponential(dtype):
 
     In single precision it consists of arithmetic, which the compiler turns into instructions on several entries at
     once, where the library's function takes one: exp(t) = 2^k 2^f, with k whole and f a fraction whose power is a
-    polynomial's. Its error is that of rounding t and the result. Below 2^-126, the smallest normal number, it is that.
+    polynomial's. Its error is that of rounding t and the result. Below 2^-126, the smallest normal number, it is 0.
     """
     if dtype != np.float32:
         return numba_njit(lambda t: np.exp(t))
-    log2_e, smallest = np.float32(np.log2(np.e)), np.float32(-126)
+    log2_e, lowest = np.float32(np.log2(np.e)), np.float32(-127)
     c0, c1, c2, c3, c4, c5, c6 = coefficients(np.exp2, 6, [-0.5, 0.5]).astype(np.float32)
 
     @numba_njit
     def exp(t):
         power = t * log2_e
-        power = smallest if power < smallest else power  # NaN stays
+        power = lowest if power < lowest else power  # NaN stays
         k = np.rint(power)
         f = power - k
         fraction = c0 + f * (c1 + f * (c2 + f * (c3 + f * (c4 + f * (c5 + f * c6)))))
-        return fraction * np.int32((np.int32(k) + 127) << 23).view(np.float32)  # the bits of 2^k
+        return fraction * np.int32((np.int32(k) + 127) << 23).view(np.float32)  # the bits of 2^k, of 0 where k is -127
 
     return exp
 

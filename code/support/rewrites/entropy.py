@@ -20,8 +20,10 @@ from pytensor.tensor.type import vector
 class LogLikelihood(Op):
     """sum_j x_j log z_j + (1 - x_j) log(1 - z_j) of each row, and z = sigmoid(a), of x and a (batch, n).
 
-    With s = sigmoid(|a|), which lies between 1/2 and 1, the sum is that of x a - max(a, 0), plus log s. The logarithms
-    are those of products of many s, so that an entry costs one exponential, which z shares, and next to no logarithm.
+    With s = sigmoid(|a|), which lies between 1/2 and 1, the sum is that of x min(a, 0) - (1 - x) max(a, 0), plus log s.
+    The logarithms are those of products of many s, so that an entry costs one exponential, which z shares, and next to
+    no logarithm. Where a is infinite, z is 0 or 1 and the logarithm of what is 0 is minus infinity; that times an x or
+    1 - x of 0 is NaN, as in the sum.
     """
 
     __props__ = ()
@@ -31,7 +33,8 @@ class LogLikelihood(Op):
 
     def perform(self, node, inputs, outputs):
         x, a = inputs
-        outputs[0][0] = (x * a - np.logaddexp(0, a)).sum(axis=1, dtype=np.float64).astype(a.dtype)
+        likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
+        outputs[0][0] = likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype)
         outputs[1][0] = np.exp(-np.logaddexp(0, -a))
 
 
@@ -57,7 +60,7 @@ def log_likelihood(op, node):
                 for j in range(start, min(start + factors, n)):
                     s = one / (one + z[r, j])
                     z[r, j] = s if a[r, j] >= 0 else z[r, j] * s
-                    total += x[r, j] * a[r, j] - max(a[r, j], zero)
+                    total += x[r, j] * min(a[r, j], zero) - (one - x[r, j]) * max(a[r, j], zero)
                     product *= s
                 total += np.log(product)
             rows[r] = total

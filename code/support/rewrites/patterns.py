@@ -1,5 +1,9 @@
 """What the rewrites look for in a graph."""
 
+from collections import Counter
+from functools import reduce
+from operator import and_
+
 import pytensor.tensor as pt
 from pytensor import scalar as ps
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
@@ -80,18 +84,29 @@ class Term:
         self.left = left
         self.right = right
 
-    def coefficient(self, without=()):
-        """The product of the scalars, but for some, with the sign."""
-        value = multiplied([scalar for scalar in self.scalars if scalar not in without])
+    def coefficient(self, dtype):
+        """The product of the scalars, with the sign, as a number of this type."""
+        value = multiplied(self.scalars, dtype)
         return -value if self.negative else value
 
 
-def multiplied(scalars):
-    """Variables with one entry each, multiplied, as one without dimensions."""
-    factors = [scalar.squeeze() for scalar in scalars]
+def multiplied(scalars, dtype):
+    """Variables with one entry each, multiplied, as one without dimensions.
+
+    Each is turned into a number of this type before, as where it multiplies a matrix: small integers would overflow.
+    """
+    factors = [pt.cast(scalar.squeeze(), dtype) for scalar in scalars]
     if not factors:
-        return pt.constant(1)
+        return pt.constant(1, dtype=dtype)
     return pt.mul(*factors) if len(factors) > 1 else factors[0]
+
+
+def split_off_common(scalars):
+    """The scalars that some lists have in common, each as often as all lists have it; and the rest of each list."""
+    counts = [Counter(map(id, each)) for each in scalars]
+    variables = {id(scalar): scalar for each in scalars for scalar in each}
+    common = reduce(and_, counts)
+    return [[variables[place] for place in count.elements()] for count in (common, *(each - common for each in counts))]
 
 
 def terms(fgraph, variable, scalars=(), negative=False):

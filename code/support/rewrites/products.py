@@ -41,6 +41,15 @@ def is_sparse(X):
     return used <= SPARSE * X.size
 
 
+def is_finite(A):
+    """Whether no entry of a matrix is infinite or NaN."""
+    others = np.int32(0)
+    for r in range(A.shape[0]):
+        for j in range(A.shape[1]):
+            others += np.int32(not np.isfinite(A[r, j]))
+    return others == 0
+
+
 def find_nonzero(x, places):
     """Write the places where a vector is not zero into another, which is longer; return how many there are."""
     found = 0
@@ -57,7 +66,8 @@ class SparseProduct(Product):
     one sweep over the result, which then is loaded and stored a quarter as often. Where nearly all of a single row
     counts, BLAS computes the product, if it is to use one thread; of several rows, where more than `SPARSE` counts.
 
-    Where zeros are skipped, one times infinity or NaN adds nothing, not NaN.
+    Zero times infinity or NaN adds nothing here, whatever computes the product: rows of W that are not read cannot be
+    asked what is in them. It is the one place where the package departs from the arithmetic of the graph it is given.
     """
 
     W = 1  # its place among the inputs
@@ -74,7 +84,7 @@ class SparseProduct(Product):
 @numba_implementation(SparseProduct)
 def sparse_product(op, node):
     dtype = node.outputs[0].type.numpy_dtype
-    sparse, nonzero = numba_njit(is_sparse), numba_njit(find_nonzero)
+    sparse, finite, nonzero = numba_njit(is_sparse), numba_njit(is_finite), numba_njit(find_nonzero)
 
     @numba_njit
     def add_rows(total, x, W, rows):
@@ -107,14 +117,18 @@ def sparse_product(op, node):
         rows = np.empty(n + 1, np.int64)
         if k != 1:
             if not sparse(X):
-                return np.dot(X, W)
+                out = np.dot(X, W)
+                if finite(out):
+                    return out
             out = np.zeros((k, m), dtype)
             for r in range(k):  # by one thread: those of BLAS, which waits for its next product, would be in the way
                 add_rows(out[r], X[r], W, rows[: nonzero(X[r], rows)])
             return out
         rows = rows[: nonzero(X[0], rows)]
         if THREADS == 1 and 10 * rows.shape[0] > 9 * n:
-            return np.dot(X, W)
+            out = np.dot(X, W)
+            if finite(out):
+                return out
         sums = np.zeros((THREADS, m), dtype)
         add_parts(X[0], W, rows, sums)
         for part in range(1, THREADS):
@@ -215,7 +229,7 @@ def transposed_product(op, node):
             raise ValueError("shapes of D and W do not fit")
         if 1 < D.shape[0] <= FEW:
             return np.ascontiguousarray(np.dot(W, D.T).T)
-        if THREADS == 1 or D.shape[0] > 1:
+        if THREADS == 1 or D.shape[0] != 1:
             return np.dot(D, W.T)
         out = np.empty((1, W.shape[0]), dtype)
         multiply_rows(D, W, out)

@@ -11,9 +11,11 @@ from pytensor.graph.rewriting.basic import WalkingGraphRewriter, dfs_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 TAG = "sgd"
+MODE_TAG = "numba"  # PyTensor's, of what its mode for Numba applies
 NAMES = []
+_switched_off = set()
 
-# Passes over weights are shared among as many threads as BLAS uses, on whose number the order of a sum depends, no more.
+# We use exactly as many threads as BLAS. The order of a sum, and so its last digit, depends on that number.
 PARALLEL = THREADS > 1 and {"prange": True, "fusion": False, "numpy": False, "reduction": False, "setitem": False}
 if PARALLEL:
     # Numba starts its threads when it compiles a shared loop, but not always when it finds one in its cache.
@@ -33,7 +35,19 @@ INPLACE_POSITION = 50.2
 def register(rewrite, name, priority):
     """Add a rewrite of single nodes to those that Numba's mode applies; a lower priority goes first."""
     NAMES.append(name)
-    optdb.register(name, dfs_rewriter(rewrite), "numba", TAG, position=POSITION + priority / 1000)
+    optdb.register(name, dfs_rewriter(rewrite), MODE_TAG, TAG, position=POSITION + priority / 1000)
+
+
+def switch(name, on):
+    """Have Numba's mode apply a rewrite from now on, or not."""
+    if on == (name not in _switched_off):
+        return
+    if on:
+        optdb.add_tags(name, MODE_TAG)
+        _switched_off.remove(name)
+    else:
+        optdb.remove_tags(name, MODE_TAG)
+        _switched_off.add(name)
 
 
 def register_inplace(rewrite, name):

@@ -1,8 +1,17 @@
 """The update of a weight matrix, W - lr X'D, in one pass over it and without a matrix for the gradient."""
 
 from support.environment import THREADS
-from support.rewrites.patterns import NARROW, is_float_matrix, multiplied, scalars_beyond, terms, untransposed
-from support.rewrites.products import is_sparse
+from support.rewrites.patterns import (
+    NARROW,
+    Term,
+    is_float_matrix,
+    multiplied,
+    scalars_beyond,
+    split_off_common,
+    terms,
+    untransposed,
+)
+from support.rewrites.products import is_finite, is_sparse
 from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
 
 import numba
@@ -27,6 +36,9 @@ class RankUpdate(Op):
     With one or two rows in X and D, or with more where most of X is zero, loops read and write each row of W once, and
     leave it alone where nothing is added to it. Else BLAS adds the product to W as it computes it; or, where W has but
     a few columns, for which BLAS is not made, loops along the rows of X do.
+
+    Zero times infinity or NaN is NaN, as in the sum that this replaces: zeros are skipped only where D and alpha are
+    finite, and BLAS, to which alpha = 0 and beta = 0 mean that a matrix is not read, is left out then.
     """
 
     __props__ = ("inplace",)
@@ -59,7 +71,7 @@ def rank_update(op, node):
     inplace = op.inplace
     dtype = node.outputs[0].type.numpy_dtype
     add_product = gemm(dtype)
-    sparse = numba_njit(is_sparse)
+    sparse, finite = numba_njit(is_sparse), numba_njit(is_finite)
 
     @numba_njit(parallel=PARALLEL)
     def add_outer_products(W, X, D, a, b):
@@ -146,6 +158,20 @@ def rank_update(op, node):
                 W[i, c] = b * W[i, c] + a * sums[c, i]
 
     @numba_njit
+    def add_everything(W, X, D, a, b):
+        n, m = W.shape
+        sums = np.empty(m, dtype)
+        for i in range(n):
+            row = W[i]
+            sums[:] = 0
+            for r in range(X.shape[0]):
+                x0 = X[r, i]
+                for j in range(m):
+                    sums[j] += x0 * D[r, j]
+            for j in range(m):
+                row[j] = b * row[j] + a * sums[j]
+
+    @numba_njit
     def update(W, X, D, alpha, beta):
         n, m = W.shape
         k = X.shape[0]
@@ -155,14 +181,19 @@ def rank_update(op, node):
             W = W.copy()
         X, D = np.ascontiguousarray(X), np.ascontiguousarray(D)
         a, b = alpha.item(), beta.item()
-        if k <= 2:
-            add_outer_products(W, X, D, a, b)
-        elif m <= NARROW:
+        if k > 2 and m <= NARROW:
             add_narrow_product(W, X, D, a, b)
-        elif sparse(X):
-            add_sparse_product(W, X, D, a, b)
+        elif k > 2 and not sparse(X):
+            if a != 0 and b != 0:
+                add_product(W, X, D, a, b)
+            else:
+                add_everything(W, X, D, a, b)
+        elif k == 0 or not (np.isfinite(a) and finite(D)):
+            add_everything(W, X, D, a, b)
+        elif k <= 2:
+            add_outer_products(W, X, D, a, b)
         else:
-            add_product(W, X, D, a, b)
+            add_sparse_product(W, X, D, a, b)
         return W
 
     return update
@@ -271,18 +302,29 @@ def descent_to_rank_update(fgraph, node):
     sides = [side for term in products for side in (term.left, term.right)]
     if not is_float_matrix(W, out, *sides) or not out.type.is_super(W.type):
         return None
+    if any(side.type.broadcastable[1] for side in sides):
+        return None  # one row or column, which is added to each of W
 
-    common = [scalar for scalar in products[0].scalars if all(scalar in term.scalars for term in products)]
     if len(products) == 1:
-        X, D, alpha = products[0].left, products[0].right, products[0].coefficient()
+        X, D, alpha = products[0].left, products[0].right, products[0].coefficient(W.dtype)
     else:
+        common, *rest = split_off_common([term.scalars for term in products])
+        own = [Term(scalars, term.negative).coefficient(W.dtype) for scalars, term in zip(rest, products)]
         X = pt.join(0, *(term.left for term in products))
-        D = pt.join(0, *(term.coefficient(without=common) * term.right for term in products))
-        alpha = multiplied(common)
-    betas = [term.coefficient() for term in others]
+        D = pt.join(0, *(scalar * of_one_batch(term) for scalar, term in zip(own, products)))
+        alpha = multiplied(common, W.dtype)
+    betas = [term.coefficient(W.dtype) for term in others]
     updated = RankUpdate()(W, X, D, alpha, pt.add(*betas) if len(betas) > 1 else betas[0])
     copy_stack_trace(out, updated)
     return [updated]
+
+
+def of_one_batch(term):
+    """The right side of a product, with as many rows as the left one: behind a join nobody would miss any."""
+    rows = term.left.type.shape[0]
+    if rows is not None and rows == term.right.type.shape[0]:
+        return term.right
+    return pt.specify_shape(term.right, (term.left.shape[0], None))
 
 
 @node_rewriter([RankUpdate])

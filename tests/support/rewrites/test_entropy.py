@@ -89,6 +89,20 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes():
         numba(values[0][:, 1:], values[1])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_infinite_logits(dtype):
+    """log z is 0 or minus infinity then, which times 0 is NaN."""
+    x, a = (pt.matrix(name, dtype=dtype) for name in "xa")
+    fn = pytensor.function([x, a], LogLikelihood()(x, a))
+    infinite = np.array([[-np.inf]] * 3 + [[np.inf]] * 3, dtype)
+    rows, z = fn(np.array([[0, 0.25, 1] * 2], dtype).T, infinite)
+    np.testing.assert_array_equal(rows, [np.nan, -np.inf, -np.inf, -np.inf, -np.inf, np.nan])
+    np.testing.assert_array_equal(z[:, 0], [0, 0, 0, 1, 1, 1])
+    python = pytensor.function([x, a], LogLikelihood()(x, a), mode=pytensor.compile.mode.Mode("py", None))
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(python(np.array([[0, 0.25, 1] * 2], dtype).T, infinite)[0], rows)
+
+
 def test_logits_that_are_a_result_too():
     x, b = pt.matrix("x"), pt.matrix("b")
     a = 2 * b

@@ -57,6 +57,30 @@ def test_rows_at_which_x_is_zero_are_not_read(batch):
     assert SparseProduct().rows_read(x, W) == 2 / 8
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_zero_times_infinity_adds_nothing_to_a_product(batch):
+    """Whether rows are skipped or BLAS, to which it is NaN, has multiplied all of them."""
+    W = normal(20, 30)
+    W[5, 3], W[6, 4] = np.nan, np.inf
+    X = row_or_batch("X", batch, 20, "float64")
+    fn = pytensor.function([X], pt.dot(X, parameter(W)))
+    assert len(nodes(fn, SparseProduct)) == 1
+    for share in 0.2, 1:
+        x = normal(batch, 20) * (RNG.uniform(size=(batch, 20)) < share)
+        x[:, 5:7] = 0
+        assert_close(fn(x), x @ np.where(np.isfinite(W), W, 0), "float64")
+
+
+@pytest.mark.parametrize("batch", [0, 3])
+def test_a_transposed_product_has_the_rows_of_its_minibatch(batch):
+    W = parameter(normal(20, 9))
+    D = row_or_batch("D", None, 9, "float64")
+    fn = pytensor.function([D], pt.dot(D, W.T))
+    assert len(nodes(fn, TransposedProduct)) == 1
+    d = normal(batch, 9)
+    assert_close(fn(d), d @ W.get_value().T, "float64")
+
+
 def test_a_batch_that_may_be_larger_is_left_alone():
     W = parameter(normal(8, 30))
     for batch in (None, FEW + 1):

@@ -25,12 +25,12 @@ print(json.dumps([support.THREADS, [float(step(i)) for step in steps for i in ra
 """
 
 
-def results(threads, monkeypatch, *arguments):
+def results(threads, monkeypatch, *arguments, script=SCRIPT):
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
     monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64")
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    done = subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -40,6 +40,20 @@ def test_two_threads_compute_what_one_computes(monkeypatch):
     two, costs_of_two = results("2", monkeypatch, "pretraining", "0.1")
     assert (one, two) == (1, 2)
     np.testing.assert_allclose(costs_of_two, costs, rtol=1e-13)
+
+
+EMPTY = """
+import json
+import numpy as np, pytensor, pytensor.tensor as pt
+import support
+D = pt.matrix("D", shape=(None, 20))
+product = pytensor.function([D], pt.dot(D, pytensor.shared(np.ones((6, 20)), shape=(6, 20)).T))
+print(json.dumps([support.THREADS, product(np.ones((2, 20))[:0]).shape]))
+"""
+
+
+def test_a_minibatch_without_rows(monkeypatch):
+    assert results("2", monkeypatch, script=EMPTY) == [2, [0, 6]]
 
 
 def test_machine_code_from_the_cache_finds_its_threads_started(monkeypatch):

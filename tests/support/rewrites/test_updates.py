@@ -1,6 +1,6 @@
 """RankUpdate and BackpropUpdate: where they come in, what they compute, and what they leave alone."""
 
-from graphs import assert_close, nodes, parameter, plain_mode, row_or_batch
+from graphs import assert_close, interpreted_mode, nodes, parameter, plain_mode, row_or_batch
 from support.rewrites import TAG
 from support.rewrites.products import FEW
 from support.rewrites.updates import BackpropUpdate, RankUpdate
@@ -107,6 +107,107 @@ def test_other_ways_to_write_it(form):
     fn(x, d)
     beta = 0.5 if form.startswith("beta") else 1
     assert_close(W.get_value(), beta * before - 0.1 * (x.T @ d), "float64")
+
+
+REPEATED = {
+    "lr (X'D + lr Y'E)": lambda lr, G, H: lr * (G + lr * H),
+    "lr lr X'D + lr Y'E": lambda lr, G, H: lr * lr * G + lr * H,
+    "lr X'D + lr lr lr Y'E": lambda lr, G, H: lr * G + lr * (lr * (lr * H)),
+    "lr lr X'D": lambda lr, G, H: lr * (lr * G),
+}
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("form", REPEATED)
+def test_a_scalar_counts_as_often_as_it_multiplies_a_term(form, constant):
+    """Equal constants are one variable, too."""
+    W, X, D = layer(3, 6, 20)
+    Y, E = row_or_batch("Y", 3, 6, "float64"), row_or_batch("E", 3, 20, "float64")
+    lr = pt.scalar("lr", dtype="float64")
+    gradient = REPEATED[form](0.5 if constant else lr, pt.dot(X.T, D), pt.dot(Y.T, E))
+    inputs, updates = [X, D, Y, E, lr], {W: W - gradient}
+    fn = pytensor.function(inputs, [], updates=updates, mode=interpreted_mode(), on_unused_input="ignore")
+    assert len(nodes(fn, RankUpdate)) == 1
+    x, d, y, e = values = normal(3, 6), normal(3, 20), normal(3, 6), normal(3, 20)
+    before = W.get_value()
+    fn(*values, 0.5)
+    assert_close(W.get_value(), before - REPEATED[form](0.5, x.T @ d, y.T @ e), "float64")
+
+
+SMALL_NUMBERS = {
+    "uint8": ("uint8", 3, lambda W, s, G: W - s * G),
+    "int8, squared": ("int8", 100, lambda W, s, G: W + s * (s * G)),
+    "int8, decay": ("int8", 100, lambda W, s, G: W - s * (G + s * W)),
+    "bool": ("bool", True, lambda W, s, G: W - s * G),
+    "bool, decay": ("bool", True, lambda W, s, G: W - (G + s * W)),
+}
+
+
+@pytest.mark.parametrize("case", SMALL_NUMBERS)
+def test_scalars_of_small_types_do_not_overflow(case):
+    dtype, number, form = SMALL_NUMBERS[case]
+    W, X, D = layer(3, 6, 20)
+    s = pt.scalar("s", dtype=dtype)
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        fn = pytensor.function([X, D, s], [], updates={W: form(W, s, pt.dot(X.T, D))}, mode=interpreted_mode())
+    assert len(nodes(fn, RankUpdate)) == 1
+    x, d, before = normal(3, 6), normal(3, 20), W.get_value()
+    fn(x, d, number)
+    assert_close(W.get_value(), form(before, float(number), x.T @ d), "float64")
+
+
+@pytest.mark.parametrize("m", [20, 5])
+def test_a_minibatch_without_rows_changes_nothing(m):
+    W, X, D = layer(None, 6, m)
+    before = W.get_value()
+    fn = pytensor.function([X, D], [], updates={W: 0.5 * W - 0.1 * pt.dot(X.T, D)})
+    assert len(nodes(fn, RankUpdate)) == 1
+    fn(normal(2, 6)[:0], normal(2, m)[:0])  # beyond whose end there are numbers
+    assert_close(W.get_value(), before / 2, "float64")
+
+
+@pytest.mark.parametrize("columns", [(1, 20), (6, 1)])
+def test_a_product_of_one_row_or_column_is_added_to_each_of_W(columns):
+    """As a matrix of static shape (1, m) or (n, 1) is, in PyTensor."""
+    W, _, _ = layer(3, 6, 20)
+    X, D = (row_or_batch(name, 3, n, "float64") for name, n in zip("XD", columns))
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        fn = pytensor.function([X, D], W - 0.1 * pt.dot(X.T, D), mode=interpreted_mode())
+    assert not nodes(fn, RankUpdate)
+    x, d = normal(3, columns[0]), normal(3, columns[1])
+    assert_close(fn(x, d), W.get_value() - 0.1 * (x.T @ d), "float64")
+
+
+def test_rows_that_one_product_lacks_are_not_taken_from_another():
+    """Each product for itself does not fit: together they have as many rows in X as in D."""
+    W, X, D = layer(None, 6, 20)
+    Y, E = row_or_batch("Y", None, 6, "float64"), row_or_batch("E", None, 20, "float64")
+    fn = pytensor.function([X, D, Y, E], W - pt.dot(X.T, D) - pt.dot(Y.T, E), mode=interpreted_mode())
+    assert len(nodes(fn, RankUpdate)) == 1
+    with pytest.raises((ValueError, AssertionError)):
+        fn(normal(2, 6), normal(3, 20), normal(3, 6), normal(2, 20))
+
+
+@pytest.mark.parametrize("m", [20, 5])
+def test_zero_times_infinity_is_nan_in_an_update(m):
+    """Whichever way it is computed: by rows, few or many, sparse or dense, with alpha and beta 0 or not."""
+    W, X, D = layer(None, 6, m)
+    alpha, beta = pt.dscalars("alpha", "beta")
+    fn = pytensor.function([X, D, alpha, beta], beta * W + alpha * pt.dot(X.T, D))
+    assert len(nodes(fn, RankUpdate)) == 1
+    for rows in 0, 1, 2, 5, 30:
+        for a, b, where in [(1, 1, "D"), (0, 1, "D"), (np.inf, 1, None), (np.nan, 0, None), (0, 0, "W"), (0, 1, "X")]:
+            for share in 0.2, 1:
+                values = {"X": normal(rows, 6), "D": normal(rows, m), "W": normal(6, m)}
+                values["X"] *= RNG.uniform(size=(rows, 6)) < share
+                values["X"][:, 2] = 0
+                if where and rows:
+                    values[where][0, 3] = np.inf
+                W.set_value(values["W"])
+                with np.errstate(invalid="ignore"):
+                    expected = b * values["W"] + a * (values["X"].T @ values["D"])
+                actual = fn(values["X"], values["D"], a, b)
+                np.testing.assert_allclose(actual, expected, atol=1e-12, err_msg=f"{rows} {a} {b} {where} {share}")
 
 
 def network(batch, sizes=(9, 6, 7, 5), dtype="float64"):
