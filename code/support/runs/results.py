@@ -67,9 +67,9 @@ def write_page(folder=RESULTS):
     return refresh(folder / "README.md", parts, NEW_PAGE)
 
 
-def write_front(page=README):
+def write_front(page=None):
     """Write the table of the lessons into README."""
-    return refresh(page, {"lessons": front_table()}, place("lessons"))
+    return refresh(README if page is None else page, {"lessons": front_table()}, place("lessons"))
 
 
 # What the tables use of the records; see `support.files.forms.check_form`.
