@@ -209,7 +209,7 @@ def test_the_front_table_has_a_line_for_each_lesson_and_means_of_the_seeds(tmp_p
     _, _, *lines = front_table(tmp_path)
     both = "validation error %, test error %"
     assert lines[:4] == [
-        f"| [Logistic regression](code/logistic_sgd.py) | {both} | 7.50, 7.49 | – |",  # which has no record here
+        f"| [Logistic regression](code/logistic_sgd.py) | {both} | 7.50, 7.49 | –, – |",  # which has no record here
         f"| [Multilayer perceptron](code/mlp.py) | {both} | 1.69, 1.65 | 1.68, 1.65 |",
         "| [Denoising autoencoder](code/dA.py) | – | – | – |",
         f"| [Stacked denoising autoencoder](code/SdA.py) | {both} | 1.39, 1.30 | 1.30, 1.40 ▲, means of 3 seeds |",
@@ -245,7 +245,18 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
 def test_a_lesson_that_no_row_names_is_shown_without_figures(tmp_path):
     record(tmp_path / "mine", "mine", validation_error=0.5)
     record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=1000)
-    assert table_of(tmp_path)[1] == "| mine | MNIST | – | – | – | – | – | 1.6 | – | 7 |"
+    record(tmp_path / "mine-again", "yours")
+    record(tmp_path / "mine-too", "mine")
+    assert table_of(tmp_path)[1:] == [
+        f"| {name} | MNIST | – | – | – | – | – | 1.6 | – | 7 |" for name in ("mine", "mine-too", "mine-again")
+    ]
+
+
+def test_the_front_table_shows_what_there_is_of_a_record_on_mnist(tmp_path):
+    record(tmp_path / "mlp", "mlp", test_error=0.0165)
+    record(tmp_path / "SdA", "SdA", dataset="digits", validation_error=0.01, test_error=0.01, epochs=36)
+    _, _, _, perceptron, _, stack, *_ = front_table(tmp_path)
+    assert perceptron.endswith("| 1.69, 1.65 | –, 1.65 |") and stack.endswith("| 1.39, 1.30 | –, – |")
 
 
 @pytest.mark.parametrize(
