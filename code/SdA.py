@@ -34,34 +34,31 @@ References
 """
 
 import sys
-from functools import partial
+
+from dA import dA
+from logistic_sgd import LogisticRegression, minibatch, predictor, supervised_functions, train_with_early_stopping
+from mlp import HiddenLayer, number_parameters
+from support.command import command
+from support.console import say
+from support.data import load_data
+from support.errors import UserError
+from support.pictures import Pictures
+from support.runs import open_run
+from support.runs.models import PretrainedStack, SavedModel
+from support.settings import checked
+from utils import tile_raster_images
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from dA import dA
-from logistic_sgd import LogisticRegression, minibatch, minibatch_function, score_function, sgd_updates
-from mlp import HiddenLayer
-from support.command import command
-from support.console import say
-from support.data import load_data
-from support.pictures import Pictures
-from support.runs.models import PretrainedStack, SavedModel, show_predictions
-from support.runs.run import EarlyStopping, Run, count_minibatches
-from support.settings import check_settings, fit_corruption_levels
-from utils import tile_raster_images
-
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
 CORRUPTION_LEVELS = [0.1, 0.2, 0.3]
+PATIENCE = 10  # epochs to fine-tune in any case
 
 
-def early_stopping(n_train_batches):
-    return EarlyStopping(10 * n_train_batches, n_train_batches)
-
-
-class SdA:
-    """A stack of denoising autoencoders with a logistic regression on top.
+class DeepNetwork:
+    """Sigmoid layers with a logistic regression on top; each layer can be trained first as a model of its own.
 
     Parameters
     ----------
@@ -69,77 +66,100 @@ class SdA:
         Draws the seed of the symbolic generators, where `theano_rng` is not given, and then the initial weights, from
         the bottom up.
     theano_rng : shared generator, optional
-        A `pt.random.shared_rng`, from whose seed each autoencoder's own generator is derived.
+        A `pt.random.shared_rng`, from whose seed the generator of each layer's own model is derived.
     n_ins : int
         Number of inputs.
     hidden_layers_sizes : list of int
         Units of each hidden layer, from the bottom up.
     n_outs : int
         Number of classes.
-    corruption_levels : list of float
-        What each autoencoder's `corruption` should be, for the caller to pass to its pre-training function.
 
     Attributes
     ----------
-    x : symbolic matrix, (batch, n_ins)
-    y : symbolic vector of int32, (batch,)
+    x : symbolic matrix, (batch, n_ins), also called `input`
+    y : symbolic integer vector, (batch,)
     sigmoid_layers : list of HiddenLayer
-    dA_layers : list of dA, sharing W and b with the sigmoid layers
+    own_models : list of the models that `make_own_model` made, which share W and b with the sigmoid layers
     logLayer : LogisticRegression
-    params : list of shared variables, [W, b] of each sigmoid layer and of logLayer
+    params : list of the shared variables that fine-tuning trains
+        W and b of each sigmoid layer, from the bottom up, then the logistic regression's.
     n_layers : int
-    finetune_cost : symbolic scalar, the negative log-likelihood
-    errors : symbolic scalar, the fraction that is misclassified
+    finetune_cost : symbolic scalar, the negative log-likelihood of y
+    errors : symbolic scalar, the fraction of the minibatch that is misclassified
+    y_pred : symbolic integer vector, (batch,)
     """
 
-    def __init__(
-        self,
-        numpy_rng,
-        theano_rng=None,
-        n_ins=784,
-        hidden_layers_sizes=[500, 500],
-        n_outs=10,
-        corruption_levels=[0.1, 0.1],
-    ):
-        self.sigmoid_layers = []
-        self.dA_layers = []
-        self.params = []
+    def __init__(self, numpy_rng, theano_rng, n_ins, hidden_layers_sizes, n_outs):
         self.n_layers = len(hidden_layers_sizes)
-        self.corruption_levels = corruption_levels
         if self.n_layers == 0:
             raise ValueError("hidden_layers_sizes must name at least one layer")
         if theano_rng is None:
             theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
         generators = theano_rng.get_value().spawn(self.n_layers)
 
-        self.x = pt.matrix("x")  # (batch, n_ins)
+        self.x = self.input = pt.matrix("x")  # (batch, n_ins)
         self.y = pt.ivector("y")  # (batch,)
-
+        self.sigmoid_layers, self.own_models, self.params = [], [], []
         layer_input, n_in = self.x, n_ins
-        for n_out, generator in zip(hidden_layers_sizes, generators):
-            sigmoid_layer = HiddenLayer(rng=numpy_rng, input=layer_input, n_in=n_in, n_out=n_out, activation=pt.sigmoid)
-            dA_layer = dA(
-                numpy_rng=numpy_rng,
-                theano_rng=pt.random.shared_rng(generator),
-                input=layer_input,
-                n_visible=n_in,
-                n_hidden=n_out,
-                W=sigmoid_layer.W,
-                bhid=sigmoid_layer.b,
-            )
-            sigmoid_layer.output.name = f"h_{len(self.sigmoid_layers)}"
-            self.sigmoid_layers.append(sigmoid_layer)
-            self.dA_layers.append(dA_layer)
-            self.params.extend(sigmoid_layer.params)  # the visible bias is the dA's alone
-            layer_input, n_in = sigmoid_layer.output, n_out
+        for number, (n_out, generator) in enumerate(zip(hidden_layers_sizes, generators)):
+            layer = HiddenLayer(rng=numpy_rng, input=layer_input, n_in=n_in, n_out=n_out, activation=pt.sigmoid)
+            layer.output.name = f"h_{number}"
+            own_generator = pt.random.shared_rng(generator, name=f"rng_{number}")
+            own_model = self.make_own_model(numpy_rng, own_generator, layer_input, n_in, n_out, layer)
+            self.sigmoid_layers.append(layer)
+            self.own_models.append(own_model)
+            self.params.extend(layer.params)  # what else the layer's own model has is its alone
+            layer_input, n_in = layer.output, n_out
 
         self.logLayer = LogisticRegression(input=layer_input, n_in=n_in, n_out=n_outs)
         self.params.extend(self.logLayer.params)
+        number_parameters([*self.sigmoid_layers, self.logLayer])
+        self.y_pred = self.logLayer.y_pred
         self.finetune_cost = self.logLayer.negative_log_likelihood(self.y)
         self.errors = self.logLayer.errors(self.y)
 
+    def make_own_model(self, numpy_rng, generator, input, n_in, n_out, sigmoid_layer):
+        """The model that learns this layer's W and b without labels."""
+        raise NotImplementedError
+
+    def build_finetune_functions(self, datasets, batch_size, learning_rate):
+        """(train_fn, valid_score, test_score), which train the whole stack with labels: see `supervised_functions`."""
+        return supervised_functions(
+            self.finetune_cost, self.errors, self.params, self.x, self.y, datasets, batch_size, learning_rate
+        )
+
+
+class SdA(DeepNetwork):
+    """A stack of denoising autoencoders with a logistic regression on top.
+
+    Parameters
+    ----------
+    numpy_rng, theano_rng, n_ins, hidden_layers_sizes, n_outs
+        As in `DeepNetwork`.
+    corruption_levels : list of float
+        Kept as an attribute; each call of a pre-training function is given its layer's level.
+
+    Attributes
+    ----------
+    dA_layers : list of dA, which share W and b with the sigmoid layers; their visible biases are theirs alone
+    corruption_levels : list of float
+    """
+
+    def __init__(
+        self, numpy_rng, theano_rng=None, n_ins=784, hidden_layers_sizes=[500, 500], n_outs=10,
+        corruption_levels=[0.1, 0.1],
+    ):  # fmt: skip
+        super().__init__(numpy_rng, theano_rng, n_ins, hidden_layers_sizes, n_outs)
+        self.dA_layers = self.own_models
+        self.corruption_levels = corruption_levels
+
+    def make_own_model(self, numpy_rng, generator, input, n_in, n_out, sigmoid_layer):
+        layer = dA(numpy_rng, generator, input, n_in, n_out, W=sigmoid_layer.W, bhid=sigmoid_layer.b)
+        layer.b_prime.name = f"b_prime_{len(self.own_models)}"
+        return layer
+
     def pretraining_functions(self, train_set_x, batch_size):
-        """One compiled function a layer, from the bottom up, that trains its autoencoder on a minibatch.
+        """One function a layer, from the bottom up, that trains its autoencoder on a minibatch.
 
         Parameters
         ----------
@@ -148,9 +168,8 @@ class SdA:
 
         Returns
         -------
-        list of function
-            Called with the minibatch's `index` and, by keyword, `corruption` (0.2) and `lr` (0.1), each returns the
-            cost of that minibatch and updates the layer's W, b and b_prime.
+        list of function (index, corruption=0.2, lr=0.1)
+            Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime.
         """
         index = pt.lscalar("index")
         corruption_level = pt.scalar("corruption")
@@ -165,152 +184,142 @@ class SdA:
                 updates=updates,
                 givens={self.x: minibatch(train_set_x, index, batch_size)},
             )
-            pretrain_fns.append(partial(fn, corruption=0.2, lr=0.1))  # PyTensor's inputs have no default values
+            pretrain_fns.append(with_default_arguments(fn))
         return pretrain_fns
 
-    def build_finetune_functions(self, datasets, batch_size, learning_rate):
-        """The functions that train the whole stack with labels, and that score it.
 
-        Parameters
-        ----------
-        datasets : list of three pairs of shared variables
-            Training, validation and test set; x (n, n_ins), y (n,).
-        batch_size : int
-        learning_rate : float
+def with_default_arguments(fn):
+    """A compiled pre-training function with the tutorial's default values, which PyTensor's inputs cannot have."""
 
-        Returns
-        -------
-        train_fn : function of a minibatch's index
-            Returns its cost and updates `params`.
-        valid_score, test_score : functions without arguments
-            Return the list of the errors of every minibatch.
-        """
-        train_set, valid_set, test_set = datasets
-        updates = sgd_updates(self.finetune_cost, self.params, learning_rate)
-        train_fn = minibatch_function(self.finetune_cost, self.x, self.y, train_set, batch_size, updates)
-        valid_score = score_function(self.errors, self.x, self.y, valid_set, batch_size)
-        test_score = score_function(self.errors, self.x, self.y, test_set, batch_size)
-        return train_fn, valid_score, test_score
+    def pretrain(index, corruption=0.2, lr=0.1):
+        return fn(index, corruption, lr)
+
+    pretrain.__wrapped__ = fn
+    return pretrain
 
 
+def pretrain_layers(run, pretraining_fns, arguments, n_epochs, n_train_batches, chance_costs):
+    """Train the layers greedily: each to its end before the next one begins, from the bottom up.
+
+    Parameters
+    ----------
+    run : support.runs.run.Run
+    pretraining_fns : list of function, one a layer
+        Called with a minibatch's index and further arguments, each makes a step and returns the cost.
+    arguments : list of dict, one a layer
+    n_epochs : int
+        Passes over the training set for each layer.
+    n_train_batches : int
+        Minibatches an epoch.
+    chance_costs : list of float, one a layer
+        What a model that has learnt nothing pays.
+    """
+    with run.timed("pretraining", rate="pretrain_lr"):
+        for i, (pretrain, named, chance_cost) in enumerate(zip(pretraining_fns, arguments, chance_costs, strict=True)):
+            run.show_graph(f"pretraining_layer_{i}", pretrain, **named)
+            for epoch in run.epochs(n_epochs, n_train_batches, first=0, chance_cost=chance_cost, layer=i):
+                for minibatch_index in epoch:
+                    epoch.add_cost(pretrain(minibatch_index, **named))
+                say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean_cost:f}")
+
+
+def fit_corruption_levels(levels, n_layers):
+    """One corruption level a layer.
+
+    Levels given explicitly must number the layers; where there are none (None), the default ones are cut, or
+    continued with the last value, to fit.
+    """
+    if levels is None:
+        return [CORRUPTION_LEVELS[min(layer, len(CORRUPTION_LEVELS) - 1)] for layer in range(n_layers)]
+    if len(levels) != n_layers:
+        raise UserError(f"corruption_levels must number the {n_layers} hidden layers, not {len(levels)}")
+    return levels
+
+
+@checked
 def test_SdA(
-    finetune_lr=0.1,
-    pretraining_epochs=15,
-    pretrain_lr=0.001,
-    training_epochs=1000,
-    dataset="mnist.pkl.gz",
-    batch_size=1,
-    hidden_layers_sizes=None,
-    corruption_levels=None,
-    seed=89677,
-    output_folder=None,
-    pretrained=None,
-):
+    finetune_lr=0.1, pretraining_epochs=15, pretrain_lr=0.001, training_epochs=1000, dataset="mnist.pkl.gz",
+    batch_size=1, hidden_layers_sizes=None, corruption_levels=None, seed=89677, output_folder=None, pretrained=None,
+    fresh=False, show_graph=False,
+):  # fmt: skip
     """Pre-train a stack of denoising autoencoders layer by layer, then fine-tune it, with early stopping.
 
     Parameters
     ----------
-    finetune_lr : float
+    finetune_lr : float, at least 0
         Size of a step of fine-tuning.
-    pretraining_epochs : int
+    pretraining_epochs : int, at least 0
         Passes over the training set for each layer; 0 leaves the pre-training out.
-    pretrain_lr : float
+    pretrain_lr : float, at least 0
         Size of a step of pre-training.
-    training_epochs : int
+    training_epochs : int, at least 1
         Passes over the training set in fine-tuning, at most.
-    dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
-        ((x, y), (x, y), (x, y)).
-    batch_size : int
-        Examples in a minibatch.
-    hidden_layers_sizes : list of int
+    hidden_layers_sizes : list of int, at least 1
         Units of each hidden layer, from the bottom up (default: 1000 1000 1000, or those of `pretrained`).
-    corruption_levels : list of float
+    corruption_levels : list of float, in [0, 1)
         Probability of setting an entry to zero, one for each layer (default: 0.1 0.2 0.3, cut, or continued with
         the last, to fit the layers).
-    seed : int
-        Of the initial weights and the corruption.
-    output_folder : path
-        Where the run's files go (default: runs/SdA at the top of the repository).
     pretrained : path
         The pretrained.npz of a run, whose stack is trained with labels at once: no autoencoder is trained then, and
         what sets their training has no effect.
+    dataset, batch_size, seed, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
 
     Returns
     -------
     support.runs.run.Result
-
-    Raises
-    ------
-    ValueError
-        Where an argument cannot be used.
+        A ValueError says which argument cannot be used, and why.
     """
-    settings = check_settings(locals())
+    settings = locals()
     say("... loading data")
     datasets = load_data(dataset)
     datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = count_minibatches(datasets, batch_size)
+    n_train_batches = datasets.n_minibatches(batch_size)
     if pretrained is not None:
         stack = PretrainedStack(pretrained, lesson="SdA")
         hidden_layers_sizes, pretraining_epochs = stack.check_fit(datasets, hidden_layers_sizes), 0
         settings |= {"pretraining_epochs": pretraining_epochs, "pretrained_sha256": stack.sha256}
     hidden_layers_sizes = hidden_layers_sizes or HIDDEN_LAYERS_SIZES
-    corruption_levels = fit_corruption_levels(corruption_levels, CORRUPTION_LEVELS, len(hidden_layers_sizes))
+    corruption_levels = fit_corruption_levels(corruption_levels, len(hidden_layers_sizes))
     settings |= {"hidden_layers_sizes": hidden_layers_sizes, "corruption_levels": corruption_levels}
-    run = Run("SdA", settings, datasets)
+    with open_run(test_SdA, settings, datasets) as run:
+        say("... building the model")
+        sda = SdA(
+            numpy_rng=np.random.RandomState(seed),
+            n_ins=datasets.n_in,
+            hidden_layers_sizes=hidden_layers_sizes,
+            n_outs=datasets.n_out,
+            corruption_levels=corruption_levels,
+        )
+        visible_biases = [layer.b_prime for layer in sda.dA_layers]
+        if pretrained is not None:
+            stack.restore([*sda.params, *visible_biases])
 
-    say("... building the model")
-    sda = SdA(
-        numpy_rng=np.random.RandomState(seed),
-        n_ins=datasets.n_in,
-        hidden_layers_sizes=hidden_layers_sizes,
-        n_outs=datasets.n_out,
-        corruption_levels=corruption_levels,
-    )
-    visible_biases = [layer.b_prime for layer in sda.dA_layers]
-    if pretrained is not None:
-        stack.restore([*sda.params, *visible_biases])
-    autoencoders = [variable for layer in sda.dA_layers for variable in (layer.b_prime, layer.theano_rng)]
-    run.track(*sda.params, *autoencoders)
+        say("... getting the pretraining functions")
+        (train_set_x, _), _, _ = datasets
+        pretraining_fns = sda.pretraining_functions(train_set_x=train_set_x, batch_size=batch_size)
+        run.track(sda, *pretraining_fns)
 
-    say("... getting the pretraining functions")
-    (train_set_x, _), _, _ = datasets
-    pretraining_fns = sda.pretraining_functions(train_set_x=train_set_x, batch_size=batch_size)
+        say("... pre-training the model")
+        arguments = [{"corruption": level, "lr": pretrain_lr} for level in corruption_levels]
+        chance_costs = [layer.n_visible * np.log(2) for layer in sda.dA_layers]  # of guessing every entry at 1/2
+        pretrain_layers(run, pretraining_fns, arguments, pretraining_epochs, n_train_batches, chance_costs)
+        if pretraining_epochs > 0 or pretrained is not None:
+            run.keep_pretrained([*sda.params, *visible_biases])
 
-    say("... pre-training the model")
-    with run.timed("pretraining"):
-        for i, pretrain in enumerate(pretraining_fns):
-            run.show_graph(f"pretraining_layer_{i}", pretrain, corruption=corruption_levels[i], lr=pretrain_lr)
-            chance_cost = sda.dA_layers[i].n_visible * np.log(2)  # of guessing every entry at 1/2
-            for epoch in run.epochs(pretraining_epochs, n_train_batches, 0, chance_cost=chance_cost, layer=i):
-                for minibatch_index in epoch:
-                    epoch.add_cost(pretrain(index=minibatch_index, corruption=corruption_levels[i], lr=pretrain_lr))
-                say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean_cost:f}")
-                run.keep(sda)
-    if pretraining_epochs > 0 or pretrained is not None:
-        run.keep_pretrained([*sda.params, *visible_biases])
+        say("... getting the finetuning functions")
+        functions = sda.build_finetune_functions(datasets, batch_size, finetune_lr)
+        run.track(sda, functions[0])
+        run.show_graph("finetuning", functions[0])
 
-    say("... getting the finetuning functions")
-    train_fn, valid_score, test_score = sda.build_finetune_functions(datasets, batch_size, finetune_lr)
-    run.show_graph("finetuning", train_fn)
-
-    say("... finetunning the model")
-    stopping = early_stopping(n_train_batches)
-    chance_cost = np.log(datasets.n_out)
-    with run.timed("training"):
-        for epoch in run.epochs(training_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
-            for minibatch_index in epoch:
-                epoch.add_cost(train_fn(minibatch_index))
-                if stopping.validation_is_due(epoch.iteration):
-                    validation_error = epoch.report_validation(valid_score())
-                    if stopping.is_new_best(validation_error, epoch.iteration):
-                        epoch.report_test(test_score())
-                        run.keep(sda, **epoch.figures)
-    result = run.finish(sda)
-    filters = sda.sigmoid_layers[0].W.get_value(borrow=True).T  # (n_hidden, n_ins), a filter a row
-    run.save_picture("filters_layer_0", tile_raster_images(filters, datasets.image_shape, (10, 10), (1, 1)))
-    run.draw(plot)
-    return result
+        say("... finetunning the model")
+        result = train_with_early_stopping(
+            run, sda, functions, training_epochs, n_train_batches, PATIENCE * n_train_batches, rate="finetune_lr"
+        )
+        filters = sda.sigmoid_layers[0].W.get_value(borrow=True).T  # (n_hidden, n_ins), a filter a row
+        run.save_picture("filters_layer_0", tile_raster_images(filters, datasets.image_shape, (10, 10), (1, 1)))
+        run.draw(plot)
+        return result
 
 
 def load_model(saved):
@@ -322,24 +331,7 @@ def load_model(saved):
     return sda
 
 
-def predict(model, dataset=None):
-    """Load a saved model, print its predictions for the first ten test images and its error on the whole test set.
-
-    Parameters
-    ----------
-    model : path
-        The model.npz of a run.
-    dataset : path, optional
-        As in `test_SdA`; by default the one that the model was trained on.
-
-    Returns
-    -------
-    float
-        The test error, in 0..1.
-    """
-    saved = SavedModel(model, lesson="SdA")
-    sda = load_model(saved)
-    return show_predictions(sda.x, sda.logLayer.y_pred, saved.load_data(dataset))
+predict = predictor("SdA", load_model)
 
 
 def plot(folder, datasets=None):
@@ -347,9 +339,10 @@ def plot(folder, datasets=None):
 
     The parameters are those of `logistic_sgd.plot`.
     """
-    pictures = Pictures(folder, "SdA", datasets)
+    stages = {"layer": "pre-training a layer", None: "fine-tuning"}
+    pictures = Pictures(folder, test_SdA, datasets, stages)
     pictures.draw_costs("layer", lambda layer: f"layer {layer}")
-    pictures.draw_errors(early_stopping)
+    pictures.draw_errors()
     stack, saved = pictures.models({"pretrained": PretrainedStack, "model": SavedModel})
     filters = {}
     if stack:
@@ -363,19 +356,22 @@ def plot(folder, datasets=None):
             whole = layer.get_reconstructed_input(whole)
         names = f"{100 * level:g} % set to zero", "… rebuilt by layer 0", "input, rebuilt by all layers"
         pictures.draw_reconstructions(list(zip(names, pictures.of_test_images(sda.x, corrupted, first, whole))))
-    if saved and "validation_error" in saved.about:  # until then it is the stack in the midst of its pre-training
+    if saved:
         sda = load_model(saved)
         filters["after fine-tuning"] = sda.sigmoid_layers[0].W
-        pictures.draw_predictions(sda.x, sda.logLayer.y_pred)
+        pictures.draw_predictions(sda.x, sda.y_pred)
     pictures.draw_filters(filters)
 
 
+QUICK = {
+    "pretraining_epochs": 1,
+    "pretrain_lr": 0.01,
+    "training_epochs": 2,
+    "batch_size": 20,
+    "hidden_layers_sizes": [500, 500, 500],
+}
+# For tests, on a small data set.
+SHORT = {"pretraining_epochs": 1, "training_epochs": 2, "batch_size": 20, "hidden_layers_sizes": [9, 8]}
+
 if __name__ == "__main__":
-    quick = {
-        "pretraining_epochs": 1,
-        "pretrain_lr": 0.01,
-        "training_epochs": 2,
-        "batch_size": 20,
-        "hidden_layers_sizes": [500, 500, 500],
-    }
-    sys.exit(command(test_SdA, quick=quick, predict=predict, plot=plot))
+    sys.exit(command(test_SdA, quick=QUICK, predict=predict, plot=plot))

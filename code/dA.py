@@ -37,30 +37,31 @@ References
 
 import sys
 
+from logistic_sgd import minibatch, parameter, sgd_updates
+from mlp import uniform_weights
+from support.command import command
+from support.console import say
+from support.data import load_data
+from support.errors import UserError
+from support.pictures import Pictures
+from support.runs import open_run
+from support.runs.models import SavedModel
+from support.runs.run import Result
+from support.settings import checked
+from utils import tile_raster_images
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from logistic_sgd import minibatch, parameter, sgd_updates
-from support.command import command
-from support.console import say
-from support.data import load_data
-from support.pictures import Pictures
-from support.runs.models import SavedModel
-from support.runs.run import Result, Run, count_minibatches
-from support.settings import check_settings
-from utils import tile_raster_images
 
-
-class dA:
-    """A denoising autoencoder with tied weights.
+class Autoencoder:
+    """An autoencoder with tied weights, from the input to a hidden representation and back.
 
     Parameters
     ----------
     numpy_rng : numpy.random.RandomState
-        Draws the seed of the symbolic generator, where none is given, and then the initial weights.
-    theano_rng : shared generator, optional
-        The symbolic generator of the corruption (the name is the tutorial's), a `pt.random.shared_rng`.
+        Draws the initial weights.
     input : symbolic matrix, (batch, n_visible), optional
         By default a new one.
     n_visible : int
@@ -68,9 +69,9 @@ class dA:
     n_hidden : int
         Number of hidden units.
     W : shared matrix, (n_visible, n_hidden), optional
-        By default uniform in +-4 sqrt(6 / (n_visible + n_hidden)). In a stack, the sigmoid layer's.
+        By default uniform in +-4 sqrt(6 / (n_visible + n_hidden)).
     bhid : shared vector, (n_hidden,), optional
-        Hidden bias, by default zero. In a stack, the sigmoid layer's.
+        Hidden bias, by default zero.
     bvis : shared vector, (n_visible,), optional
         Visible bias, by default zero.
 
@@ -80,38 +81,56 @@ class dA:
     W, b, b_prime : shared variables, the weights, the hidden and the visible bias
     W_prime : symbolic matrix, (n_hidden, n_visible), W transposed
     params : [W, b, b_prime]
+    """
+
+    def __init__(self, numpy_rng, input=None, n_visible=784, n_hidden=500, W=None, bhid=None, bvis=None):
+        self.n_visible = n_visible
+        self.n_hidden = n_hidden
+        self.x = pt.matrix("x") if input is None else input
+        self.W = uniform_weights(numpy_rng, n_visible, n_hidden, factor=4) if W is None else W
+        self.b = parameter(np.zeros(n_hidden), "b") if bhid is None else bhid
+        self.b_prime = parameter(np.zeros(n_visible), "b_prime") if bvis is None else bvis
+        self.W_prime = self.W.T
+        self.params = [self.W, self.b, self.b_prime]
+
+    def get_hidden_values(self, input):
+        """The hidden representation, (batch, n_hidden)."""
+        return pt.sigmoid(pt.dot(input, self.W) + self.b)
+
+    def get_reconstructed_input(self, hidden):
+        """The input rebuilt from the hidden representation, (batch, n_visible)."""
+        return pt.sigmoid(pt.dot(hidden, self.W_prime) + self.b_prime)
+
+    def get_reconstruction_cost(self, z):
+        """The cross-entropy of the clean input and a reconstruction z, (batch,), in nats an example."""
+        # PyTensor compiles log(sigmoid(a)) as -softplus(-a), which stays finite where z is 0 or 1 in floating point.
+        return -pt.sum(self.x * pt.log(z) + (1 - self.x) * pt.log(1 - z), axis=1)
+
+
+class dA(Autoencoder):
+    """A denoising autoencoder.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.RandomState
+        Draws the seed of the symbolic generator, where none is given, and then the initial weights.
+    theano_rng : shared generator, optional
+        The symbolic generator of the corruption (the name is the tutorial's), a `pt.random.shared_rng`.
+    input, n_visible, n_hidden, W, bhid, bvis
+        As in `Autoencoder`. In a stack, W and bhid are the sigmoid layer's.
+
+    Attributes
+    ----------
     theano_rng : shared generator
     """
 
     def __init__(
-        self,
-        numpy_rng,
-        theano_rng=None,
-        input=None,
-        n_visible=784,
-        n_hidden=500,
-        W=None,
-        bhid=None,
-        bvis=None,
+        self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, W=None, bhid=None, bvis=None
     ):
-        self.n_visible = n_visible
-        self.n_hidden = n_hidden
         if theano_rng is None:
             theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        if W is None:
-            bound = 4 * np.sqrt(6.0 / (n_visible + n_hidden))
-            W = parameter(numpy_rng.uniform(-bound, bound, size=(n_visible, n_hidden)), "W")
-        if bhid is None:
-            bhid = parameter(np.zeros(n_hidden), "b")
-        if bvis is None:
-            bvis = parameter(np.zeros(n_visible), "b_prime")
-        self.W = W
-        self.b = bhid
-        self.b_prime = bvis
-        self.W_prime = self.W.T
         self.theano_rng = theano_rng
-        self.x = pt.matrix("x") if input is None else input
-        self.params = [self.W, self.b, self.b_prime]
+        super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
 
     def get_corrupted_input(self, input, corruption_level):
         """Set each entry of the input to zero with probability `corruption_level`.
@@ -125,14 +144,6 @@ class dA:
         keep_probability = pt.full_like(input, 1 - corruption_level)  # (batch, n_visible)
         next_rng, mask = self.theano_rng.binomial(n=1, p=keep_probability)
         return next_rng, mask.astype(input.dtype) * input  # an int64 mask would make the product float64
-
-    def get_hidden_values(self, input):
-        """The hidden representation, (batch, n_hidden)."""
-        return pt.sigmoid(pt.dot(input, self.W) + self.b)
-
-    def get_reconstructed_input(self, hidden):
-        """The input rebuilt from the hidden representation, (batch, n_visible)."""
-        return pt.sigmoid(pt.dot(hidden, self.W_prime) + self.b_prime)
 
     def get_cost_updates(self, corruption_level, learning_rate):
         """The cost and the updates of one step of training.
@@ -150,8 +161,7 @@ class dA:
         next_rng, tilde_x = self.get_corrupted_input(self.x, corruption_level)
         y = self.get_hidden_values(tilde_x)  # (batch, n_hidden)
         z = self.get_reconstructed_input(y)  # (batch, n_visible)
-        # PyTensor compiles log(sigmoid(a)) as -softplus(-a), which stays finite where z is 0 or 1 in floating point.
-        L = -pt.sum(self.x * pt.log(z) + (1 - self.x) * pt.log(1 - z), axis=1)  # (batch,)
+        L = self.get_reconstruction_cost(z)  # (batch,)
         cost = pt.mean(L)
         tilde_x.name, y.name, z.name, L.name = "tilde_x", "y", "z", "L"
 
@@ -160,87 +170,76 @@ class dA:
         return cost, updates
 
 
+def percent(level):
+    """A corruption level in percent, as files and lines have it."""
+    return f"{100 * level:g}"
+
+
+@checked
 def test_dA(
-    learning_rate=0.1,
-    training_epochs=15,
-    dataset="mnist.pkl.gz",
-    batch_size=20,
-    output_folder=None,
-    n_hidden=500,
-    corruption_levels=[0.0, 0.3],
-    seed=123,
-):
+    learning_rate=0.1, training_epochs=15, dataset="mnist.pkl.gz", batch_size=20, output_folder=None, n_hidden=500,
+    corruption_levels=[0.0, 0.3], seed=123, fresh=False, show_graph=False,
+):  # fmt: skip
     """Train a denoising autoencoder once for each corruption level, and draw its filters.
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float, at least 0
         Size of a step.
-    training_epochs : int
+    training_epochs : int, at least 1
         Passes over the training set.
-    dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
-        ((x, y), (x, y), (x, y)).
-    batch_size : int
-        Examples in a minibatch.
-    output_folder : path
-        Where the run's files go (default: runs/dA at the top of the repository).
-    n_hidden : int
+    n_hidden : int, at least 1
         Hidden units.
-    corruption_levels : list of float
-        Probabilities of setting an entry to zero, one run for each.
-    seed : int
-        Of the initial weights and the corruption, the same for each run.
+    corruption_levels : list of float, in [0, 1)
+        Probabilities of setting an entry to zero, one training for each, all from the same seed.
+    dataset, batch_size, seed, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
 
     Returns
     -------
     dict of support.runs.run.Result
-        By corruption level.
-
-    Raises
-    ------
-    ValueError
-        Where an argument cannot be used.
+        By corruption level. A ValueError says which argument cannot be used, and why.
     """
-    settings = check_settings(locals())
+    settings = locals()
+    if len(set(map(percent, corruption_levels))) < len(corruption_levels):
+        raise UserError(f"corruption_levels must differ in their first six digits, not {corruption_levels}")
     say("... loading data")
     datasets = load_data(dataset)
     datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = count_minibatches(datasets, batch_size)
-    run = Run("dA", settings, datasets)
+    n_train_batches = datasets.n_minibatches(batch_size)
     (train_set_x, _), _, _ = datasets
-
     results = {}
-    for level in corruption_levels:
-        say("... building the model")
-        index = pt.lscalar("index")
-        x = pt.matrix("x")  # (batch, n_visible)
-        rng = np.random.RandomState(seed)
-        theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
-        da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
-        percent = f"{100 * level:g}"
-        name = f"model_corruption_{percent}"
-        run.track(*da.params, theano_rng, name=name)
-        cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
-        train_da = pytensor.function(
-            [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
-        )
+    with open_run(test_dA, settings, datasets) as run:
+        for level in corruption_levels:
+            say("... building the model")
+            index = pt.lscalar("index")
+            x = pt.matrix("x")  # (batch, n_visible)
+            rng = np.random.RandomState(seed)
+            theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
+            da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
+            cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
+            train_da = pytensor.function(
+                [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
+            )
 
-        run.show_graph(f"corruption_{percent}", train_da)
-        say("... training")
-        chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2
-        with run.timed(f"{percent}% corruption"):
-            for epoch in run.epochs(training_epochs, n_train_batches, 0, chance_cost=chance_cost, corruption=level):
-                for minibatch_index in epoch:
-                    epoch.add_cost(train_da(minibatch_index))
-                say(f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}")
-                run.keep(da, name)
-        results[level] = Result(da, [line for line in run.curve if line.get("corruption") == level])
-        filters = da.W.get_value(borrow=True).T  # (n_hidden, n_visible), a filter a row
-        picture = tile_raster_images(filters, datasets.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))
-        run.save_picture(f"filters_corruption_{percent}", picture)
-    run.write_result()
-    run.draw(plot)
+            name = f"model_corruption_{percent(level)}"
+            run.track(da, train_da, name=name)
+            run.show_graph(f"corruption_{percent(level)}", train_da)
+            say("... training")
+            chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2
+            title = f"The {percent(level)}% corruption code" if level else "The no corruption code"
+            with run.timed(f"{percent(level)}% corruption", "learning_rate", title):
+                for epoch in run.epochs(training_epochs, n_train_batches, 0, chance_cost=chance_cost, corruption=level):
+                    for minibatch_index in epoch:
+                        epoch.add_cost(train_da(minibatch_index))
+                    say(f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}")
+                    run.keep(da, name)
+            results[level] = Result(da, [line for line in run.curve if line.get("corruption") == level])
+            filters = da.W.get_value(borrow=True).T  # (n_hidden, n_visible), a filter a row
+            picture = tile_raster_images(filters, datasets.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))
+            run.save_picture(f"filters_corruption_{percent(level)}", picture)
+        run.finish()
+        run.draw(plot)
     return results
 
 
@@ -249,24 +248,27 @@ def plot(folder, datasets=None):
 
     The parameters are those of `logistic_sgd.plot`.
     """
-    pictures = Pictures(folder, "dA", datasets)
-    pictures.draw_costs("corruption", lambda level: f"{100 * level:g} % corruption", together=True)
-    levels = {f"{100 * level:g}": level for level in pictures.values("corruption")}
-    saved_models = pictures.models({f"model_corruption_{percent}": SavedModel for percent in levels})
+    pictures = Pictures(folder, test_dA, datasets, stages={"corruption": "training"})
+    pictures.draw_costs("corruption", lambda level: f"{percent(level)} % corruption", together=True)
+    levels = pictures.values("corruption")
+    saved_models = pictures.models({f"model_corruption_{percent(level)}": SavedModel for level in levels})
     filters, rows = {}, []
-    for (percent, level), saved in zip(levels.items(), saved_models):
+    for level, saved in zip(levels, saved_models):
         if saved:
             n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
             da = dA(np.random.RandomState(0), n_visible=n_visible, n_hidden=n_hidden)
             saved.restore(da.params)
-            filters[f"trained at {percent} % corruption"] = da.W
+            filters[f"trained at {percent(level)} % corruption"] = da.W
             _, corrupted = da.get_corrupted_input(da.x, level)
             reconstructed = da.get_reconstructed_input(da.get_hidden_values(corrupted))
-            names = f"{percent} % set to zero", "… reconstructed"
+            names = f"{percent(level)} % set to zero", "… reconstructed"
             rows += zip(names, pictures.of_test_images(da.x, corrupted, reconstructed))
     pictures.draw_filters(filters)
     pictures.draw_reconstructions(rows)
 
 
+QUICK = {"training_epochs": 3}
+SHORT = {"training_epochs": 2, "batch_size": 20, "n_hidden": 9}  # for tests, on a small data set
+
 if __name__ == "__main__":
-    sys.exit(command(test_dA, quick={"training_epochs": 3}, plot=plot))
+    sys.exit(command(test_dA, quick=QUICK, plot=plot))

@@ -40,11 +40,6 @@ References
 """
 
 import sys
-from functools import partial
-
-import numpy as np
-import pytensor
-import pytensor.tensor as pt
 
 from support.command import command
 from support.console import say
@@ -52,11 +47,18 @@ from support.data import load_data
 from support.environment import ROOT
 from support.memory import aligned
 from support.pictures import Pictures
-from support.runs.models import SavedModel, show_predictions
-from support.runs.run import EarlyStopping, Run, count_minibatches
-from support.settings import check_settings
+from support.runs import open_run
+from support.runs.models import SavedModel, predict_test_set
+from support.runs.stopping import EarlyStopping
+from support.settings import checked
 
-early_stopping = partial(EarlyStopping, 5000)  # minibatches of patience
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+PATIENCE = 5000  # minibatches to train in any case
+PATIENCE_INCREASE = 2  # a better model at iteration i lets the run go on to iteration 2 i,
+IMPROVEMENT_THRESHOLD = 0.995  # where its error is below this share of the best one's
 
 
 def parameter(value, name):
@@ -174,69 +176,130 @@ def score_function(errors, x, y, dataset, batch_size):
     return lambda: [minibatch_errors(index) for index in range(n_minibatches)]
 
 
-def sgd_optimization_mnist(
-    learning_rate=0.13, n_epochs=1000, dataset="mnist.pkl.gz", batch_size=600, output_folder=None
-):
-    """Train a logistic regression by stochastic gradient descent, with early stopping.
+def supervised_functions(cost, errors, params, x, y, datasets, batch_size, learning_rate):
+    """The functions that train a classifier with labels, and that score it.
 
     Parameters
     ----------
+    cost, errors : symbolic scalars, of x and y
+    params : list of shared variables
+    x, y, batch_size
+        As in `minibatch_function`.
+    datasets : list of three pairs of shared variables
+        Training, validation and test set; x (n, n_in), y (n,).
     learning_rate : float
-        Size of a step.
+
+    Returns
+    -------
+    train_model : function of a minibatch's index
+        Returns its cost and updates `params`.
+    valid_score, test_score : functions without arguments
+        Return the list of the errors of every minibatch.
+    """
+    train_set, valid_set, test_set = datasets
+    updates = sgd_updates(cost, params, learning_rate)
+    train_model = minibatch_function(cost, x, y, train_set, batch_size, updates)
+    return train_model, *(score_function(errors, x, y, each, batch_size) for each in (valid_set, test_set))
+
+
+def train_with_early_stopping(
+    run, classifier, functions, n_epochs, n_train_batches, patience, rate="learning_rate", title=None,
+    closing=" with best validation score of {:f} %, on iteration {}, with test performance {:f} %",
+):  # fmt: skip
+    """Train a classifier, validate it now and then, keep the best one, and stop where patience ends.
+
+    Parameters
+    ----------
+    run : support.runs.run.Run
+    classifier : object with `params`
+    functions : what `supervised_functions` returns
     n_epochs : int
-        Passes over the training set at most.
-    dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
-        ((x, y), (x, y), (x, y)).
-    batch_size : int
-        Examples in a minibatch.
-    output_folder : path
-        Where the run's files go (default: runs/logistic_sgd at the top of the repository).
+    n_train_batches : int
+        Minibatches an epoch.
+    patience : int
+        Minibatches to train in any case.
+    rate, title
+        The driver's argument for the size of a step, and the name of the phase, as for `Run.timed`.
+    closing : str
+        What is said of the best validation error in percent, its iteration, and the test error in percent.
 
     Returns
     -------
     support.runs.run.Result
-
-    Raises
-    ------
-    ValueError
-        Where an argument cannot be used.
     """
-    settings = check_settings(locals())
-    say("... loading data")
-    datasets = load_data(dataset)
-    n_train_batches = count_minibatches(datasets, batch_size)
-    run = Run("logistic_sgd", settings, datasets)
-
-    say("... building the model")
-    x = pt.matrix("x")  # (batch, n_in)
-    y = pt.ivector("y")  # (batch,)
-    classifier = LogisticRegression(input=x, n_in=datasets.n_in, n_out=datasets.n_out)
-    cost = classifier.negative_log_likelihood(y)
-    updates = sgd_updates(cost, classifier.params, learning_rate)
-
-    train_set, valid_set, test_set = datasets
-    train_model = minibatch_function(cost, x, y, train_set, batch_size, updates)
-    valid_score = score_function(classifier.errors(y), x, y, valid_set, batch_size)
-    test_score = score_function(classifier.errors(y), x, y, test_set, batch_size)
-
-    run.track(*classifier.params)
-    run.show_graph("training", train_model)
-    say("... training the model")
-    stopping = early_stopping(n_train_batches)
-    chance_cost = np.log(datasets.n_out)  # of guessing all classes alike
-    with run.timed("training"):
+    train_model, valid_score, test_score = functions
+    stopping = EarlyStopping(patience, n_train_batches)
+    chance_cost = np.log(run.datasets.n_out)  # of guessing all classes alike
+    with run.timed("training", rate, title):
         for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
             for minibatch_index in epoch:
                 epoch.add_cost(train_model(minibatch_index))
-                if stopping.validation_is_due(epoch.iteration):
+                if (epoch.iteration + 1) % stopping.validation_frequency == 0:
                     validation_error = epoch.report_validation(valid_score())
-                    if stopping.is_new_best(validation_error, epoch.iteration):
+                    if validation_error < stopping.best_validation_error:
+                        if validation_error < IMPROVEMENT_THRESHOLD * stopping.best_validation_error:
+                            stopping.patience = max(stopping.patience, PATIENCE_INCREASE * epoch.iteration)
+                        stopping.best_validation_error = validation_error
+                        stopping.best_iteration = epoch.iteration
                         epoch.report_test(test_score())
                         run.keep(classifier, **epoch.figures)
-    result = run.finish(classifier)
-    run.draw(plot)
-    return result
+                if stopping.patience <= epoch.iteration:
+                    epoch.is_last = True
+                    break
+    return run.finish(
+        classifier,
+        lambda best: (
+            "Optimization complete"
+            + closing.format(100 * best["validation_error"], best["iteration"], 100 * best["test_error"])
+        ),
+    )
+
+
+@checked
+def sgd_optimization_mnist(
+    learning_rate=0.13, n_epochs=1000, dataset="mnist.pkl.gz", batch_size=600, output_folder=None,
+    fresh=False, show_graph=False,
+):  # fmt: skip
+    """Train a logistic regression by stochastic gradient descent, with early stopping.
+
+    Parameters
+    ----------
+    learning_rate : float, at least 0
+        Size of a step.
+    n_epochs : int, at least 1
+        Passes over the training set at most.
+    dataset, batch_size, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
+
+    Returns
+    -------
+    support.runs.run.Result
+        A ValueError says which argument cannot be used, and why.
+    """
+    settings = locals()
+    say("... loading data")
+    datasets = load_data(dataset)
+    n_train_batches = datasets.n_minibatches(batch_size)
+    with open_run(sgd_optimization_mnist, settings, datasets) as run:
+        say("... building the model")
+        x = pt.matrix("x")  # (batch, n_in)
+        y = pt.ivector("y")  # (batch,)
+        classifier = LogisticRegression(input=x, n_in=datasets.n_in, n_out=datasets.n_out)
+        cost = classifier.negative_log_likelihood(y)
+        functions = supervised_functions(
+            cost, classifier.errors(y), classifier.params, x, y, datasets, batch_size, learning_rate
+        )
+        run.track(classifier, functions[0])
+        run.show_graph("training", functions[0])
+
+        say("... training the model")
+        result = train_with_early_stopping(run, classifier, functions, n_epochs, n_train_batches, PATIENCE)
+        if result.curve:
+            n_trained = result.figures["epochs"]
+            speed = n_trained / max(run.seconds["training"], 0.001)
+            say(f"The code run for {n_trained} epochs, with {speed:f} epochs/sec")
+        run.draw(plot)
+        return result
 
 
 def load_model(saved):
@@ -247,24 +310,47 @@ def load_model(saved):
     return classifier
 
 
-def predict(model=None, dataset=None):
-    """Load a saved model, print its predictions for the first ten test images and its error on the whole test set.
+def predictor(lesson, load_model):
+    """The function `predict` of a lesson.
 
     Parameters
     ----------
-    model : path, optional
-        The model.npz of a run; by default that of runs/logistic_sgd.
-    dataset : path, optional
-        As in `sgd_optimization_mnist`; by default the one that the model was trained on.
-
-    Returns
-    -------
-    float
-        The test error, in 0..1.
+    lesson : str
+    load_model : function of a `SavedModel`
+        Gives the lesson's classifier, with its `input` and `y_pred`.
     """
-    saved = SavedModel(model or ROOT / "runs" / "logistic_sgd" / "model.npz", lesson="logistic_sgd")
-    classifier = load_model(saved)
-    return show_predictions(classifier.input, classifier.y_pred, saved.load_data(dataset))
+
+    def predict(model=ROOT / "runs" / lesson / "model.npz", dataset=None):
+        """Load a saved model, print its predictions for ten test images and its error on the whole test set.
+
+        Parameters
+        ----------
+        model : path
+            The model.npz of a run.
+        dataset : path, optional
+            By default the one that the model was trained on.
+
+        Returns
+        -------
+        float
+            The test error, in 0..1.
+        """
+        saved = SavedModel(model, lesson)
+        classifier = load_model(saved)
+        datasets = saved.load_data(dataset)
+        predicted = predict_test_set(classifier.input, classifier.y_pred, datasets)
+        labels = datasets[2][1].get_value(borrow=True)
+        error = float(np.mean(predicted != labels))
+        say(f"dataset: {datasets.source}")
+        say(f"Predicted values for the first 10 examples in test set: {predicted[:10].tolist()}")
+        say(f"Their labels:                                           {labels[:10].tolist()}")
+        say(f"test error {100 * error:f} % of {len(labels)} images")
+        return error
+
+    return predict
+
+
+predict = predictor("logistic_sgd", load_model)
 
 
 def plot(folder, datasets=None):
@@ -277,8 +363,8 @@ def plot(folder, datasets=None):
     datasets : support.data.Datasets, optional
         The run's data, where they are loaded already.
     """
-    pictures = Pictures(folder, "logistic_sgd", datasets)
-    pictures.draw_errors(early_stopping)
+    pictures = Pictures(folder, sgd_optimization_mnist, datasets)
+    pictures.draw_errors()
     (saved,) = pictures.models({"model": SavedModel})
     if saved:
         classifier = load_model(saved)
@@ -286,5 +372,8 @@ def plot(folder, datasets=None):
         pictures.draw_predictions(classifier.input, classifier.y_pred)
 
 
+QUICK = {"n_epochs": 10}
+SHORT = {"n_epochs": 2, "batch_size": 20}  # for tests, on a small data set
+
 if __name__ == "__main__":
-    sys.exit(command(sgd_optimization_mnist, quick={"n_epochs": 10}, predict=predict, plot=plot))
+    sys.exit(command(sgd_optimization_mnist, quick=QUICK, predict=predict, plot=plot))

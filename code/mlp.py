@@ -36,22 +36,33 @@ References
 """
 
 import sys
-from functools import partial
+
+from logistic_sgd import LogisticRegression, parameter, predictor, supervised_functions, train_with_early_stopping
+from support.command import command
+from support.console import say
+from support.data import load_data
+from support.pictures import Pictures
+from support.runs import open_run
+from support.runs.models import SavedModel
+from support.settings import checked
 
 import numpy as np
 import pytensor.tensor as pt
 
-from logistic_sgd import LogisticRegression, minibatch_function, parameter, score_function, sgd_updates
-from support.command import command
-from support.console import say
-from support.data import load_data
-from support.environment import ROOT
-from support.pictures import Pictures
-from support.runs.models import SavedModel, show_predictions
-from support.runs.run import EarlyStopping, Run, count_minibatches
-from support.settings import check_settings
+PATIENCE = 10000  # minibatches to train in any case
 
-early_stopping = partial(EarlyStopping, 10000)  # minibatches of patience
+
+def uniform_weights(rng, n_in, n_out, factor=1):
+    """Initial weights, (n_in, n_out), uniform in +-factor sqrt(6 / (n_in + n_out)) [1, equation 16]."""
+    bound = factor * np.sqrt(6.0 / (n_in + n_out))
+    return parameter(rng.uniform(-bound, bound, size=(n_in, n_out)), "W")
+
+
+def number_parameters(layers):
+    """Tell parameters of one name apart: those of the lowest layer become W_0 and b_0."""
+    for number, layer in enumerate(layers):
+        for param in layer.params:
+            param.name = f"{param.name}_{number}"
 
 
 class HiddenLayer:
@@ -81,10 +92,8 @@ class HiddenLayer:
     def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=pt.tanh):
         self.input = input
         if W is None:
-            bound = np.sqrt(6.0 / (n_in + n_out))  # [1], equation 16
-            if activation is pt.sigmoid:
-                bound *= 4  # the sigmoid's slope at zero is a quarter of tanh's
-            W = parameter(rng.uniform(-bound, bound, size=(n_in, n_out)), "W")
+            # The sigmoid's slope at zero is a quarter of tanh's.
+            W = uniform_weights(rng, n_in, n_out, factor=4 if activation is pt.sigmoid else 1)
         if b is None:
             b = parameter(np.zeros(n_out), "b")
         self.W = W
@@ -119,101 +128,76 @@ class MLP:
     L2_sqr : symbolic scalar, the sum of W^2 over both layers
     negative_log_likelihood, errors : methods, those of the logistic regression
     params : list of the four shared variables, the hidden layer's first
+    y_pred : symbolic integer vector, (batch,)
     """
 
     def __init__(self, rng, input, n_in, n_hidden, n_out):
         self.hiddenLayer = HiddenLayer(rng=rng, input=input, n_in=n_in, n_out=n_hidden, activation=pt.tanh)
         self.logRegressionLayer = LogisticRegression(input=self.hiddenLayer.output, n_in=n_hidden, n_out=n_out)
 
+        number_parameters([self.hiddenLayer, self.logRegressionLayer])
+
         self.L1 = abs(self.hiddenLayer.W).sum() + abs(self.logRegressionLayer.W).sum()
         self.L2_sqr = (self.hiddenLayer.W**2).sum() + (self.logRegressionLayer.W**2).sum()
 
         self.negative_log_likelihood = self.logRegressionLayer.negative_log_likelihood
         self.errors = self.logRegressionLayer.errors
+        self.y_pred = self.logRegressionLayer.y_pred
         self.params = self.hiddenLayer.params + self.logRegressionLayer.params
         self.input = input
 
 
+@checked
 def test_mlp(
-    learning_rate=0.01,
-    L1_reg=0.0,
-    L2_reg=0.0001,
-    n_epochs=1000,
-    dataset="mnist.pkl.gz",
-    batch_size=20,
-    n_hidden=500,
-    seed=1234,
-    output_folder=None,
-):
+    learning_rate=0.01, L1_reg=0.0, L2_reg=0.0001, n_epochs=1000, dataset="mnist.pkl.gz", batch_size=20, n_hidden=500,
+    seed=1234, output_folder=None, fresh=False, show_graph=False,
+):  # fmt: skip
     """Train a multilayer perceptron by stochastic gradient descent, with early stopping.
 
     Parameters
     ----------
-    learning_rate : float
+    learning_rate : float, at least 0
         Size of a step.
-    L1_reg : float
+    L1_reg : float, at least 0
         Weight of the sum of |W| in the cost.
-    L2_reg : float
+    L2_reg : float, at least 0
         Weight of the sum of W^2 in the cost.
-    n_epochs : int
+    n_epochs : int, at least 1
         Passes over the training set at most.
-    dataset : path
-        mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
-        ((x, y), (x, y), (x, y)).
-    batch_size : int
-        Examples in a minibatch.
-    n_hidden : int
+    n_hidden : int, at least 1
         Units of the hidden layer.
-    seed : int
-        Of the initial weights.
-    output_folder : path
-        Where the run's files go (default: runs/mlp at the top of the repository).
+    dataset, batch_size, seed, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
 
     Returns
     -------
     support.runs.run.Result
-
-    Raises
-    ------
-    ValueError
-        Where an argument cannot be used.
+        A ValueError says which argument cannot be used, and why.
     """
-    settings = check_settings(locals())
+    settings = locals()
     say("... loading data")
     datasets = load_data(dataset)
-    n_train_batches = count_minibatches(datasets, batch_size)
-    run = Run("mlp", settings, datasets)
+    n_train_batches = datasets.n_minibatches(batch_size)
+    with open_run(test_mlp, settings, datasets) as run:
+        say("... building the model")
+        x = pt.matrix("x")  # (batch, n_in)
+        y = pt.ivector("y")  # (batch,)
+        rng = np.random.RandomState(seed)
+        classifier = MLP(rng=rng, input=x, n_in=datasets.n_in, n_hidden=n_hidden, n_out=datasets.n_out)
+        cost = classifier.negative_log_likelihood(y) + L1_reg * classifier.L1 + L2_reg * classifier.L2_sqr
+        functions = supervised_functions(
+            cost, classifier.errors(y), classifier.params, x, y, datasets, batch_size, learning_rate
+        )
+        run.track(classifier, functions[0])
+        run.show_graph("training", functions[0])
 
-    say("... building the model")
-    x = pt.matrix("x")  # (batch, n_in)
-    y = pt.ivector("y")  # (batch,)
-    rng = np.random.RandomState(seed)
-    classifier = MLP(rng=rng, input=x, n_in=datasets.n_in, n_hidden=n_hidden, n_out=datasets.n_out)
-    run.track(*classifier.params)
-    cost = classifier.negative_log_likelihood(y) + L1_reg * classifier.L1 + L2_reg * classifier.L2_sqr
-    updates = sgd_updates(cost, classifier.params, learning_rate)
-
-    train_set, valid_set, test_set = datasets
-    train_model = minibatch_function(cost, x, y, train_set, batch_size, updates)
-    valid_score = score_function(classifier.errors(y), x, y, valid_set, batch_size)
-    test_score = score_function(classifier.errors(y), x, y, test_set, batch_size)
-
-    run.show_graph("training", train_model)
-    say("... training")
-    stopping = early_stopping(n_train_batches)
-    chance_cost = np.log(datasets.n_out)  # of guessing all classes alike
-    with run.timed("training"):
-        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
-            for minibatch_index in epoch:
-                epoch.add_cost(train_model(minibatch_index))
-                if stopping.validation_is_due(epoch.iteration):
-                    validation_error = epoch.report_validation(valid_score())
-                    if stopping.is_new_best(validation_error, epoch.iteration):
-                        epoch.report_test(test_score())
-                        run.keep(classifier, **epoch.figures)
-    result = run.finish(classifier)
-    run.draw(plot)
-    return result
+        say("... training")
+        result = train_with_early_stopping(
+            run, classifier, functions, n_epochs, n_train_batches, PATIENCE, title="The code",
+            closing=". Best validation score of {:f} % obtained at iteration {}, with test performance {:f} %",
+        )  # fmt: skip
+        run.draw(plot)
+        return result
 
 
 def load_model(saved):
@@ -224,14 +208,7 @@ def load_model(saved):
     return classifier
 
 
-def predict(model=None, dataset=None):
-    """Load a saved model, print its predictions for the first ten test images and its error on the whole test set.
-
-    The parameters and the returned value are those of `logistic_sgd.predict`, for runs/mlp.
-    """
-    saved = SavedModel(model or ROOT / "runs" / "mlp" / "model.npz", lesson="mlp")
-    classifier = load_model(saved)
-    return show_predictions(classifier.input, classifier.logRegressionLayer.y_pred, saved.load_data(dataset))
+predict = predictor("mlp", load_model)
 
 
 def plot(folder, datasets=None):
@@ -239,14 +216,17 @@ def plot(folder, datasets=None):
 
     The parameters are those of `logistic_sgd.plot`.
     """
-    pictures = Pictures(folder, "mlp", datasets)
-    pictures.draw_errors(early_stopping)
+    pictures = Pictures(folder, test_mlp, datasets)
+    pictures.draw_errors()
     (saved,) = pictures.models({"model": SavedModel})
     if saved:
         classifier = load_model(saved)
         pictures.draw_filters({"best model": classifier.hiddenLayer.W})
-        pictures.draw_predictions(classifier.input, classifier.logRegressionLayer.y_pred)
+        pictures.draw_predictions(classifier.input, classifier.y_pred)
 
+
+QUICK = {"n_epochs": 8}
+SHORT = {"n_epochs": 2, "batch_size": 20, "n_hidden": 9}  # for tests, on a small data set
 
 if __name__ == "__main__":
-    sys.exit(command(test_mlp, quick={"n_epochs": 8}, predict=predict, plot=plot))
+    sys.exit(command(test_mlp, quick=QUICK, predict=predict, plot=plot))

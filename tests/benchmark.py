@@ -113,10 +113,10 @@ class Contestants:
 
 def measure_saving(rounds):
     """Milliseconds, medians, that a checkpoint of the published network takes, and its saved model."""
-    import numpy as np
-
     from SdA import SdA
     from support.runs.run import Run
+
+    import numpy as np
 
     sda = SdA(np.random.RandomState(0), hidden_layers_sizes=[1000, 1000, 1000])
     datasets = SimpleNamespace(name="digits", sha256="", source="none")

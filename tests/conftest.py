@@ -2,13 +2,13 @@
 
 import pickle
 
-import numpy as np
-import pytensor
-import pytest
-
 from support.data import fetch_mnist
 from support.data.digits import make_digits
 from support.errors import UnavailableError
+
+import numpy as np
+import pytensor
+import pytest
 
 missing_mnist = None
 

@@ -59,14 +59,14 @@ def import_port():
 def port_runner(phase, rewrites):
     """A function of a number of steps that runs them in this port, by the lessons' own classes and functions."""
     import_port()
-    import pytensor
-    import pytensor.tensor as pt
-
     import support
     from logistic_sgd import LogisticRegression, minibatch_function, sgd_updates
     from mlp import MLP
     from SdA import SdA
     from support.memory import aligned
+
+    import pytensor
+    import pytensor.tensor as pt
 
     support.rewrites.select([rewrites])
     batch, (n_in, *hidden, n_out) = phase["batch"], phase["sizes"]

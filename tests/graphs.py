@@ -1,11 +1,11 @@
 """What the tests of compiled graphs ask of a function."""
 
+from support.rewrites import TAG
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_default_mode
-
-from support.rewrites import TAG
 
 
 def plain_mode():

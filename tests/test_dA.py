@@ -1,12 +1,12 @@
 import json
 
+import dA
+from numpy_reference import autoencoder_cost_and_gradients
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-
-import dA
-from numpy_reference import autoencoder_cost_and_gradients
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 

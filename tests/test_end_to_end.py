@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytensor
-import pytest
-
 import logistic_sgd
 import mlp
 from support.environment import ROOT
 from support.runs.records import PICTURES
+
+import pytensor
+import pytest
 
 WITHOUT_EXTRAS = """
 import sys
@@ -100,7 +100,8 @@ def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
         curves.append([{name: value for name, value in line.items() if name != "seconds"} for line in lines])
-        assert bool(json.loads((tmp_path / "run" / "settings.json").read_text())["rewrites"]) == (names == ["all"])
+        [part] = json.loads((tmp_path / "run" / "settings.json").read_text())["parts"]
+        assert bool(part["rewrites"]) == (names == ["all"])
     for plain, rewritten in zip(*curves, strict=True):
         assert rewritten == pytest.approx(plain, rel=1e-9)
 

@@ -1,10 +1,10 @@
+import logistic_sgd
+from numpy_reference import classifier_cost_and_gradients
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-
-import logistic_sgd
-from numpy_reference import classifier_cost_and_gradients
 
 pytestmark = pytest.mark.usefixtures("interpreted")
 

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
-import numpy as np
-import pytensor
-import pytensor.tensor as pt
-import pytest
-
 import dA
 import logistic_sgd
 import mlp
 import SdA
 from support.data import load_data
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
 
 pytestmark = pytest.mark.mnist
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "theano.json").read_text())

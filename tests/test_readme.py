@@ -34,20 +34,22 @@ NEEDS_MNIST = "make reproduce"
 SHORTENED = """
 import subprocess, sys
 from pathlib import Path
+sys.path.insert(0, "tests")
+from lessons import options, short_schedules
 small, *arguments = sys.argv[1:]
 script = Path(arguments[0]).stem
 given = set(arguments)
+schedule = short_schedules(Path("code")).get(script)
 if script in ("benchmark", "torture") or arguments[:2] == ["-m", "pytest"]:
     arguments.append("--help")
-elif script in ("logistic_sgd", "mlp", "dA", "SdA") and not given & {"--predict", "--plot"}:
+elif schedule is not None and not given & {"--predict", "--plot"}:
     if not any(Path(argument).is_file() for argument in arguments[1:] if not argument.endswith("pretrained.npz")):
         arguments += ["--dataset", small]
-    arguments += ["--batch-size", "20", "--training-epochs" if script in ("dA", "SdA") else "--n-epochs", "2"]
-    if script in ("mlp", "dA"):
-        arguments += ["--n-hidden", "9"]
-    if script == "SdA" and "--pretrained" not in given:
-        arguments += ["--hidden-layers-sizes", "9", "8", "7"]
-        arguments += [] if "--pretraining-epochs" in given else ["--pretraining-epochs", "1"]
+    if "--pretrained" in given:
+        del schedule["hidden_layers_sizes"]
+    if "--pretraining-epochs" in given:
+        del schedule["pretraining_epochs"]
+    arguments += options(schedule)
 sys.exit(subprocess.run([sys.executable, *arguments]).returncode)
 """
 

@@ -1,7 +1,7 @@
+from utils import scale_to_unit_interval, tile_raster_images
+
 import numpy as np
 import pytest
-
-from utils import scale_to_unit_interval, tile_raster_images
 
 
 def test_values_are_shifted_and_scaled():

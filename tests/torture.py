@@ -18,24 +18,21 @@ import tempfile
 import time
 from pathlib import Path
 
+from lessons import options, short_schedules
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "code"))
 
-LESSONS = {
-    "logistic_sgd": ["--batch-size", "5", "--n-epochs", "60"],
-    "mlp": ["--batch-size", "5", "--n-epochs", "40", "--n-hidden", "20"],
-    "dA": ["--batch-size", "5", "--training-epochs", "12", "--n-hidden", "20"],
-    "SdA": "--batch-size 1 --pretraining-epochs 2 --training-epochs 3 --hidden-layers-sizes 20 15".split(),
-}
 KILLED = -signal.SIGKILL if hasattr(signal, "SIGKILL") else 1  # the status that Windows gives to what it ends
 # The lesson as its command runs it, with checkpoints in quick succession, and slow enough to be killed.
 PROGRAM = """
 import sys, time
-from support.runs import run as training
-training.Run.seconds_between_checkpoints = 0
-training.Run.seconds_within_an_epoch = 0.05
-add_cost = training.Epoch.add_cost
-training.Epoch.add_cost = lambda epoch, cost: (time.sleep(0.001), add_cost(epoch, cost))
+from support.runs.epoch import Epoch
+from support.runs.run import Run
+Run.seconds_between_checkpoints = 0
+Run.seconds_within_an_epoch = 0.05
+add_cost = Epoch.add_cost
+Epoch.add_cost = lambda *arguments, **figures: (time.sleep(0.001), add_cost(*arguments, **figures))
 import runpy
 sys.argv[0] = sys.argv[1]
 del sys.argv[1]
@@ -54,7 +51,8 @@ def make_dataset(path):
 
 
 def start(lesson, dataset, folder):
-    arguments = [str(ROOT / "code" / f"{lesson}.py"), "--dataset", str(dataset), *LESSONS[lesson]]
+    schedule = options({**short_schedules()[lesson], "batch_size": 1})
+    arguments = [str(ROOT / "code" / f"{lesson}.py"), "--dataset", str(dataset), *schedule]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments, "--output-folder", str(folder)],
         stdout=subprocess.PIPE,
@@ -112,13 +110,13 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="over all lessons (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
-    options = parser.parse_args(argv)
-    chance = random.Random(options.seed)
+    arguments = parser.parse_args(argv)
+    chance, lessons = random.Random(arguments.seed), list(short_schedules())
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder) / "small.pkl"
         make_dataset(dataset)
-        for lesson in LESSONS:
-            kills = -(-options.kills // len(LESSONS))
+        for lesson in lessons:
+            kills = -(-arguments.kills // len(lessons))
             runs = torture(lesson, kills, dataset, Path(folder) / lesson, chance)
             print(f"{lesson}: killed {kills} times in {runs} runs, each ended like the undisturbed one", flush=True)
 

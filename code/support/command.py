@@ -2,15 +2,14 @@
 
 import argparse
 import inspect
-import re
 import sys
-from contextlib import nullcontext
-from pathlib import Path
 
-from support import graphs, rewrites
+from support import rewrites
 from support.environment import ROOT
 from support.errors import UserError
-from support.runs import checkpoints, interruption
+from support.runs.interruption import Interrupted, handled
+from support.runs.records import lesson_of
+from support.settings import parameters
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -20,50 +19,35 @@ class OneLineParser(argparse.ArgumentParser):
         raise UserError(f"{message} (--help lists the options)")
 
 
-def documented_parameters(driver):
-    """{name: (type, description)} from the "Parameters" section of a driver's numpydoc docstring."""
-    section = re.search(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", inspect.getdoc(driver), re.DOTALL)
-    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", section[1], re.MULTILINE)
-    return {name: (kind, " ".join(text.split())) for name, kind, text in entries}
+def build_parser(driver, quick, actions):
+    """The parser of a lesson: every argument of the driver under its own name, `--quick`, and what else there is to do.
 
-
-def build_parser(driver, quick, predict=None, plot=None):
-    """The parser of a lesson: every argument of the driver under its own name, and --quick, --fresh and the like."""
+    The parameters are those of `command`.
+    """
     parser = OneLineParser(description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False)
-    documented = documented_parameters(driver)
-    for name, parameter in inspect.signature(driver).parameters.items():
-        kind, description = documented[name]
-        default = parameter.default
-        if default is not None:
-            description += f" (default: {spelled(default)})"
-        kind, is_list = kind.removeprefix("list of "), kind.startswith("list of ")
+    for name, parameter in parameters(driver).items():
+        if parameter.type is bool:
+            parser.add_argument(option(name), action="store_true", help=parameter.description)
+            continue
+        default = "" if parameter.default is None else f" (default: {spelled(parameter.default)})"
         parser.add_argument(
             option(name),
-            type={"int": int, "float": float}.get(kind, str),
-            nargs="+" if is_list else None,
-            metavar=kind.upper(),
-            help=description.replace("%", "%%"),
+            type=parameter.type,
+            nargs="+" if parameter.is_list else None,
+            metavar="PATH" if parameter.type is str else parameter.type.__name__.upper(),
+            help=(parameter.description + default).replace("%", "%%"),
         )
     schedule = " ".join(f"{option(name)} {spelled(value)}" for name, value in quick.items())
     parser.add_argument("--quick", action="store_true", help=f"a schedule of about a minute: {schedule}")
-    parser.add_argument(
-        "--fresh", action="store_true", help="start over where there is a run already, and keep that one's files beside"
-    )
     parser.add_argument(
         "--rewrites",
         nargs="+",
         metavar="NAME",
         help=f"graph rewrites to compile with: all (the default), none, or some of {', '.join(rewrites.NAMES)}",
     )
-    parser.add_argument(
-        "--show-graph",
-        action="store_true",
-        help="train nothing: write the graph of a step, as built and as it runs, to graphs/ in the run's folder",
-    )
-    if predict is not None:
-        parser.add_argument("--predict", metavar="MODEL.npz", help=summary(predict))
-    if plot is not None:
-        parser.add_argument("--plot", metavar="FOLDER", help=summary(plot))
+    for name, action in actions.items():
+        metavar = next(iter(inspect.signature(action).parameters)).upper()
+        parser.add_argument(option(name), metavar=metavar, help=summary(action))
     return parser
 
 
@@ -82,54 +66,56 @@ def summary(function):
     return " ".join(inspect.getdoc(function).split("\n\n")[0].split())
 
 
-def command(driver, quick, predict=None, argv=None, plot=None):
+def command(driver, quick, argv=None, **actions):
     """Run a lesson from the command line and return its exit status.
 
     Parameters
     ----------
     driver : function
-        Its annotated signature and its docstring's "Parameters" give the options.
+        Its signature and its docstring's "Parameters" give the options.
     quick : dict
         The driver's arguments that `--quick` changes; an option given explicitly wins over them.
-    predict : function, optional
-        Called with the path and, where given, the dataset, for `--predict`.
     argv : list of str, optional
         Arguments, by default those of the process.
-    plot : function, optional
-        Called with the folder of a run, for `--plot`.
+    actions : functions
+        What else the lesson can do: `plot=plot` makes `--plot FOLDER` call plot(FOLDER). An action goes alone, but for
+        options that bear the names of further arguments of its own.
 
     Returns
     -------
     int
         0; 2 where the input was bad, which one line on standard error explains; 130 after Ctrl-C, 143 after SIGTERM.
     """
-    program = Path(inspect.getsourcefile(driver))
+    program = f"{lesson_of(driver)}.py"
     try:
-        options = vars(build_parser(driver, quick, predict, plot).parse_args(argv))
-        if "plot" in options and len(options) > 1:
-            raise UserError("--plot goes alone: the rest is in the run's files")
-        if "rewrites" in options:
-            rewrites.select(options.pop("rewrites"))
-        checkpoints.fresh = options.pop("fresh", False)
-        if "predict" in options:
-            if not options.keys() <= {"predict", "dataset"}:
-                raise UserError("--predict goes with --dataset only: the rest is in the model")
-            predict(options["predict"], options.get("dataset"))
-        elif "plot" in options:
-            plot(options["plot"])
-        else:
-            if options.pop("quick", False):
-                options = {"output_folder": str(ROOT / "runs" / f"{program.stem}-quick"), **quick, **options}
-            show_graph = options.pop("show_graph", False)
-            with interruption.handled(), graphs.shown() if show_graph else nullcontext():
+        with handled():
+            options = vars(build_parser(driver, quick, actions).parse_args(argv))
+            chosen = [name for name in actions if name in options]
+            if chosen:
+                _act(actions[chosen[-1]], chosen[-1], options)
+            else:
+                if "rewrites" in options:
+                    rewrites.select(options.pop("rewrites"))
+                if options.pop("quick", False):
+                    options = {"output_folder": str(ROOT / "runs" / f"{lesson_of(driver)}-quick"), **quick, **options}
                 driver(**options)
     except (UserError, OSError, MemoryError) as error:  # the system's own complaints tell what to do as well
-        print(f"{program.name}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except interruption.Interrupted as stop:
-        print(f"{program.name}: stopped ({stop}): the same command goes on from there", file=sys.stderr)
+    except Interrupted as stop:
+        print(f"{program}: stopped ({stop}): the same command goes on from there", file=sys.stderr)
         return 128 + stop.signum
     except KeyboardInterrupt:
-        print(f"{program.name}: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _act(action, name, options):
+    """Call an action with its path and those of the options that are its own."""
+    first, *others = inspect.signature(action).parameters
+    given = {other: options[other] for other in others if other in options}
+    if options.keys() != {name, *given}:
+        allowed = [option(other) for other in others if other in ("dataset", "seed")]
+        raise UserError(f"{option(name)} goes {f'with {allowed[0]} only' if allowed else 'alone'}")
+    action(options[name], **given)

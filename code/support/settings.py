@@ -1,83 +1,167 @@
-"""Which values a driver's arguments may have, checked before anything is loaded or written."""
+"""Which values a driver's arguments may have: its docstring says so, and they are checked before anything is written.
 
+The "Parameters" section of a driver gives each argument a kind, and a range where it has one:
+
+    learning_rate : float, at least 0
+    sparsity_target : float, in (0, 1)
+    hidden_layers_sizes : list of int, at least 1
+
+The kinds are float, int, bool, path, and lists of the first two; the ranges "at least A", "above A", and intervals whose
+square bracket includes an end. None is allowed where it is the default. `COMMON` explains the arguments that every
+lesson has; a driver need not explain them again.
+"""
+
+import functools
+import inspect
 import math
+import os
+import re
 from numbers import Integral, Real
-from pathlib import PurePath
-
-import numpy as np
 
 from support.errors import UserError
 
+import numpy as np
+import pytensor
 
-def is_count(value, least=1):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
-
-
-def is_rate(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < math.inf
-
-
-def is_list_of(test, value):
-    return isinstance(value, (list, tuple)) and len(value) > 0 and all(map(test, value))
-
-
-def is_level(value):
-    return is_rate(value) and value < 1
-
-
-RATE = is_rate, "a number that is not negative"
-COUNT = is_count, "a whole number of at least 1"
-RULES = {
-    "learning_rate": RATE,
-    "finetune_lr": RATE,
-    "pretrain_lr": RATE,
-    "L1_reg": RATE,
-    "L2_reg": RATE,
-    "n_epochs": COUNT,
-    "training_epochs": COUNT,
-    "pretraining_epochs": (lambda value: is_count(value, least=0), "a whole number of at least 0"),
-    "batch_size": COUNT,
-    "n_hidden": COUNT,
-    "hidden_layers_sizes": (lambda value: is_list_of(is_count, value), "one or more whole numbers of at least 1"),
-    "corruption_levels": (lambda value: is_list_of(is_level, value), "one or more numbers in [0, 1)"),
-    "seed": (lambda value: is_count(value, least=0) and value < 2**32, "a whole number in [0, 2**32)"),
-}
-
-OPTIONAL = {"corruption_levels", "hidden_layers_sizes"}  # None means default ones, fitted to what else is given
+COMMON = """
+Parameters
+----------
+dataset : path
+    mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
+    ((x, y), (x, y), (x, y)).
+batch_size : int, at least 1
+    Examples in a minibatch. Where a set does not divide by it, the rest at its end is left out.
+seed : int, in [0, 2**32)
+    Of the initial weights and of all other random numbers.
+output_folder : path
+    Where the run's files go (default: runs/, and in it the lesson's name, at the top of the repository).
+fresh : bool
+    Start over where there is a run already, and keep that one's files beside.
+show_graph : bool
+    Train nothing: write the graph of a step, as built and as it runs, to graphs/ in the run's folder.
+"""
 
 
-def check_settings(arguments):
-    """The arguments of a driver, as `locals()` gives them at its start, in the plain types that JSON can hold.
+class Parameter:
+    """An argument of a driver, as its docstring explains it.
+
+    Parameters
+    ----------
+    kind : str
+        Such as "list of float, in [0, 1)".
+    description : str
+    default
+        None makes None an allowed value.
+
+    Attributes
+    ----------
+    type : type, of the value or of its items: float, int, bool or str
+    is_list : bool
+    """
+
+    types = {"float": float, "int": int, "bool": bool, "path": str}
+
+    def __init__(self, kind, description, default=None):
+        self.description, self.default = description, default
+        kind, _, self.range = kind.partition(", ")
+        self.is_list = kind.startswith("list of ")
+        self.type = self.types[kind.removeprefix("list of ")]
+        self.low, self.high, self.with_low, self.with_high = _bounds(self.range)
+
+    @property
+    def requirement(self):
+        """What a value must be, in words."""
+        number = {int: "whole number", float: "number", bool: "truth value", str: "path"}[self.type]
+        which = self.range.replace("at least", "of at least")
+        return f"one or more {number}s {which}".strip() if self.is_list else f"a {number} {which}".strip()
+
+    def plain(self, value):
+        """The value in the plain types that JSON can hold; a ValueError where it is not allowed."""
+        if value is None and self.default is None:
+            return None
+        if not self.is_list:
+            return self._plain_item(value)
+        if not isinstance(value, (list, tuple, np.ndarray)) or len(value) == 0:
+            raise ValueError
+        return [self._plain_item(item) for item in value]
+
+    def _plain_item(self, value):
+        allowed = {float: Real, int: Integral, bool: (bool, np.bool_), str: (str, os.PathLike)}[self.type]
+        if not isinstance(value, allowed) or self.type is not bool and isinstance(value, (bool, np.bool_)):
+            raise ValueError
+        if self.type is str:
+            return os.fspath(value)
+        value = self.type(value)
+        is_above = value >= self.low if self.with_low else value > self.low
+        is_below = value <= self.high if self.with_high else value < self.high
+        if not (is_above and is_below and math.isfinite(value)):
+            raise ValueError
+        return value
+
+
+def _bounds(text):
+    """(low, high, whether low is allowed, whether high is) of a range such as "at least 0" or "in [0, 2**32)"."""
+    if not text:
+        return -math.inf, math.inf, True, True
+    if match := re.fullmatch(r"(at least|above) (\S+)", text):
+        return _number(match[2]), math.inf, match[1] == "at least", True
+    match = re.fullmatch(r"in ([\[(])(\S+), (\S+)([\])])", text)
+    return _number(match[2]), _number(match[3]), match[1] == "[", match[4] == "]"
+
+
+def _number(text):
+    base, _, exponent = text.partition("**")
+    return float(base) ** float(exponent or 1)
+
+
+@functools.cache
+def parameters(driver):
+    """{name: Parameter} of a driver's arguments, in their order, from its signature, its docstring and `COMMON`."""
+    documented = {**_documented(COMMON), **_documented(inspect.getdoc(driver))}
+    signature = inspect.signature(driver).parameters
+    return {name: Parameter(*documented[name], parameter.default) for name, parameter in signature.items()}
+
+
+def _documented(docstring):
+    """{name: (kind, description)} from the "Parameters" section of a numpydoc docstring."""
+    section = re.search(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", docstring, re.DOTALL)
+    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", section[1], re.MULTILINE)
+    return {name: (kind, " ".join(text.split())) for name, kind, text in entries}
+
+
+def checked(driver):
+    """A driver that goes on with checked arguments, in plain types: a notebook's NumPy scalars become Python's numbers.
 
     Raises
     ------
     UserError
-        Where one of them cannot be used; it names the argument, its value and what it must be.
+        Where an argument cannot be used; it names the argument, its value and what it must be.
     """
-    for name, value in arguments.items():
-        is_valid, requirement = RULES.get(name, (lambda value: True, ""))
-        if not is_valid(value) and not (value is None and name in OPTIONAL):
-            raise UserError(f"{name} must be {requirement}, not {value!r}")
-    return {name: plain(value) for name, value in arguments.items()}
+
+    @functools.wraps(driver)
+    def call(*arguments, **named):
+        bound = inspect.signature(driver).bind(*arguments, **named)
+        bound.apply_defaults()
+        if pytensor.config.floatX not in ("float32", "float64"):
+            raise UserError(f"floatX must be float32 or float64, not {pytensor.config.floatX}: see PYTENSOR_FLAGS")
+        return driver(**check_settings(driver, bound.arguments))
+
+    return call
 
 
-def plain(value):
-    """A value without NumPy's scalar types, tuples and paths."""
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, PurePath):
-        return str(value)
-    return value.item() if isinstance(value, np.generic) else value
+def check_settings(driver, arguments):
+    """The arguments of a driver in plain types; those that it has not are left out.
 
-
-def fit_corruption_levels(levels, default, n_layers):
-    """One corruption level a layer.
-
-    Levels given explicitly must number the layers; where there are none (None), the default ones are cut, or
-    continued with the last value, to fit.
+    Raises
+    ------
+    UserError
+        As `checked`.
     """
-    if levels is None:
-        return [default[min(layer, len(default) - 1)] for layer in range(n_layers)]
-    if len(levels) != n_layers:
-        raise UserError(f"corruption_levels must number the {n_layers} hidden layers, not {len(levels)}")
-    return list(levels)
+    settings = {}
+    for name, parameter in parameters(driver).items():
+        if name in arguments:
+            try:
+                settings[name] = parameter.plain(arguments[name])
+            except (ValueError, OverflowError):
+                raise UserError(f"{name} must be {parameter.requirement}, not {arguments[name]!r}") from None
+    return settings

@@ -16,25 +16,25 @@ import zipfile
 import zlib
 from collections import Counter
 from contextlib import suppress
-from types import SimpleNamespace
-
-import numpy as np
-import pytensor
-import pytest
-from test_checkpoints import Datasets, train
-from test_mnist import idx, publish
+from functools import partial
 
 import logistic_sgd
+from small_runs import train, train_levels
 from support import data
 from support.command import command
 from support.data import checksum, digits, load_data, mnist
 from support.environment import ROOT
 from support.errors import UserError
-from support.runs import run as training
+from support.runs import records
 from support.runs.checkpoints import FILE
 from support.runs.models import SavedModel, save_model
 from support.runs.results import results_table
 from support.runs.run import Run
+
+import numpy as np
+import pytensor
+import pytest
+from test_mnist import idx, publish
 
 MOST_MEMORY = 80 << 20  # bytes for any input: what any may be decompressed to, and some
 MOST_SECONDS = 10
@@ -172,26 +172,6 @@ def parameters():
     return [pytensor.shared(random.randn(*shape), name="Wb"[len(shape) < 2]) for shape in [(8, 4), (4,), (4, 3), (3,)]]
 
 
-def train_levels(folder, stop_after=None):
-    """The dA's loop in small: a model for each of two levels, of which the first is read again when it is over."""
-    run = Run("dA", {"dataset": "made up", "output_folder": folder}, Datasets())
-    outcome = []
-    for level in range(2):
-        W = pytensor.shared(np.zeros(2), name="W")
-        run.track(W, name=f"model_{level}")
-        with run.timed(f"level {level}"):
-            for epoch in run.epochs(2, 2, 0, corruption=level):
-                for _ in epoch:
-                    W.set_value(W.get_value() + 1 + level)
-                    epoch.add_cost(1.0)
-                run.keep(SimpleNamespace(params=[W]), f"model_{level}")
-                if (level, epoch.number) == stop_after:
-                    raise KeyboardInterrupt
-        outcome.append(W.get_value().tolist())
-    run.write_result()
-    return outcome
-
-
 class Uses:
     """A folder, and for each kind of file, as whole as it is in `files`, its use in a place there."""
 
@@ -209,7 +189,7 @@ class Uses:
         monkeypatch.setattr(mnist, "MIRRORS", [])
         monkeypatch.setattr(digits, "make_digits", lambda: SETS)
         monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # and what else takes long
-        monkeypatch.setattr(training, "versions", dict)
+        monkeypatch.setattr(records, "versions", dict)
         monkeypatch.delenv("MNIST_DIR", raising=False)
         monkeypatch.chdir(folder)
         self._make_models(folder, monkeypatch)
@@ -247,6 +227,8 @@ class Uses:
 
     def _outcome(self, kind, path):
         """What comes of using a file as the commands do."""
+        if kind == "model of a level":
+            return [array.tolist() for array in SavedModel(path, "small_runs").arrays]
         if "level" in kind:
             return train_levels(path.parent)
         if kind.startswith("checkpoint"):
@@ -488,12 +470,12 @@ def test_commands_end_with_one_line_and_status_2(tmp_path, monkeypatch, capsys):
     """End to end: each way of altering, with each kind of file that holds a data set, a model or a checkpoint."""
     uses = Uses(tmp_path, monkeypatch)
     random = np.random.default_rng(0)
-    lesson = logistic_sgd.sgd_optimization_mnist, {}, logistic_sgd.predict
+    lesson = partial(command, logistic_sgd.sgd_optimization_mnist, {}, predict=logistic_sgd.predict)
     whole = tmp_path / "whole"
     (tmp_path / "my.npz").write_bytes(uses.original("own data"))
     options = ["--batch-size", "2", "--n-epochs", "2", "--output-folder"]
     own = ["--dataset", str(tmp_path / "my.npz"), *options]
-    assert command(*lesson, [*own, str(whole)]) == 0
+    assert lesson([*own, str(whole)]) == 0
     for name, kind in ("model.npz", "model"), (FILE, "checkpoint None"):
         uses.files[kind] = contents(whole, name)
     capsys.readouterr()
@@ -517,7 +499,7 @@ def test_commands_end_with_one_line_and_status_2(tmp_path, monkeypatch, capsys):
             else:
                 dataset = "mnist" if folder == uses.data else str(folder / next(iter(uses.files[kind])))
                 arguments = ["--dataset", dataset, "--fresh", *output]
-            status = command(*lesson, arguments)
+            status = lesson(arguments)
             captured = capsys.readouterr()
             statuses[status] += 1
             if status == 2:
@@ -537,10 +519,10 @@ from support.command import command
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 room = pages * resource.getpagesize() + (600 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
-lesson = logistic_sgd.sgd_optimization_mnist, {}, logistic_sgd.predict
+driver, predict = logistic_sgd.sgd_optimization_mnist, logistic_sgd.predict
 for path in sys.argv[1:]:
     for option in "--dataset", "--predict":
-        assert command(*lesson, [option, path]) == 2, path
+        assert command(driver, {}, [option, path], predict=predict) == 2, path
 """
 
 

@@ -1,16 +1,17 @@
 import inspect
 import sys
 
-import pytest
-
 import dA
 import logistic_sgd
 import mlp
 import SdA
-from support.command import build_parser, command, documented_parameters
+from support.command import build_parser, command
 from support.console import progress
 from support.environment import ROOT
 from support.errors import UserError
+from support.settings import parameters
+
+import pytest
 
 DRIVERS = [logistic_sgd.sgd_optimization_mnist, mlp.test_mlp, dA.test_dA, SdA.test_SdA]
 
@@ -30,17 +31,19 @@ def recording(driver):
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_argument_is_documented_and_an_option_with_its_default(driver, capsys):
     with pytest.raises(SystemExit) as done:
-        build_parser(driver, {}, None).parse_args(["--help"])
+        build_parser(driver, {}, {}).parse_args(["--help"])
     assert done.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    documented = documented_parameters(driver)
+    documented = parameters(driver)
     assert list(documented) == list(inspect.signature(driver).parameters)
     for name, parameter in inspect.signature(driver).parameters.items():
-        kind, description = documented[name]
+        kind, description = documented[name].type, documented[name].description
         option = "--" + name.replace("_", "-")
-        assert f"{option} {kind.removeprefix('list of ').upper()}" in text
+        assert (
+            f"{option} " if kind is bool else f"{option} {'PATH' if kind is str else kind.__name__.upper()}"
+        ) in text
         assert description in text
-        if parameter.default is not None:
+        if parameter.default is not None and kind is not bool:
             default = parameter.default
             shown = " ".join(map(str, default)) if isinstance(default, list) else default
             assert f"{description} (default: {shown})" in text
@@ -93,13 +96,13 @@ def test_predict_goes_with_the_dataset_alone(capsys):
     driver, calls = recording(SdA.test_SdA)
     predicted = []
 
-    def predict(*arguments):
+    def predict(model, dataset=None):
         """Show."""
-        predicted.append(arguments)
+        predicted.append((model, dataset))
 
-    assert command(driver, {}, predict, ["--predict", "m.npz", "--dataset", "digits"]) == 0
-    assert command(driver, {}, predict, ["--predict", "m.npz"]) == 0
-    assert command(driver, {}, predict, ["--predict", "m.npz", "--batch-size", "3"]) == 2
+    assert command(driver, {}, ["--predict", "m.npz", "--dataset", "digits"], predict=predict) == 0
+    assert command(driver, {}, ["--predict", "m.npz"], predict=predict) == 0
+    assert command(driver, {}, ["--predict", "m.npz", "--batch-size", "3"], predict=predict) == 2
     assert predicted == [("m.npz", "digits"), ("m.npz", None)] and not calls
     assert "--predict goes with --dataset only" in capsys.readouterr().err
 
@@ -110,9 +113,9 @@ def test_predict_goes_with_the_dataset_alone(capsys):
         (["--batch-size", "0"], "batch_size must be a whole number of at least 1, not 0"),
         (["--batch-size", "101"], "batch_size must be at most 100, the size of the smallest set, not 101"),
         (["--batch-size", "1.5"], "argument --batch-size: invalid int value: '1.5'"),
-        (["--finetune-lr", "-0.1"], "finetune_lr must be a number that is not negative, not -0.1"),
+        (["--finetune-lr", "-0.1"], "finetune_lr must be a number of at least 0, not -0.1"),
         (["--finetune-lr", "fast"], "argument --finetune-lr: invalid float value: 'fast'"),
-        (["--pretrain-lr", "nan"], "pretrain_lr must be a number that is not negative, not nan"),
+        (["--pretrain-lr", "nan"], "pretrain_lr must be a number of at least 0, not nan"),
         (["--corruption-levels", "0.1", "0.2", "1"], "corruption_levels must be one or more numbers in [0, 1), not"),
         (["--corruption-levels", "0.1"], "corruption_levels must number the 3 hidden layers, not 1"),
         (["--hidden-layers-sizes"], "argument --hidden-layers-sizes: expected at least one argument"),
@@ -125,7 +128,7 @@ def test_predict_goes_with_the_dataset_alone(capsys):
 def test_bad_input_gets_one_line_and_status_2(argv, complaint, small_dataset, tmp_path, capsys):
     base = ["--dataset", small_dataset] if "--dataset" not in argv else []
     folder = ["--output-folder", str(tmp_path)] if "--predict" not in argv else []
-    assert command(SdA.test_SdA, {}, SdA.predict, [*base, *folder, *argv]) == 2
+    assert command(SdA.test_SdA, {}, [*base, *folder, *argv], predict=SdA.predict) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"SdA.py: error: {complaint}")
     assert error.count("\n") == 1
@@ -140,7 +143,7 @@ def raising(error):
 
         Parameters
         ----------
-        seed : int
+        seed : int, at least 0
             Unused.
         """
         raise error

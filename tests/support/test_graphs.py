@@ -5,19 +5,18 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 
-import numpy as np
-import pytensor
-import pytensor.tensor as pt
-import pytest
-from pytensor.graph.basic import Apply
-
 import logistic_sgd
 import mlp
 import SdA
 from support import graphs, rewrites
 from support.command import command
 from support.graphs.steps import Graph, spelled
-from support.runs import checkpoints
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.graph.basic import Apply
 
 SMALL_SDA = ["--hidden-layers-sizes", "6", "5", "--batch-size", "1"]
 
@@ -216,12 +215,11 @@ def test_a_graph_that_is_too_large_is_not_drawn(small_dataset, tmp_path, monkeyp
     assert [path.name for path in (tmp_path / "graphs").iterdir()] == ["training.txt"]
 
 
-def test_a_run_in_the_folder_stays_as_it_is(small_dataset, tmp_path, monkeypatch):
+def test_a_run_in_the_folder_stays_as_it_is(small_dataset, tmp_path):
     with pytensor.config.change_flags(linker="py"):
         logistic_sgd.sgd_optimization_mnist(dataset=small_dataset, batch_size=20, n_epochs=2, output_folder=tmp_path)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert len(before) >= 5
-    monkeypatch.setattr(checkpoints, "fresh", False)  # which --fresh changes
     options = "--batch-size", "20", "--learning-rate", "1", "--fresh"
     printed = show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), *options)
     graphs_folder = tmp_path / "graphs"
@@ -231,8 +229,9 @@ def test_a_run_in_the_folder_stays_as_it_is(small_dataset, tmp_path, monkeypatch
 
 
 def test_nothing_is_trained(small_dataset, tmp_path):
-    with graphs.shown():
-        result = logistic_sgd.sgd_optimization_mnist(dataset=small_dataset, batch_size=20, output_folder=tmp_path)
+    result = logistic_sgd.sgd_optimization_mnist(
+        dataset=small_dataset, batch_size=20, output_folder=tmp_path, show_graph=True
+    )
     assert result.curve == [] and not any(param.get_value().any() for param in result.model.params)
 
 
@@ -240,11 +239,11 @@ def test_afterwards_all_is_as_before(small_dataset, tmp_path):
     clone, mode = Apply.clone_with_new_inputs, pytensor.config.mode
     with pytest.raises(RuntimeError), graphs.shown():
         raise RuntimeError
-    assert Apply.clone_with_new_inputs is clone and pytensor.config.mode is mode and not graphs.requested
+    assert Apply.clone_with_new_inputs is clone and pytensor.config.mode is mode
 
 
 def test_predict_shows_no_graph(capsys):
-    assert command(SdA.test_SdA, {}, SdA.predict, ["--predict", "model.npz", "--show-graph"]) == 2
+    assert command(SdA.test_SdA, {}, ["--predict", "model.npz", "--show-graph"], predict=SdA.predict) == 2
     assert "--predict goes with --dataset only" in capsys.readouterr().err
 
 

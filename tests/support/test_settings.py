@@ -1,50 +1,133 @@
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 
+from support.errors import UserError
+from support.settings import check_settings, checked, parameters
+
 import numpy as np
+import pytensor
 import pytest
 
-from support.errors import UserError
-from support.settings import check_settings, fit_corruption_levels
+
+def driver(
+    learning_rate=0.1, L2_reg=0.0, n_epochs=1, pretraining_epochs=0, batch_size=20, n_hidden=5,
+    hidden_layers_sizes=[4], corruption_levels=None, target=0.5, step_size=1.0, seed=0, dataset="mnist",
+    output_folder=None, fresh=False,
+):  # fmt: skip
+    """A driver.
+
+    Parameters
+    ----------
+    learning_rate : float, at least 0
+        Size of a step.
+    L2_reg : float, at least 0
+        A weight,
+        told in two lines.
+    n_epochs, n_hidden
+        This is no entry.
+    n_epochs : int, at least 1
+        Passes.
+    pretraining_epochs : int, at least 0
+        Passes.
+    n_hidden : int, at least 1
+        Units.
+    hidden_layers_sizes : list of int, at least 1
+        Units of each layer.
+    corruption_levels : list of float, in [0, 1)
+        Levels.
+    target : float, in (0, 1)
+        A share.
+    step_size : float, above 0
+        Size of a step.
+
+    Returns
+    -------
+    dict
+        The arguments.
+    """
+    return locals()
+
 
 GOOD = {"learning_rate": 0.1, "n_epochs": 1, "batch_size": 1, "corruption_levels": [0.0, 0.99], "seed": 0}
 
 
 def test_good_arguments_come_back_as_they_are():
     arguments = {**GOOD, "dataset": "mnist", "output_folder": None, "pretraining_epochs": 0}
-    assert check_settings(arguments) == arguments
+    assert check_settings(driver, arguments) == arguments
 
 
 def test_a_notebooks_types_become_plain_ones():
     arguments = {"n_hidden": np.int64(3), "hidden_layers_sizes": (np.int32(4), 5), "dataset": Path("my") / "set.pkl"}
     plain = {"n_hidden": 3, "hidden_layers_sizes": [4, 5], "dataset": str(Path("my") / "set.pkl")}
-    assert json.loads(json.dumps(check_settings(arguments))) == plain
+    assert json.loads(json.dumps(check_settings(driver, arguments))) == plain
+
+
+@pytest.mark.parametrize(
+    "name, value, plain",
+    [
+        ("learning_rate", np.float64(0.13), 0.13),
+        ("learning_rate", np.float32(0.5), 0.5),
+        ("learning_rate", np.int64(1), 1.0),
+        ("learning_rate", 100000, 100000.0),
+        ("learning_rate", Fraction(1, 4), 0.25),
+        ("batch_size", np.int64(10), 10),
+        ("hidden_layers_sizes", list(np.array([5])), [5]),
+        ("hidden_layers_sizes", np.array([5, 6]), [5, 6]),
+        ("corruption_levels", [np.float32(0.5)], [0.5]),
+        ("fresh", np.bool_(True), True),
+    ],
+)
+def test_a_driver_goes_on_with_plain_numbers(name, value, plain):
+    arguments = checked(driver)(**{name: value})
+    assert arguments[name] == plain and type(arguments[name]) is type(plain)
+    if isinstance(plain, list):
+        assert [type(item) for item in arguments[name]] == [type(item) for item in plain]
+    assert json.loads(json.dumps(arguments)) == arguments
 
 
 @pytest.mark.parametrize(
     "name, values",
     [
-        ("learning_rate", [-0.1, math.nan, math.inf, "0.1", True]),
+        ("learning_rate", [-0.1, math.nan, math.inf, "0.1", True, 10**400]),
         ("L2_reg", [-1]),
         ("n_epochs", [0, -1, 1.5, "3"]),
         ("pretraining_epochs", [-1]),
         ("batch_size", [0, -20, 2.0, None]),
         ("hidden_layers_sizes", [[], [0], [10, -1], 10, [1.5]]),
         ("corruption_levels", [[], [1.0], [-0.1], [math.nan], 0.3]),
+        ("target", [0, 1, 0.0, 1.0, -0.5]),
+        ("step_size", [0, -1e-9]),
         ("seed", [-1, 2**32]),
+        ("fresh", [1, "yes", None]),
+        ("dataset", [3, None]),
     ],
 )
 def test_bad_arguments_are_refused_by_name_and_value(name, values):
     for value in values:
         with pytest.raises(UserError, match=f"^{name} must be .*, not ") as refusal:
-            check_settings({**GOOD, name: value})
+            check_settings(driver, {**GOOD, name: value})
         assert repr(value) in str(refusal.value)
 
 
-def test_corruption_levels_fit_the_layers():
-    assert fit_corruption_levels(None, [0.1, 0.2], 1) == [0.1]
-    assert fit_corruption_levels(None, [0.1, 0.2], 4) == [0.1, 0.2, 0.2, 0.2]
-    assert fit_corruption_levels([0.5], [0.1, 0.2], 1) == [0.5]
-    with pytest.raises(UserError, match="must number the 2 hidden layers, not 1"):
-        fit_corruption_levels([0.5], [0.1], 2)
+def test_ranges_are_told_in_words():
+    requirements = {name: parameter.requirement for name, parameter in parameters(driver).items()}
+    assert requirements["learning_rate"] == "a number of at least 0"
+    assert requirements["n_epochs"] == "a whole number of at least 1"
+    assert requirements["hidden_layers_sizes"] == "one or more whole numbers of at least 1"
+    assert requirements["corruption_levels"] == "one or more numbers in [0, 1)"
+    assert requirements["target"] == "a number in (0, 1)"
+    assert requirements["step_size"] == "a number above 0"
+    assert requirements["seed"] == "a whole number in [0, 2**32)"
+
+
+def test_what_every_lesson_has_is_explained_once_and_may_be_explained_otherwise():
+    explained = parameters(driver)
+    assert explained["batch_size"].description.startswith("Examples in a minibatch")
+    assert explained["L2_reg"].description == "A weight, told in two lines."
+
+
+def test_half_precision_is_refused_before_anything_else():
+    with pytensor.config.change_flags(floatX="float16"), pytest.raises(UserError, match="floatX must be float32 or"):
+        checked(driver)()

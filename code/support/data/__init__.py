@@ -5,9 +5,6 @@ import math
 import os
 from pathlib import Path
 
-import numpy as np
-import pytensor
-
 from support.console import say
 from support.data.mnist import find_mnist, read_mnist
 from support.data.unpickling import LIMIT, expansion_limit, read_pickle
@@ -17,6 +14,9 @@ from support.files.archives import read_arrays
 from support.files.forms import shown
 from support.files.replacing import replacing
 from support.memory import aligned_empty
+
+import numpy as np
+import pytensor
 
 DATA = ROOT / "data"
 PICKLE = "mnist.pkl.gz"
@@ -64,6 +64,24 @@ class Datasets(list):
         self.n_out = 1 + max(int(y.get_value(borrow=True).max()) for _, y in pairs)
         side = math.isqrt(self.n_in)
         self.image_shape = image_shape or ((side, side) if side**2 == self.n_in else (1, self.n_in))
+
+    def n_minibatches(self, batch_size):
+        """The full minibatches in the training set; what the three sets have beyond full minibatches is told in a line.
+
+        Raises
+        ------
+        UserError
+            Where one of the three sets has not one.
+        """
+        sizes = {part: len(y.get_value(borrow=True)) for part, (_, y) in zip(PARTS, self)}
+        if batch_size > min(sizes.values()):
+            raise UserError(
+                f"batch_size must be at most {min(sizes.values())}, the size of the smallest set, not {batch_size}"
+            )
+        left = [f"{n % batch_size} of {n} {part}" for part, n in sizes.items() if n % batch_size]
+        if left:
+            say(f"minibatches of {batch_size} leave out the last {', '.join(left)} examples")
+        return sizes["training"] // batch_size
 
     def check_that_they_can_be_rebuilt(self):
         """See to it that all values are in 0..1, where the cross-entropy of an autoencoder has a meaning.

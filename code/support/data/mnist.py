@@ -12,10 +12,10 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from support.errors import UnavailableError, UserError
 from support.files.replacing import replacing
+
+import numpy as np
 
 MIRRORS = [
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

@@ -14,9 +14,9 @@ import re
 import zlib
 from struct import unpack
 
-import numpy as np
-
 from support.errors import UserError
+
+import numpy as np
 
 LIMIT = 1 << 30  # bytes of a pickle once decompressed; MNIST in float64 has 440 MB
 SMALL, EXPANSION = 1 << 26, 100  # bytes that any file may be decompressed to, and how often its own size a larger one

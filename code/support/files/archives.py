@@ -12,12 +12,12 @@ import struct
 import warnings
 import zipfile
 
-import numpy as np
-from numpy.lib import format
-
 from support.errors import UserError
 from support.files.forms import parse_json
 from support.files.replacing import replacing
+
+import numpy as np
+from numpy.lib import format
 
 MEMBERS = 1000  # arrays in a file; a checkpoint has some tens
 HEADER = 4096  # bytes in which an array's header must end; NumPy writes 128

@@ -26,8 +26,8 @@ def check_form(value, form, place="content"):
     value
     form
         A type; a function that says whether a value is right; {name: form}, an object with these fields at least,
-        of which those whose name ends in "?" may be missing; [form], a list of values of one form, or {...: form}, an
-        object of such values under any names; (form, None), a value that may be null.
+        of which those whose name ends in "?" may be missing, and with the key ..., if it is there, the form of all
+        other fields; [form], a list of values of one form; (form, None), a value that may be null.
     place : str
         What to call the value, such as "curve.3.epoch".
 
@@ -41,13 +41,13 @@ def check_form(value, form, place="content"):
             return
         form, _ = form
     if isinstance(form, dict) and isinstance(value, dict):
-        fields = dict.fromkeys(value, form[...]) if ... in form else form
-        for name, field in fields.items():
-            key = name if ... in form else name.removesuffix("?")
-            if key in value:
-                check_form(value[key], field, f"{place}.{shown(key)}")
-            elif key == name:
+        fields = {name.removesuffix("?"): field for name, field in form.items() if name is not ...}
+        for name in fields:
+            if name not in value and f"{name}?" not in form:
                 raise ValueError(f"its {place} lacks {name!r}")
+        for name, item in value.items():
+            if name in fields or ... in form:
+                check_form(item, fields.get(name, form.get(...)), f"{place}.{shown(name)}")
     elif isinstance(form, list) and isinstance(value, list):
         for number, item in enumerate(value):
             check_form(item, form[0], f"{place}.{number}")

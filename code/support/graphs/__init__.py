@@ -5,20 +5,18 @@ rewritten graph beside each other, in a text and in a page that needs nothing bu
 measured, by running it once on copies of what the function has in memory; nothing is compiled to machine code.
 """
 
+import inspect
 from contextlib import contextmanager
-from functools import partial
+
+from support.graphs.drawing import MOST_NODES, draw
+from support.graphs.pages import page, text
+from support.graphs.steps import Graph, lesson_line, spelled
 
 import pytensor
 from pytensor.compile.mode import get_default_mode
 from pytensor.graph.basic import Apply
 from pytensor.graph.features import Feature
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
-
-from support.graphs.drawing import MOST_NODES, draw
-from support.graphs.pages import page, text
-from support.graphs.steps import Graph, lesson_line, spelled
-
-requested = False  # whether runs show their graphs instead of training, as --show-graph asks for
 
 
 class KeepAsBuilt(GraphRewriter):
@@ -40,16 +38,13 @@ class KeepLines(Feature):
 @contextmanager
 def shown():
     """Within the block runs show their graphs, and functions keep what these are made from."""
-    global requested
     clone = Apply.clone_with_new_inputs
     # Where `givens` tell the shape of a variable, PyTensor makes all that is computed from it anew, without its names.
     Apply.clone_with_new_inputs = partial_method(clone_with_names, clone)
-    requested = True
     try:
         with pytensor.config.change_flags(mode=get_default_mode().register((KeepAsBuilt(), -1))):
             yield
     finally:
-        requested = False
         Apply.clone_with_new_inputs = clone
 
 
@@ -77,7 +72,7 @@ def write(path, title, settings, function, arguments):
     title : str
     settings : dict
         What a reader should know of the run.
-    function : compiled function, or `functools.partial` of one
+    function : compiled function, or one that wraps it
         Compiled within `shown()`.
     arguments : dict
         The values of its inputs, by name.
@@ -92,8 +87,7 @@ def write(path, title, settings, function, arguments):
     OSError
         Where the files cannot be written.
     """
-    if isinstance(function, partial):
-        function, arguments = function.func, {**function.keywords, **arguments}
+    function = inspect.unwrap(function)
     rewritten = function.maker.fgraph
     graphs = Graph("before", rewritten.as_built, function, arguments), Graph("after", rewritten, function, arguments)
     files = path.with_name(path.name + ".txt"), path.with_name(path.name + ".html")

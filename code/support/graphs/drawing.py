@@ -2,9 +2,9 @@
 
 import re
 
-from pytensor.graph.basic import Constant
-
 from support.graphs.steps import operation
+
+from pytensor.graph.basic import Constant
 
 # Graphviz lays out the 124 nodes of the published SdA within a second or two; of more than these it takes half a minute
 # and makes a drawing that is three screens wide, in which nobody finds anything.

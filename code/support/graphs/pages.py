@@ -4,10 +4,10 @@ import html
 from pathlib import Path
 from string import Template
 
-import pytensor
-
 from support.graphs.drawing import shape
 from support.graphs.steps import inner_graph, operation, spelled
+
+import pytensor
 
 TEMPLATE = Path(__file__).with_name("page.html")
 

@@ -4,6 +4,8 @@ import copy
 from functools import cached_property
 from pathlib import Path
 
+from support.environment import ROOT
+
 import numpy as np
 from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.basic import Constant
@@ -11,8 +13,6 @@ from pytensor.link.basic import Container
 from pytensor.tensor.basic import AllocEmpty
 from pytensor.tensor.shape import Shape, Shape_i
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
-
-from support.environment import ROOT
 
 INDEXING = AdvancedSubtensor, AdvancedIncSubtensor
 

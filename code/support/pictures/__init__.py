@@ -7,8 +7,6 @@ import textwrap
 import warnings
 from collections import Counter
 
-import pytensor
-
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
@@ -28,7 +26,9 @@ from support.pictures.figures import (
     wrong_figure,
 )  # fmt: skip
 from support.runs.models import predict_test_set
-from support.runs.records import RecordedRun, picture_path
+from support.runs.records import RecordedRun, claim, picture_name
+
+import pytensor
 
 
 class Pictures:
@@ -37,10 +37,13 @@ class Pictures:
     Parameters
     ----------
     folder : path-like
-    lesson : str
-        The lesson whose run it must be.
+    driver : function
+        The driver of the lesson whose run it must be.
     datasets : support.data.Datasets, optional
         The run's data, where they are loaded already.
+    stages : dict
+        What the epochs of the curve are called, by the entry of their lines that marks them, such as "layer"; those of
+        the other lines under None.
 
     Raises
     ------
@@ -48,9 +51,10 @@ class Pictures:
         As `support.runs.records.RecordedRun`; where matplotlib is missing; later, where the data are not those of the run.
     """
 
-    def __init__(self, folder, lesson, datasets=None):
+    def __init__(self, folder, driver, datasets=None, stages={None: "training"}):
         new_figure(1)  # so that a missing matplotlib is told first
-        self.run = RecordedRun(folder, lesson)
+        self.run = RecordedRun(folder, driver)
+        self.stages = stages
         self.loaded = datasets
         if not self.run.is_finished:
             say(f"the run in {folder} is not finished: the pictures show what is there")
@@ -101,12 +105,12 @@ class Pictures:
         parts = [f"data: {data}", f"run: {run.folder.resolve().name}"]
         if "seed" in run.settings:
             parts.append(f"seed {run.settings['seed']}")
-        layers = Counter(line["layer"] for line in run.curve if "layer" in line)
-        rest = Counter(line.get("corruption") for line in run.curve if "layer" not in line)
-        for epochs, stage in (layers, "pre-training a layer"), (rest, "fine-tuning" if layers else "training"):
-            if epochs:
-                number = max(epochs.values())
-                parts.append(f"{number} epoch{'s' * (number != 1)} of {stage}")
+        marks = [mark for mark in self.stages if mark is not None]
+        for mark, name in self.stages.items():
+            lines = [line for line in run.curve if (mark in line if mark else not any(map(line.__contains__, marks)))]
+            if lines:
+                number = max(Counter(line.get(mark) for line in lines).values())
+                parts.append(f"{number} epoch{'s' * (number != 1)} of {name}")
         if not run.is_finished:
             parts.append("not finished")
         return " · ".join(parts)
@@ -118,8 +122,9 @@ class Pictures:
         n_lines = caption.count("\n") + 1
         margin = 0.17 * n_lines / figure.get_figheight()
         figure.get_layout_engine().set(rect=(0, margin, 1, 1 - margin))
-        path = picture_path(self.run.folder, name, self.run.dataset)
+        path = self.run.folder / picture_name(name, self.run.dataset)
         try:
+            claim(self.run.folder, self.run.record, path.name)
             with replacing(path) as file, warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # such as of a letter in a file's name that the font has not
                 figure.savefig(file, format="png", dpi=DPI)
@@ -141,10 +146,10 @@ class Pictures:
         if series:
             self.save(costs_figure(series, together), "costs")
 
-    def draw_errors(self, early_stopping):
+    def draw_errors(self):
         """Validation and test error by epoch, as `errors_figure` has them."""
         if any("validation_error" in line for line in self.run.curve):
-            self.save(errors_figure(self.run.curve, early_stopping), "errors")
+            self.save(errors_figure(self.run.curve), "errors")
 
     def draw_filters(self, weights):
         """The filters of symbolic layers; `weights` are shared matrices by name."""

@@ -1,9 +1,9 @@
 """Figures from plain numbers, drawn by matplotlib, an extra, without a display and without its global state."""
 
-import numpy as np
-
 from support.errors import UserError
 from utils import tile_raster_images
+
+import numpy as np
 
 # Of M. Okabe and K. Ito, Color Universal Design, 2008: told apart by colour-blind readers, too.
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
@@ -75,50 +75,43 @@ def costs_figure(series, together=False):
     return figure
 
 
-def horizon(validations, early_stopping):
-    """The patience after each validation, in minibatches, by the rule itself.
+def horizon(validations):
+    """The minibatches an epoch and the patience, in minibatches, after each validation.
 
     Parameters
     ----------
     validations : list of dict
         The lines of a curve that hold one.
-    early_stopping : function of the minibatches an epoch
-        Gives the lesson's rule, a new `support.runs.run.EarlyStopping`.
 
     Returns
     -------
-    n_train_batches : int, the minibatches an epoch
+    n_train_batches : int
     patience : list of int
 
     Or None where the curve does not tell: it holds an epoch's last validation only, and there were several.
     """
     n_train_batches = validations[0]["iteration"] // validations[0]["epoch"]
-    stopping = early_stopping(max(1, n_train_batches))
-    places = [(line["epoch"] * stopping.validation_frequency) for line in validations]
-    if n_train_batches != stopping.validation_frequency or places != [line["iteration"] for line in validations]:
+    whole_epochs = [line["epoch"] * n_train_batches for line in validations]
+    if whole_epochs != [line["iteration"] for line in validations] or not all(
+        "patience" in line for line in validations
+    ):
         return None
-    patience = []
-    for line in validations:
-        stopping.is_new_best(line["validation_error"], line["iteration"] - 1)
-        patience.append(stopping.patience)
-    return n_train_batches, patience
+    return n_train_batches, [line["patience"] for line in validations]
 
 
-def errors_figure(curve, early_stopping):
+def errors_figure(curve):
     """Validation and test error by epoch; below, how long patience lets the run go on.
 
     Parameters
     ----------
     curve : list of dict
         One line with a validation error at least.
-    early_stopping
-        As in `horizon`.
     """
     validations = [line for line in curve if "validation_error" in line]
     tested = [line for line in validations if "test_error" in line]
     best = min(validations, key=lambda line: line["validation_error"])
     epochs = [line["epoch"] for line in validations]
-    known = horizon(validations, early_stopping)
+    known = horizon(validations)
 
     ratios = [2, 1] if known else [1]
     figure, panels = new_figure(5.5 if known else 4, nrows=len(ratios), sharex=True, height_ratios=ratios)

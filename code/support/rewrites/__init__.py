@@ -26,13 +26,13 @@ A rewrite that a graph does not fit leaves it alone. Each is registered under it
 `mode.excluding("rank_update")` or `mode.excluding(TAG)` leaves it, or all of them, out of one function.
 """
 
-import pytensor
-from pytensor.compile.mode import Mode, get_mode
-from pytensor.link.numba.linker import NumbaLinker
-
 from support.errors import UserError
 from support.rewrites import activations, coin_flips, entropy, linker, products, updates  # noqa: F401  registers them
 from support.rewrites.registry import NAMES, TAG  # noqa: F401
+
+import pytensor
+from pytensor.compile.mode import Mode, get_mode
+from pytensor.link.numba.linker import NumbaLinker
 
 _default_mode = pytensor.config.mode
 _selected = NAMES

@@ -1,5 +1,7 @@
 """The sigmoid and the hyperbolic tangent in single precision, of several entries at once."""
 
+from support.rewrites.registry import VERSION, register
+
 import numpy as np
 from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
@@ -7,8 +9,6 @@ from pytensor.link.numba.dispatch.scalar import scalar_op_cache_key
 from pytensor.scalar.basic import Tanh, same_out
 from pytensor.scalar.math import Sigmoid
 from pytensor.tensor.elemwise import Elemwise
-
-from support.rewrites.registry import VERSION, register
 
 
 def coefficients(function, degree, domain):

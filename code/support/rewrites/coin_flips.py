@@ -1,5 +1,7 @@
 """Masks of zeros and ones at the price of one uniform number an entry."""
 
+from support.rewrites.registry import VERSION, register
+
 import numpy as np
 from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
@@ -7,8 +9,6 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.random.basic import BinomialRV
 from pytensor.tensor.random.op import RandomVariable
-
-from support.rewrites.registry import VERSION, register
 
 
 class CoinFlips(RandomVariable):

@@ -1,5 +1,9 @@
 """The log-likelihood of a sigmoid's output, from what went into the sigmoid."""
 
+from support.rewrites.activations import exponential
+from support.rewrites.patterns import elementwise, is_float_matrix
+from support.rewrites.registry import numba_implementation, register
+
 import numpy as np
 from pytensor import scalar as ps
 from pytensor.graph.basic import Apply
@@ -11,10 +15,6 @@ from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.math import Sum
 from pytensor.tensor.type import vector
-
-from support.rewrites.activations import exponential
-from support.rewrites.patterns import elementwise, is_float_matrix
-from support.rewrites.registry import numba_implementation, register
 
 
 class LogLikelihood(Op):

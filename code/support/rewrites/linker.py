@@ -1,11 +1,11 @@
 """Calls of compiled functions without a detour through Python."""
 
+from support.rewrites.registry import NAMES
+
 from pytensor.compile.mode import predefined_linkers
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.linker import NumbaLinker
-
-from support.rewrites.registry import NAMES
 
 NAME = "positional_arguments"
 

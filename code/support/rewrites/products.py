@@ -1,5 +1,9 @@
 """Products of a minibatch and a weight matrix, in one direction and in the other."""
 
+from support.environment import THREADS
+from support.rewrites.patterns import NARROW, is_float_matrix, untransposed
+from support.rewrites.registry import PARALLEL, numba_implementation, register
+
 import numba
 import numpy as np
 from pytensor.graph.basic import Apply
@@ -8,10 +12,6 @@ from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
-
-from support.environment import THREADS
-from support.rewrites.patterns import NARROW, is_float_matrix, untransposed
-from support.rewrites.registry import PARALLEL, numba_implementation, register
 
 FEW = 100  # rows; up to here loops over what is not zero, and W D' with its transpose for D W', are faster than BLAS
 SPARSE = 0.25  # the share of entries that are not zero up to which that is so

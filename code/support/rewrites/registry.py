@@ -3,12 +3,12 @@
 import zlib
 from pathlib import Path
 
+from support.environment import THREADS
+
 import numba
 from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import WalkingGraphRewriter, dfs_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
-
-from support.environment import THREADS
 
 TAG = "sgd"
 NAMES = []

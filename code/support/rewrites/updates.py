@@ -1,5 +1,10 @@
 """The update of a weight matrix, W - lr X'D, in one pass over it and without a matrix for the gradient."""
 
+from support.environment import THREADS
+from support.rewrites.patterns import NARROW, is_float_matrix, multiplied, scalars_beyond, terms, untransposed
+from support.rewrites.products import is_sparse
+from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
+
 import numba
 import numpy as np
 import pytensor.tensor as pt
@@ -14,11 +19,6 @@ from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
-
-from support.environment import THREADS
-from support.rewrites.patterns import NARROW, is_float_matrix, multiplied, scalars_beyond, terms, untransposed
-from support.rewrites.products import is_sparse
-from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
 
 
 class RankUpdate(Op):

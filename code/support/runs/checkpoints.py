@@ -1,16 +1,40 @@
 """All that determines the rest of a run, in one file without pickle, written whole or not at all."""
 
+import inspect
+
 import numpy as np
 
-from support.files.archives import read_described, write_described
 from support.errors import UserError
-from support.files.forms import check_form, shown
+from support.files.archives import read_described, write_described
+from support.files.forms import check_form, is_count, is_number, shown
+from support.runs import epoch
+from support.runs.records import SETTINGS
+from support.runs.stopping import EarlyStopping
 
-FORMAT = 1
+FORMAT = 2
 FILE = "checkpoint.npz"
-REMEDY = "--fresh starts the run over"
+REMEDY = "--fresh (in a notebook fresh=True) starts the run over"
 
-fresh = False  # whether runs start over where there is a checkpoint, as --fresh asks for
+# That a state must have, as `Run.checkpoint` writes it; see `support.files.forms.check_form`.
+STATE = {
+    "about": SETTINGS,
+    "tracked": [is_count],
+    "generators": [
+        {
+            "bit_generator": lambda name: name == "PCG64",
+            "state": {name: lambda value: type(value) is int and 0 <= value < 1 << 128 for name in ("state", "inc")},
+            "has_uint32": lambda value: is_count(value) and value < 2,
+            "uinteger": lambda value: is_count(value) and value < 1 << 32,
+        }
+    ],
+    "curve": [{"epoch": is_count, "cost": is_number, "seconds": is_number}],
+    "seconds": {...: is_number},
+    "best_figures": {...: is_number},
+    "stage": is_count,
+    "epochs_done": is_count,
+    "stopping": (EarlyStopping.FORM, None),
+    "epoch": (epoch.FORM, None),
+}
 
 
 def write_checkpoint(path, state, arrays):
@@ -26,7 +50,7 @@ def write_checkpoint(path, state, arrays):
     write_described(path, {"state": {"format": FORMAT, **state}}, arrays)
 
 
-def read_checkpoint(path, form):
+def read_checkpoint(path, form=STATE):
     """The state and the arrays of a checkpoint; (None, {}) where there is none.
 
     Parameters
@@ -52,6 +76,52 @@ def read_checkpoint(path, form):
     return state, arrays
 
 
+class Tracked:
+    """The shared variables that determine the rest of a run.
+
+    Attributes
+    ----------
+    shared : list of shared variable
+    counts : list of int, how many each call of `add` brought
+    """
+
+    def __init__(self):
+        self.shared, self.counts = [], []
+
+    def add(self, params, functions, resumed, arrays):
+        """Track parameters, and what compiled functions update; put the values of a checkpoint into them.
+
+        Parameters
+        ----------
+        params : list of shared variable
+        functions : list of compiled function, or of functions that wrap one
+        resumed : dict, or None
+            The state in the checkpoint.
+        arrays : dict of array
+            Those in the checkpoint.
+
+        Returns
+        -------
+        bool
+            Whether these are the last ones in the checkpoint.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            Where it is another network's.
+        """
+        start, call = len(self.shared), len(self.counts)
+        updated = [each.variable for f in functions for each in inspect.unwrap(f).maker.inputs if each.update is not None]
+        self.shared += [each for each in dict.fromkeys([*params, *updated]) if each not in self.shared]
+        self.counts.append(len(self.shared) - start)
+        if resumed is None or call >= len(resumed["tracked"]):
+            return False
+        if resumed["tracked"][call] != self.counts[call]:
+            raise ValueError("another number of variables")
+        unpack(self.shared, resumed["generators"], arrays, start)
+        return call + 1 == len(resumed["tracked"])
+
+
 def pack(shared):
     """The values of shared variables: those of generators, which JSON can hold, and arrays by name."""
     generators, arrays = [], {}
@@ -64,8 +134,16 @@ def pack(shared):
     return generators, arrays
 
 
-def unpack(shared, generators, arrays):
+def unpack(shared, generators, arrays, start=0):
     """Put packed values back into shared variables, arrays into the memory that they have.
+
+    Parameters
+    ----------
+    shared : list of shared variable
+        As given to `pack`, of which those before `start` keep the values that they have.
+    generators, arrays
+        As `pack` returned them.
+    start : int
 
     Raises
     ------
@@ -73,10 +151,12 @@ def unpack(shared, generators, arrays):
         Where they are values of other variables.
     """
     is_generator = [isinstance(variable.get_value(borrow=True), np.random.Generator) for variable in shared]
-    if sum(is_generator) != len(generators):
+    generators = generators[sum(is_generator[:start]) : sum(is_generator)]
+    if sum(is_generator[start:]) != len(generators):
         raise ValueError(f"{len(generators)} generators")
     generators = iter(generators)
-    for place, variable in enumerate(shared):
+    for place in range(start, len(shared)):
+        variable = shared[place]
         value = variable.get_value(borrow=True)
         if is_generator[place]:
             value.bit_generator.state = next(generators)

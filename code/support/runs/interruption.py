@@ -13,25 +13,31 @@ class Interrupted(KeyboardInterrupt):
     signum : int
     """
 
-    def __init__(self, signum, place=None):
-        super().__init__(place or "while nothing was being trained")
+    def __init__(self, signum, place="while nothing was being trained"):
+        super().__init__(place)
         self.signum = signum
 
 
-requested = None  # the signal that came while `deferring`
-deferring = False
+class Request:
+    """Whether a signal has asked a run to stop.
 
+    Attributes
+    ----------
+    signum : int, of the first signal that came; None until then
+    """
 
-def handle(signum, frame):
-    global requested
-    if not deferring or requested is not None:
-        raise Interrupted(signum)
-    requested = signum
+    signum = None
+
+    def note(self, signum, frame):
+        """Handle a signal: the first is noted, the second ends the run at once."""
+        if self.signum is not None:
+            raise Interrupted(signum)
+        self.signum = signum
 
 
 @contextmanager
-def handled():
-    """Within the block both signals are handled so; in a thread other than the main one, as they were."""
+def _handled_by(handle):
+    """Within the block a function handles both signals; outside of the main thread they stay as they were."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -44,12 +50,18 @@ def handled():
             signal.signal(signum, handler)
 
 
+def _interrupt(signum, frame):
+    raise Interrupted(signum)
+
+
+def handled():
+    """Within the block a signal raises `Interrupted`."""
+    return _handled_by(_interrupt)
+
+
 @contextmanager
 def deferred():
-    """Within the block the first signal waits to be looked at, by `requested`."""
-    global requested, deferring
-    requested, deferring = None, True
-    try:
-        yield
-    finally:
-        deferring = False
+    """Within the block the first signal waits, in the `Request` that the block gets, until the run looks at it."""
+    request = Request()
+    with _handled_by(request.note):
+        yield request

@@ -7,7 +7,6 @@ import numpy as np
 import pytensor
 
 from support.files.archives import read_described, write_described
-from support.console import say
 from support.data import load_data
 from support.errors import UserError
 from support.files.forms import shown
@@ -184,33 +183,16 @@ class PretrainedStack(SavedModel):
 
 
 def predict_test_set(x, y_pred, datasets, chunk=1000):
-    """The predicted class of each test image, (n,); the parameters are those of `show_predictions`.
-
-    `chunk` images are classified at once.
-    """
-    test_x = datasets[2][0].get_value(borrow=True)
-    classify = pytensor.function([x], y_pred)
-    return np.concatenate([classify(test_x[i : i + chunk]) for i in range(0, len(test_x), chunk)])
-
-
-def show_predictions(x, y_pred, datasets):
-    """Print the predictions for the first ten test images beside their labels, and the error on the whole test set.
+    """The predicted class of each test image, (n,).
 
     Parameters
     ----------
     x : symbolic matrix, (batch, n_in)
     y_pred : symbolic integer vector, (batch,)
     datasets : support.data.Datasets
-
-    Returns
-    -------
-    float
-        The test error, in 0..1.
+    chunk : int
+        Images that are classified at once.
     """
-    predicted, test_y = predict_test_set(x, y_pred, datasets), datasets[2][1].get_value(borrow=True)
-    error = float(np.mean(predicted != test_y))
-    say(f"dataset: {datasets.source}")
-    say(f"Predicted values for the first 10 examples in test set: {predicted[:10].tolist()}")
-    say(f"Their labels:                                           {test_y[:10].tolist()}")
-    say(f"test error {100 * error:f} % of {len(test_y)} images")
-    return error
+    test_x = datasets[2][0].get_value(borrow=True)
+    classify = pytensor.function([x], y_pred)
+    return np.concatenate([classify(test_x[i : i + chunk]) for i in range(0, len(test_x), chunk)])

@@ -1,35 +1,52 @@
 """What a run leaves behind in its folder: settings.json, curve.jsonl, result.json, and the table made from them."""
 
-import itertools
+import inspect
 import json
 import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
+from support import rewrites
 from support.errors import UserError
 from support.files.replacing import replacing
 from support.files.forms import is_count, is_number, read_json, read_json_lines, shown
 from support.settings import check_settings
 
-ERRORS = {"validation_error": "validation", "test_error": "test"}
-PICTURES = "costs", "errors", "weights", "filters", "reconstructions", "confusion", "wrong"
-RECORDS = (
-    "checkpoint.npz", "settings.json", "curve.jsonl", "result.json", "model*.npz", "pretrained.npz",
-    *(f"{name}*.png" for name in PICTURES),
-)  # fmt: skip
+FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # that every run writes
 
 # What is read again of settings.json, and of a line of curve.jsonl; see `support.files.forms.check_form`.
-SETTINGS = {"lesson": str, "dataset": {"name": str, "sha256": str}, "settings": {"dataset": str}}
+PART = {
+    "epochs": is_count,
+    "rewrites": [str],
+    "versions": {...: str},
+    "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
+}
+SETTINGS = {
+    "lesson": str,
+    "dataset": {"name": str, "sha256": str},
+    "settings": {"dataset": str},
+    "floatX": str,
+    "parts": [PART],
+    "files": [lambda name: isinstance(name, str) and name == Path(name).name != ""],
+}
 LINE = {
     "epoch": is_count,
     "cost": is_number,
     "iteration?": lambda value: is_count(value) and value > 0,
-    "validation_error?": is_number,
-    "test_error?": is_number,
-    "layer?": is_count,
-    "corruption?": is_number,
+    "patience?": is_count,
+    ...: is_number,
 }
+
+
+def lesson_of(driver):
+    """The name of a driver's lesson, which is that of its file."""
+    return Path(inspect.getsourcefile(inspect.unwrap(driver))).stem
+
+
+def circumstances():
+    """What a run's figures depend on beside its settings: the graph rewrites, the versions and the machine."""
+    return {"rewrites": rewrites.selected(), "versions": versions(), "machine": machine()}
 
 
 def versions():
@@ -60,29 +77,43 @@ def peak_memory():
     return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6)  # bytes there, KiB elsewhere
 
 
-def set_aside(folder):
-    """Move the files of an earlier run in this folder to a folder of their own inside it; return that, or None."""
-    earlier = [path for pattern in RECORDS for path in folder.glob(pattern)]
-    of_no_model = {"settings.json", "curve.jsonl", "pretrained.npz"}  # of a run that never got to a model of its own
-    if {path.name for path in earlier} <= of_no_model:
-        return None
-    number = next(i for i in itertools.count(1) if not (folder / f"earlier.{i}").exists())
-    place = folder / f"earlier.{number}"
-    place.mkdir()
-    for path in earlier:
-        path.rename(place / path.name)
-    return place
-
-
 def write_json(path, content):
     """Write a JSON file that a person can read."""
     with replacing(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
-def picture_path(folder, name, dataset):
-    """Where a picture of a run goes: those of the embedded digits say so in their names."""
-    return folder / f"{name}{'_digits' if dataset == 'digits' else ''}.png"
+def picture_name(name, dataset):
+    """The file of a picture of a run: those of the embedded digits say so."""
+    return f"{name}{'_digits' if dataset == 'digits' else ''}.png"
+
+
+def claim(folder, record, name):
+    """The path of a file that a run is going to write, after its name was noted in the run's settings.json.
+
+    Parameters
+    ----------
+    folder : Path
+    record : dict
+        What settings.json says, of which `files` are the names of all files that the run has written.
+    name : str
+
+    Raises
+    ------
+    UserError
+        Where a file of that name is there that the run did not write.
+    """
+    if name not in record["files"]:
+        check_that_it_is_free(folder, name)
+        record["files"].append(name)
+        write_json(folder / "settings.json", record)
+    return folder / name
+
+
+def check_that_it_is_free(folder, name):
+    """A UserError where a file that no run wrote has this name."""
+    if (folder / name).exists():
+        raise UserError(f"{folder} holds {name}, which no run there wrote: move it away, or choose another --output-folder")
 
 
 class RecordedRun:
@@ -91,8 +122,8 @@ class RecordedRun:
     Parameters
     ----------
     folder : path-like
-    lesson : str
-        The lesson whose run it must be.
+    driver : function
+        The driver of the lesson whose run it must be.
 
     Attributes
     ----------
@@ -102,6 +133,7 @@ class RecordedRun:
     sha256 : str, of the data
     settings : dict, the driver's arguments
     curve : list of dict, one an epoch
+    record : dict, the whole of settings.json
     is_finished : bool
 
     Raises
@@ -110,17 +142,17 @@ class RecordedRun:
         Where the folder holds no run or another lesson's, or one of the files is damaged.
     """
 
-    def __init__(self, folder, lesson):
-        self.folder = Path(folder)
+    def __init__(self, folder, driver):
+        self.folder, self.lesson = Path(folder), lesson_of(driver)
         settings, curve = (self.folder / name for name in ("settings.json", "curve.jsonl"))
         for path in settings, curve:
             if not path.is_file():
                 raise UserError(f"{folder} is not the folder of a run: it has no {path.name}")
-        record = read_json(settings, SETTINGS)
-        if record["lesson"] != lesson:
-            raise UserError(f"{folder} holds a run of the lesson {shown(record['lesson'])!r}, not of {lesson!r}")
-        self.lesson, self.settings = lesson, check_settings(record["settings"])
-        self.dataset, self.sha256 = record["dataset"]["name"], record["dataset"]["sha256"]
+        self.record = read_json(settings, SETTINGS)
+        if self.record["lesson"] != self.lesson:
+            raise UserError(f"{folder} holds a run of the lesson {shown(self.record['lesson'])!r}, not of {self.lesson!r}")
+        self.settings = check_settings(driver, self.record["settings"])
+        self.dataset, self.sha256 = self.record["dataset"]["name"], self.record["dataset"]["sha256"]
         self.curve = read_json_lines(curve, LINE)
         for line in self.curve:
             is_validated = "validation_error" in line

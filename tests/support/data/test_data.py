@@ -11,14 +11,14 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-import numpy as np
-import pytensor
-import pytest
-
 from support import data
 from support.data import Datasets, digits, fetch_mnist, load_data, mnist, unpickling
 from support.environment import ROOT
 from support.errors import UserError
+
+import numpy as np
+import pytensor
+import pytest
 
 FLOATS = ["float32", "float64"]
 

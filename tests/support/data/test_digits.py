@@ -2,11 +2,11 @@
 
 import hashlib
 
-import numpy as np
-import pytest
-
 from support.data import digits
 from support.data.digits import make_digits
+
+import numpy as np
+import pytest
 
 SHA256 = "fbc0a42dad0db04c7593555c437b3e954d4b0f35c182ea0227bec0d9ecb5a272"
 

@@ -12,13 +12,13 @@ import time
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 from support.data import mnist
 from support.data.mnist import Idx, find_mnist, read_mnist
 from support.environment import ROOT
 from support.errors import UserError
+
+import numpy as np
+import pytest
 
 N_TRAIN, N_TEST, SIDE = 12, 5, 28
 

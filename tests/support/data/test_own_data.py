@@ -1,10 +1,5 @@
 """One's own data, as an .npz file of x, y and split."""
 
-import numpy as np
-import pytensor
-import pytest
-from PIL import Image
-
 import dA
 import logistic_sgd
 import mlp
@@ -12,6 +7,11 @@ import SdA
 from support.command import command
 from support.data import checksum, load_data
 from support.errors import UserError
+
+import numpy as np
+import pytensor
+import pytest
+from PIL import Image
 
 N, HEIGHT, WIDTH = 70, 6, 4
 
@@ -172,13 +172,13 @@ def test_every_lesson_trains_on_it_and_predicts(path, tmp_path, capsys):
         ),
     }
     for name, (driver, predict, options) in lessons.items():
-        folder = tmp_path / name
-        assert command(driver, {}, predict, [*common, str(folder), *options]) == 0, capsys.readouterr().err
+        folder, actions = tmp_path / name, {"predict": predict} if predict else {}
+        assert command(driver, {}, [*common, str(folder), *options], **actions) == 0, capsys.readouterr().err
         out = capsys.readouterr().out
         assert f"dataset: the arrays in {path}, shuffled and split 5 : 1 : 1: 50 + 10 + 10" in out
         if predict is not None:
             assert "these figures are for my.npz" in out
-            assert command(driver, {}, predict, ["--predict", str(folder / "model.npz")]) == 0
+            assert command(driver, {}, ["--predict", str(folder / "model.npz")], **actions) == 0
             assert "test error 0.000000 % of 10 images" in capsys.readouterr().out
     # Ten rows and columns of tiles of 6 x 4, with a pixel between them; Pillow tells the width first.
     for picture in tmp_path / "dA" / "filters_corruption_30.png", tmp_path / "SdA" / "filters_layer_0.png":

@@ -11,12 +11,12 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 from support.data import unpickling
 from support.data.unpickling import read_pickle
 from support.errors import UserError
+
+import numpy as np
+import pytest
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 X = np.arange(6, dtype="f4").reshape(3, 2) / 8

@@ -5,11 +5,11 @@ import struct
 import tracemalloc
 import zipfile
 
-import numpy as np
-import pytest
-
 from support.errors import UserError
 from support.files.archives import MEMBERS, read_arrays, read_described, write_described
+
+import numpy as np
+import pytest
 
 ROOMY = 1 << 26
 

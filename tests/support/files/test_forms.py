@@ -2,10 +2,10 @@
 
 import math
 
-import pytest
-
 from support.errors import UserError
 from support.files.forms import check_form, is_count, is_number, parse_json, read_json, shown
+
+import pytest
 
 FORM = {
     "name": str,

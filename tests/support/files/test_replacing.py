@@ -3,10 +3,10 @@
 import errno
 import os
 
-import pytest
-
 from support.files import replacing as files
 from support.files.replacing import replacing
+
+import pytest
 
 
 @pytest.fixture

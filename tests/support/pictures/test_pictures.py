@@ -2,12 +2,7 @@
 
 import json
 import sys
-from functools import partial
 from types import SimpleNamespace
-
-import numpy as np
-import pytensor
-import pytest
 
 import dA
 import logistic_sgd
@@ -19,7 +14,10 @@ from support.environment import ROOT
 from support.errors import UserError
 from support.pictures import figures as drawing
 from support.runs.models import SavedModel, save_model
-from support.runs.run import EarlyStopping
+
+import numpy as np
+import pytensor
+import pytest
 
 figures = pytest.importorskip("matplotlib.figure")
 
@@ -105,11 +103,12 @@ def test_the_errors_are_those_of_the_curve_with_the_horizon_of_the_rule():
     # half a percent of 40 %, so that patience stays. In epochs of 2 minibatches: 2, 3, 3, 3.
     errors = [0.5, 0.4, 0.45, 0.399]
     curve = [
-        {"epoch": i, "cost": 1, "iteration": 2 * i, "validation_error": error} for i, error in enumerate(errors, 1)
+        {"epoch": i, "cost": 1, "iteration": 2 * i, "validation_error": error, "patience": patience}
+        for i, (error, patience) in enumerate(zip(errors, [4, 6, 6, 6]), 1)
     ]
     for i in 0, 1, 3:
         curve[i]["test_error"] = errors[i] + 0.01
-    figure = drawing.errors_figure([{"layer": 0, "epoch": 0, "cost": 9}, *curve], partial(EarlyStopping, 4))
+    figure = drawing.errors_figure([{"layer": 0, "epoch": 0, "cost": 9}, *curve])
     above, below = figure.axes
     validation, test, best, _ = above.get_lines()
     assert list(validation.get_xdata()) == [1, 2, 3, 4]
@@ -123,9 +122,9 @@ def test_the_errors_are_those_of_the_curve_with_the_horizon_of_the_rule():
 
 def test_the_horizon_is_left_out_where_the_curve_does_not_tell_it():
     curve = [{"epoch": i, "cost": 1, "iteration": 9 * i, "validation_error": 0.5} for i in (1, 2)]
-    assert drawing.horizon(curve, partial(EarlyStopping, 8)) is None  # validated each 4 minibatches, at 4, 8, 12, 16
-    curve = [{"epoch": i, "cost": 1, "iteration": 4 * i, "validation_error": 0.5} for i in (1, 3)]
-    (axes,) = drawing.errors_figure([*curve, {**curve[0], "iteration": 8}], partial(EarlyStopping, 8)).axes
+    assert drawing.horizon(curve) is None  # without the patience
+    curve = [{"epoch": i, "cost": 1, "iteration": 4 * i, "validation_error": 0.5, "patience": 8} for i in (1, 3)]
+    (axes,) = drawing.errors_figure([*curve, {**curve[0], "iteration": 8}]).axes
     assert "several validations" in axes.get_xlabel()
 
 
@@ -134,7 +133,7 @@ def test_the_horizon_of_a_recorded_run_is_where_it_ended(run):
     """An early stop comes in the epoch in which the patience ends; the other end is that of the schedule."""
     settings, result = (json.loads((RESULTS / run / name).read_text()) for name in ("settings.json", "result.json"))
     validations = [line for line in curve_of(RESULTS / run) if "validation_error" in line]
-    n_train_batches, patience = drawing.horizon(validations, LESSONS[settings["lesson"]].early_stopping)
+    n_train_batches, patience = drawing.horizon(validations)
     assert n_train_batches == 50_000 // settings["settings"]["batch_size"]
     assert result["epochs"] == min(1000, patience[-1] // n_train_batches + 1)
 
@@ -212,7 +211,7 @@ def test_filters_are_those_before_and_after_finetuning(copy, drawn):
 
 
 def plot(folder):
-    return command(SdA.test_SdA, {}, SdA.predict, ["--plot", str(folder)], SdA.plot)
+    return command(SdA.test_SdA, {}, ["--plot", str(folder)], predict=SdA.predict, plot=SdA.plot)
 
 
 def test_an_unfinished_run_shows_what_is_there_and_says_so(copy, drawn, capsys):
@@ -305,7 +304,7 @@ def test_without_matplotlib_plot_ends_with_one_line(copy, monkeypatch, capsys):
 
 def test_plot_goes_alone(copy, capsys):
     for more in ["--quick"], ["--predict", "model.npz"], ["--dataset", "digits"], ["--rewrites", "none"], ["--fresh"]:
-        assert command(SdA.test_SdA, {}, SdA.predict, ["--plot", str(copy), *more], SdA.plot) == 2
+        assert command(SdA.test_SdA, {}, ["--plot", str(copy), *more], predict=SdA.predict, plot=SdA.plot) == 2
         assert "--plot goes alone" in capsys.readouterr().err
 
 

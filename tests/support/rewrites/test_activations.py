@@ -1,14 +1,14 @@
 """VectorSigmoid and VectorTanh, in place of a sigmoid and a hyperbolic tangent in single precision."""
 
+from graphs import plain_mode, scalar_ops
+from support.rewrites.activations import VectorSigmoid, VectorTanh
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.scalar.basic import Tanh
 from pytensor.scalar.math import Sigmoid
-
-from graphs import plain_mode, scalar_ops
-from support.rewrites.activations import VectorSigmoid, VectorTanh
 
 EPS = np.finfo(np.float32).eps
 

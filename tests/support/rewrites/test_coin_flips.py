@@ -1,12 +1,12 @@
 """CoinFlips: the binomial's draws, bit for bit, from the same generator."""
 
+from graphs import nodes, plain_mode
+from support.rewrites.coin_flips import CoinFlips
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-
-from graphs import nodes, plain_mode
-from support.rewrites.coin_flips import CoinFlips
 
 P = np.array([0, 1e-300, 0.1, 0.3, 0.5, np.nextafter(0.5, 1), 0.7, 0.9, 1 - 1e-16, 1])
 

@@ -1,14 +1,14 @@
 """LogLikelihood, in place of a sigmoid, two softplus and a sum."""
 
+from graphs import assert_close, nodes, scalar_ops
+from support.rewrites.activations import VectorSigmoid
+from support.rewrites.entropy import LogLikelihood
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.scalar.math import Sigmoid, Softplus
-
-from graphs import assert_close, nodes, scalar_ops
-from support.rewrites.activations import VectorSigmoid
-from support.rewrites.entropy import LogLikelihood
 
 pytestmark = pytest.mark.usefixtures("float64")
 RNG = np.random.RandomState(0)

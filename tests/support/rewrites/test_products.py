@@ -1,13 +1,13 @@
 """SparseProduct, NarrowProduct and TransposedProduct."""
 
+from graphs import assert_close, nodes, parameter, row_or_batch
+from support.rewrites.products import FEW, NarrowProduct, SparseProduct, TransposedProduct, is_sparse
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.tensor.math import Dot
-
-from graphs import assert_close, nodes, parameter, row_or_batch
-from support.rewrites.products import FEW, NarrowProduct, SparseProduct, TransposedProduct, is_sparse
 
 pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
 DTYPES = ["float32", "float64"]

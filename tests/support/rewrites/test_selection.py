@@ -1,16 +1,16 @@
 """Which rewrites run: all by default, some, or none."""
 
-import numpy as np
-import pytensor
-import pytensor.tensor as pt
-import pytest
-
 from graphs import nodes, parameter, row_or_batch
 from support import rewrites
 from support.errors import UserError
 from support.rewrites.linker import PositionalNumbaLinker
 from support.rewrites.products import SparseProduct
 from support.rewrites.updates import RankUpdate
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
 
 
 @pytest.fixture(autouse=True)

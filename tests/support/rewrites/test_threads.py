@@ -4,9 +4,9 @@ import json
 import subprocess
 import sys
 
-import numpy as np
-
 from support.environment import ROOT
+
+import numpy as np
 
 SCRIPT = """
 import json, sys

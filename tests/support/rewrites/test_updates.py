@@ -1,15 +1,15 @@
 """RankUpdate and BackpropUpdate: where they come in, what they compute, and what they leave alone."""
 
+from graphs import assert_close, nodes, parameter, plain_mode, row_or_batch
+from support.rewrites import TAG
+from support.rewrites.products import FEW
+from support.rewrites.updates import BackpropUpdate, RankUpdate
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.tensor.math import Dot
-
-from graphs import assert_close, nodes, parameter, plain_mode, row_or_batch
-from support.rewrites import TAG
-from support.rewrites.products import FEW
-from support.rewrites.updates import BackpropUpdate, RankUpdate
 
 pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
 DTYPES = ["float32", "float64"]

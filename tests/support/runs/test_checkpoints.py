@@ -4,24 +4,29 @@ import errno
 import io
 import json
 import os
+import shutil
+import signal
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+import logistic_sgd
+from filelock import FileLock, Timeout
 
 from support.files import replacing as files
-from support.runs import checkpoints, interruption
+from support.runs import checkpoints, records
 from support.files.archives import read_described, write_described
 from support.runs.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
 from support.errors import UserError
 from support.runs.interruption import Interrupted
-from support.runs.run import EarlyStopping, Run
-
-
-class Datasets(list):
-    name, sha256, source = "made up", "0", "made up"
+from support.runs import open_run
+from support.runs.models import SavedModel
+from support.runs.run import Run
+from support.runs.state import State
+from small_runs import Datasets, train, train_levels, updating
 
 
 @pytest.fixture(autouse=True)
@@ -30,49 +35,6 @@ def every_minibatch(monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(Run, "seconds_between_checkpoints", -1)
     monkeypatch.setattr(Run, "seconds_within_an_epoch", -1)
-
-
-def train(folder, stop_after=None, n_epochs=4, learning_rate=0.5, killed_after_pretraining=False):
-    """A lesson in small, two stages of a random walk; stopped after so many minibatches as by Ctrl-C, or let end.
-
-    Returns
-    -------
-    result, generator, steps trained
-    """
-    run = Run("mlp", {"dataset": "made up", "learning_rate": learning_rate, "output_folder": folder}, Datasets())
-    W, rng = pytensor.shared(np.zeros(2), name="W"), pt.random.shared_rng(seed=3)
-    model = SimpleNamespace(params=[W])
-    run.track(W, rng)
-    trained = 0
-
-    def step(epoch):
-        nonlocal trained
-        draw = rng.get_value(borrow=True).random()
-        W.set_value(W.get_value() * 0.9 + draw)
-        epoch.add_cost(draw)
-        trained += 1
-        if trained == stop_after:
-            interruption.requested = 2
-
-    with run.timed("pretraining"):
-        for epoch in run.epochs(2, 3, 0, layer=0):
-            for _ in epoch:
-                step(epoch)
-            run.keep(model)
-    if killed_after_pretraining:
-        return
-    run.keep_pretrained([W])
-    stopping = EarlyStopping(5, 3)
-    with run.timed("training"):
-        for epoch in run.epochs(n_epochs, 3, stopping=stopping):
-            for _ in epoch:
-                step(epoch)
-                if stopping.validation_is_due(epoch.iteration):
-                    error = epoch.report_validation([abs(np.sin(W.get_value()[0]))])
-                    if stopping.is_new_best(error, epoch.iteration):
-                        epoch.report_test([error])
-                        run.keep(model, **epoch.figures)
-    return run.finish(model), rng.get_value().bit_generator.state, trained
 
 
 def without_times(curve):
@@ -115,32 +77,98 @@ def test_a_finished_run_is_shown_again_and_trains_nothing(tmp_path, capsys):
     again, _, steps = train(tmp_path)
     assert steps == 0 and again.curve == first.curve and again.test_error == first.test_error
     assert (tmp_path / "result.json").read_text() == record
-    assert out.splitlines()[-3] in capsys.readouterr().out  # the best validation score, to the digit
+    assert out.splitlines()[-2].startswith("Optimization complete")
+    assert out.splitlines()[-2] in capsys.readouterr().out  # the best validation score, to the digit
 
 
 def test_other_settings_and_other_data_are_refused_by_name(tmp_path, monkeypatch):
     train(tmp_path)
-    with pytest.raises(UserError, match="with learning_rate = 0.5, not 0.25: --fresh starts over"):
+    with pytest.raises(UserError, match=r"with learning_rate = 0.5, not 0.25: --fresh \(.*\) starts over"):
         train(tmp_path, learning_rate=0.25)
     monkeypatch.setattr(Datasets, "sha256", "1")
     with pytest.raises(UserError, match="with the data = 0, not 1"):
         train(tmp_path)
 
 
-def test_fresh_starts_over_and_keeps_the_old_run_beside(tmp_path, monkeypatch):
+def test_fresh_starts_over_and_keeps_the_old_run_beside(tmp_path):
     first, _, n_steps = train(tmp_path)
-    monkeypatch.setattr(checkpoints, "fresh", True)
-    _, _, steps = train(tmp_path, learning_rate=0.25)
+    _, _, steps = train(tmp_path, learning_rate=0.25, fresh=True)
     assert steps == n_steps
     assert {FILE, "model.npz", "result.json"} <= {path.name for path in (tmp_path / "earlier.1").iterdir()}
 
 
-def test_another_process_on_the_same_folder_is_refused(tmp_path):
-    from filelock import FileLock
+def test_a_finished_run_that_is_shown_again_keeps_every_file(tmp_path, monkeypatch):
+    train(tmp_path)
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+    monkeypatch.setattr(records, "machine", lambda: OTHER_MACHINE)
+    train(tmp_path)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
 
+
+OTHER_MACHINE = {"processor": "Abacus", "cores": 4, "system": "Desk", "threads": "2"}
+
+
+def test_a_run_that_goes_on_elsewhere_lists_each_part(tmp_path, monkeypatch):
+    here = records.machine()
+    for machine, stop_after in (here, 4), (here, 4), (OTHER_MACHINE, None):
+        monkeypatch.setattr(records, "machine", lambda machine=machine: machine)
+        with pytest.raises(Interrupted) if stop_after else nullcontext():
+            train(tmp_path, stop_after)
+    parts = json.loads((tmp_path / "settings.json").read_text())["parts"]
+    assert [(part["epochs"], part["machine"]) for part in parts] == [(0, here), (2, OTHER_MACHINE)]
+    about = SavedModel(tmp_path / "model.npz", "small_runs").about
+    assert about["parts"] == parts
+
+
+def test_the_model_is_the_one_that_the_result_names_whatever_was_saved_in_between(tmp_path, monkeypatch):
+    """Killed after a model was saved and before the next checkpoint, then continued with other rounding."""
+    with monkeypatch.context() as rarely:
+        for name in "seconds_between_checkpoints", "seconds_within_an_epoch":
+            rarely.setattr(Run, name, 1e9)
+        rarely.setattr(Run, "finish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        rarely.setattr(State, "write", lambda state: None)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path)
+    lost = (tmp_path / "model.npz").read_bytes()
+    with pytest.raises(Interrupted):
+        train(tmp_path / "other", stop_after=6)
+    for name in "checkpoint.npz", "curve.jsonl":
+        shutil.copy(tmp_path / "other" / name, tmp_path / name)
+    result, _, _ = train(tmp_path, wobble=1e-3)
+    with np.load(tmp_path / "model.npz") as saved:
+        np.testing.assert_array_equal(saved["0.W"], result.model.params[0].get_value())
+    assert (tmp_path / "model.npz").read_bytes() != lost
+
+
+def test_another_process_on_the_same_folder_is_refused(tmp_path):
     with FileLock(tmp_path / ".lock", is_singleton=False):
         with pytest.raises(UserError, match="another process is training"):
             train(tmp_path)
+
+
+def is_free(folder):
+    with suppress(Timeout), FileLock(folder / ".lock", is_singleton=False, timeout=0):
+        return True
+    return False
+
+
+def test_the_folder_is_free_again_after_any_end_of_a_run(tmp_path):
+    """In a notebook the exception keeps the frames of the run alive."""
+    kept = []
+    for attempt, error in (
+        (lambda: train(tmp_path), None),
+        (lambda: train(tmp_path, learning_rate=0.25), UserError),
+        (lambda: train(tmp_path / "b", stop_after=4), Interrupted),
+        (lambda: diverge(tmp_path / "c"), UserError),
+    ):
+        try:
+            attempt()
+        except BaseException as caught:
+            assert isinstance(caught, error)
+            kept.append(caught)
+        for folder in tmp_path, tmp_path / "b", tmp_path / "c":
+            assert not folder.exists() or is_free(folder)
+    assert len(kept) == 3
 
 
 class Disk:
@@ -239,14 +267,16 @@ def changed(state, place, value):
 
 MISSING = object()
 ABSURD = {
-    "format": [2, None, "1"],
+    "format": [1, None, "2"],
     "about": [MISSING, None, [], "x"],
     "about.lesson": [MISSING, 1],
     "about.dataset": [MISSING, "0"],
     "about.dataset.sha256": [MISSING, 0],
     "about.settings": [MISSING, []],
     "about.floatX": [MISSING, 64],
-    "tracked_since": [MISSING, -1, 0.5, True, "0", None],
+    "about.parts": [MISSING, None, {}, [{}]],
+    "about.files": [MISSING, None, ["../x"], [1]],
+    "tracked": [MISSING, [], [-1, 0], [0.5, 0], [True, 0], ["0", 0], None, [2, 1], [3]],
     "generators": [MISSING, [], None, {}, [{}, {}]],
     "generators.0.bit_generator": [MISSING, "MT19937", "os.system"],
     "generators.0.state": [MISSING, None, {}],
@@ -270,6 +300,7 @@ ABSURD = {
     "epoch": [MISSING, [], {}, 3],
     "epoch.trained": [MISSING, 0, -1, 4, 10**12, "1"],
     "epoch.cost_sum": [MISSING, None, float("inf")],
+    "epoch.sums": [MISSING, [], {"kl": "0"}],
     "epoch.figures": [MISSING, [], {"test_error": "0"}],
     "epoch.seconds": [MISSING, "0"],
 }
@@ -308,19 +339,21 @@ def test_arrays_of_another_network_are_told_in_one_line(change, whole, tmp_path)
         train(tmp_path)
 
 
-def diverge(folder, phase="training", after=3, of_cost=False):
+def diverge(folder, phase="training", after=3, of_cost=False, fresh=False):
     """A run whose parameters become infinite in the step after so many, or its cost in the one after that."""
-    settings = {"dataset": "made up", "pretrain_lr": 0.25, "finetune_lr": 1e38, "output_folder": folder}
-    run = Run("SdA", settings, Datasets())
+    rate = {"pretraining": "pretrain_lr", "training": "finetune_lr"}[phase]
+    settings = {"dataset": "made up", "pretrain_lr": 0.25, "finetune_lr": 1e38, "output_folder": folder, "fresh": fresh}
     W = pytensor.shared(np.zeros(2), name="W")
-    run.track(W)
-    with run.timed(phase):
-        for epoch in run.epochs(3, 2):
-            for _ in epoch:
-                if epoch.iteration == after and not of_cost:
-                    W.set_value(np.array([1, np.inf]))
-                epoch.add_cost(np.nan if epoch.iteration > after else 1.0)
-            run.keep(SimpleNamespace(params=[W]))
+    model = SimpleNamespace(params=[W])
+    with open_run(diverge, settings, Datasets()) as run:
+        run.track(model, updating(W))
+        with run.timed(phase, rate):
+            for epoch in run.epochs(3, 2):
+                for _ in epoch:
+                    if epoch.iteration == after and not of_cost:
+                        W.set_value(np.array([1, np.inf]))
+                    epoch.add_cost(np.nan if epoch.iteration > after else 1.0)
+                run.keep(model)
 
 
 @pytest.mark.parametrize(
@@ -357,29 +390,27 @@ def test_a_model_that_is_not_finite_takes_no_good_ones_place(tmp_path, monkeypat
         assert saved["0.W"].tolist() == [0, 0]
 
 
-def test_another_rate_with_fresh_goes_on_after_a_divergence(tmp_path, monkeypatch):
+def test_another_rate_with_fresh_goes_on_after_a_divergence(tmp_path):
     with pytest.raises(UserError):
         diverge(tmp_path)
-    monkeypatch.setattr(checkpoints, "fresh", True)
-    diverge(tmp_path, after=99)
+    diverge(tmp_path, after=99, fresh=True)
 
 
 def test_another_runs_model_is_not_taken_for_a_finished_level(tmp_path):
-    from test_altered_inputs import train_levels
-
+    """The values of a level that is over come from the checkpoint, whatever lies in its model's place."""
     for name in "whole", "other":
         with pytest.raises(KeyboardInterrupt):
             train_levels(tmp_path / name, stop_after=(1, 0))
     model = tmp_path / "whole" / "model_0.npz"
     state, arrays = read_described(model, "about", {}, "")
-    for about, values, reason in [
-        ({**state, "dataset": {"name": "x", "sha256": "1"}}, arrays, "holds a run with the data = 1, not 0"),
-        (state, {**arrays, "1.b": np.ones(2)}, "another network's"),
-        ({**state, "lesson": "SdA"}, arrays, "a model of the lesson 'SdA'"),
+    for about, values in [
+        ({**state, "dataset": {"name": "x", "sha256": "1"}}, arrays),
+        (state, {**arrays, "1.b": np.ones(2)}),
+        (state, {**arrays, "0.W": np.full(2, 9.0)}),
+        ({**state, "lesson": "SdA"}, arrays),
     ]:
         write_described(model, {"about": about}, values)
-        with pytest.raises(UserError, match=reason):
-            train_levels(tmp_path / "whole")
+        assert train_levels(tmp_path / "whole") == [[4, 4], [8, 8]]
     assert train_levels(tmp_path / "other") == [[4, 4], [8, 8]]
 
 
@@ -397,7 +428,7 @@ def test_another_version_of_the_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FORMAT", 0)
     write_checkpoint(tmp_path / FILE, {}, {})
     monkeypatch.undo()
-    with pytest.raises(UserError, match="has the format 0, not 1"):
+    with pytest.raises(UserError, match="has the format 0, not 2"):
         read_checkpoint(tmp_path / FILE, {})
 
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from support.runs import interruption, records
-from support.runs.records import machine, peak_memory, set_aside, write_json
+from support.runs.folder import RunFolder
+from support.runs.records import machine, peak_memory, write_json
 
 
 def test_the_processor_is_named_without_proc(monkeypatch):
@@ -42,7 +43,10 @@ def test_signals_are_handled_where_there_is_no_other_way_to_end_a_process(monkey
         monkeypatch.delattr(signal, name)
     before = signal.getsignal(signal.SIGTERM)
     with interruption.handled():
-        assert signal.getsignal(signal.SIGTERM) is interruption.handle
+        assert signal.getsignal(signal.SIGTERM) is interruption._interrupt
+        with interruption.deferred() as request:
+            assert signal.getsignal(signal.SIGTERM) == request.note
+        assert signal.getsignal(signal.SIGTERM) is interruption._interrupt
     assert signal.getsignal(signal.SIGTERM) == before
 
 
@@ -57,4 +61,6 @@ def test_a_record_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_a_lock_is_no_file_of_an_earlier_run(tmp_path):
     (tmp_path / ".lock").write_text("")
-    assert set_aside(tmp_path) is None
+    folder = RunFolder(tmp_path, {"lesson": "none"})
+    assert folder.open(fresh=False) is None
+    folder.close()

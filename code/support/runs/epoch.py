@@ -1,0 +1,152 @@
+"""One pass over the training set."""
+
+import math
+import time
+
+import numpy as np
+
+from support.console import progress, say
+from support.files.forms import is_count, is_number
+
+# That the state of an epoch out of a checkpoint must have; see `support.files.forms.check_form`.
+FORM = {
+    "trained": is_count,
+    "cost_sum": is_number,
+    "sums": {...: is_number},
+    "figures": {...: is_number},
+    "seconds": is_number,
+}
+
+
+class Epoch:
+    """One pass over the minibatches: iterating gives their indices and shows the progress on a terminal.
+
+    Parameters
+    ----------
+    number : int
+    n_minibatches : int
+    minibatches_before : int
+        In the epochs before.
+    place : dict
+        What else tells where in the run the epoch is, such as {"layer": 0}.
+    stopping : EarlyStopping, or None
+    after_minibatch : function of the epoch, called after each minibatch
+    diverged : function of a text, which makes the exception that ends a run with a cost that is not finite
+    chance_cost : float, optional
+        What a model that has learnt nothing pays; printed beside the cost of the first minibatch.
+
+    Attributes
+    ----------
+    iteration : int
+        Minibatches before the current one, over all epochs.
+    mean_cost : float
+        Over the minibatches so far.
+    means : dict of float
+        The same of each further figure given to `add_cost`.
+    figures : dict of float
+        Further numbers for the epoch's line of the curve; those of a validation are among them.
+    is_last : bool
+        Whether the run ends with this epoch: a lesson sets it where early stopping does.
+    """
+
+    def __init__(
+        self, number, n_minibatches, minibatches_before, place, stopping, after_minibatch, diverged, chance_cost=None
+    ):
+        self.number = number
+        self.n_minibatches = n_minibatches
+        self.minibatches_before = minibatches_before
+        self.place = place
+        self.stopping = stopping
+        self.after_minibatch = after_minibatch
+        self.diverged = diverged
+        self.chance_cost = chance_cost
+        self.minibatch_index = 0
+        self.trained = 0
+        self.cost_sum, self.sums = 0.0, {}
+        self.figures = {}
+        self.is_last = False
+        self.seconds = 0.0
+        self.started = time.perf_counter()
+
+    def __iter__(self):
+        for index in progress(range(self.trained, self.n_minibatches), self.label):
+            self.minibatch_index = index
+            yield index
+            self.trained = index + 1
+            self.after_minibatch(self)
+
+    def state(self):
+        """What determines the rest of the epoch, as JSON can hold it."""
+        state = {name: getattr(self, name) for name in FORM}
+        return {**state, "seconds": self.seconds + time.perf_counter() - self.started}
+
+    def resume(self, state):
+        """Go on where this state was taken."""
+        vars(self).update({name: state[name] for name in FORM})
+        self.minibatch_index = self.trained - 1
+
+    @property
+    def iteration(self):
+        return self.minibatches_before + self.minibatch_index
+
+    @property
+    def mean_cost(self):
+        return self.cost_sum / (self.minibatch_index + 1)
+
+    @property
+    def means(self):
+        return {name: total / (self.minibatch_index + 1) for name, total in self.sums.items()}
+
+    @property
+    def label(self):
+        """Where in the run this is, such as "layer 0, epoch 3"."""
+        where = {**self.place, "epoch": self.number}
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items())
+
+    @property
+    def place_in_run(self):
+        return f"{self.label}, after minibatch {self.trained}/{self.n_minibatches}"
+
+    def add_cost(self, cost, **figures):
+        """Take note of a minibatch's cost, and of further figures whose mean over the epoch the curve is to have.
+
+        Raises
+        ------
+        UserError
+            Where one of them is not finite: the run has diverged.
+        """
+        for name, value in {"cost": cost, **figures}.items():
+            if not math.isfinite(value):
+                where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}"
+                raise self.diverged(f"the {name} became {value} in {where}")
+        if self.chance_cost is not None and self.minibatch_index == 0:
+            say(f"first cost {cost:f}, by chance {self.chance_cost:f}")
+        self.cost_sum += float(cost)
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+
+    def report_validation(self, errors):
+        """Print and return the mean of the validation errors, one a minibatch."""
+        error = float(np.mean(errors))
+        self.figures = {"iteration": self.iteration + 1, "validation_error": error}
+        say(f"{self._position}, validation error {100 * error:f} %")
+        return error
+
+    def report_test(self, errors):
+        """Print and return the mean of the test errors, one a minibatch, of the best model so far."""
+        error = self.figures["test_error"] = float(np.mean(errors))
+        say(f"     {self._position}, test error of best model {100 * error:f} %")
+        return error
+
+    @property
+    def _position(self):
+        return f"epoch {self.number}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}"
+
+    def line(self):
+        """The epoch's line of the curve."""
+        patience = {} if self.stopping is None else {"patience": self.stopping.patience}
+        seconds = round(self.state()["seconds"], 3)
+        return {
+            **self.place, "epoch": self.number, "cost": self.mean_cost, **self.means, **self.figures, **patience,
+            "seconds": seconds,
+        }  # fmt: skip

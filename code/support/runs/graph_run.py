@@ -1,0 +1,80 @@
+"""What a run is where its graphs are to be shown: it trains nothing."""
+
+from contextlib import ExitStack, nullcontext
+
+from support import graphs, rewrites
+from support.console import say
+from support.errors import UserError
+from support.runs.run import Result
+
+
+class GraphRun:
+    """Stands in for a `Run`, and touches no file of one.
+
+    Within its context it writes the graphs of the lesson's functions to the folder graphs/ inside the run's.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    settings : dict
+        The driver's arguments.
+    datasets : support.data.Datasets
+    """
+
+    curve = ()
+
+    def __init__(self, folder, settings, datasets):
+        self.lesson, self.folder = folder.about["lesson"], folder.path / "graphs"
+        self.settings, self.datasets = settings, datasets
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {self.folder} ({error.strerror}): choose another --output-folder"
+            ) from error
+        self.context = ExitStack()
+
+    def __enter__(self):
+        self.context.enter_context(graphs.shown())
+        return self
+
+    def __exit__(self, *exception):
+        self.context.close()
+
+    def track(self, model, *functions, name="model"):
+        """Nothing: there is nothing to go on from."""
+
+    def show_graph(self, name, function, **arguments):
+        """Write the graphs of one step of training, as text and as a page.
+
+        Parameters
+        ----------
+        name : str
+            What the function trains, and the files' name.
+        function : compiled function
+            Its first argument is the index of the minibatch.
+        arguments
+            The values of its other arguments in training.
+        """
+        title = f"{self.lesson}: {name.replace('_', ' ')}"
+        chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"
+        settings = {**self.settings, "dataset": self.datasets.name, "rewrites": chosen}
+        say(graphs.write(self.folder / name, title, settings, function, {"index": 0, **arguments}))
+
+    def timed(self, phase, rate, title=None):
+        return nullcontext()
+
+    def epochs(self, *arguments, **named):
+        return ()
+
+    def keep_pretrained(self, params):
+        pass
+
+    def finish(self, model=None, closing=None, evaluate=None):
+        return Result(model, [])
+
+    def save_picture(self, name, pixels):
+        pass
+
+    def draw(self, plot):
+        pass
