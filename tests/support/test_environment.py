@@ -68,7 +68,8 @@ def test_compiled_code_is_loaded_from_a_folder_of_the_users_own_alone(home, prep
         folder.mkdir()
         folder.chmod(0o777)
     elif prepared == "a link":
-        folder.symlink_to(home)
+        (home / "private").mkdir(mode=0o700)
+        folder.symlink_to(home / "private")
     elif prepared == "a file":
         folder.touch()
     chosen = environment.private_folder()

@@ -67,9 +67,9 @@ def write_page(folder=RESULTS):
     return refresh(folder / "README.md", parts, NEW_PAGE)
 
 
-def write_front(page=README):
+def write_front(page=None):
     """Write the table of the lessons into README."""
-    return refresh(page, {"lessons": front_table()}, place("lessons"))
+    return refresh(README if page is None else page, {"lessons": front_table()}, place("lessons"))
 
 
 # What the tables use of the records; see `support.files.forms.check_form`.
@@ -122,8 +122,8 @@ def read_records(folder, recipes):
 
     def order(name):
         lesson = records[name]["lesson"]
-        place = lessons.index(lesson) if lesson in lessons else len(lessons)
-        return place, names.index(name) if name in names else len(names), name
+        first = lessons.index(lesson) if lesson in lessons else len(lessons)
+        return first, lesson, names.index(name) if name in names else len(names), name
 
     return {name: records[name] for name in sorted(records, key=order)}
 
@@ -153,20 +153,20 @@ def front_table(folder=RESULTS, recipes=None):
     lines = ["| lesson | figures | published | reproduced |", "|---|---|---|---|"]
     for lesson in dict.fromkeys(recipe.lesson for recipe in recipes.values()):
         first = first_row(lesson, recipes)
-        runs = published_runs(first, groups.get(lesson, {}))
-        figures = [figure for figure in first.figures if runs and all(figure.field in run for run in runs)]
-        means = [statistics.mean(figure.in_unit(run[figure.field]) for run in runs) for figure in figures]
-        values = [figure.marked(mean, figure.spelled(mean)) for figure, mean in zip(figures, means)]
-        seeds = f", means of {len(runs)} seeds" if len(runs) > 1 and values else ""
-        lines.append(
-            row(
-                f"[{first.title or lesson}](code/{lesson}.py)",
-                ", ".join(figure.heading for figure in first.figures) or "–",
-                ", ".join(figure.target for figure in first.figures) or "–",
-                (", ".join(values) or "–") + seeds,
-            )
-        )
+        runs = [run for run in published_runs(first, groups.get(lesson, {})) if run["dataset"]["name"] == "MNIST"]
+        columns = [(figure.heading, figure.target, mean_of(figure, runs)) for figure in first.figures]
+        named, published, reproduced = (", ".join(texts) for texts in zip(*columns)) if columns else "–––"
+        seeds = f", means of {len(runs)} seeds" if columns and len(runs) > 1 else ""
+        lines.append(row(f"[{first.title or lesson}](code/{lesson}.py)", named, published, reproduced + seeds))
     return with_notes(lines, [recipe.note for recipe in recipes.values() if recipe.note])
+
+
+def mean_of(figure, runs):
+    """The mean of a figure over some runs, as the tables show it; a dash where one of them, or all, have none."""
+    if not runs or not all(figure.field in run for run in runs):
+        return "–"
+    mean = statistics.mean(figure.in_unit(run[figure.field]) for run in runs)
+    return figure.marked(mean, figure.spelled(mean))
 
 
 def published_runs(recipe, runs):
