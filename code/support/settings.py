@@ -6,9 +6,9 @@ The "Parameters" section of a driver gives each argument a kind, and a range whe
     sparsity_target : float, in (0, 1)
     hidden_layers_sizes : list of int, at least 1
 
-The kinds are float, int, bool, path, and lists of the first two. The ranges are "at least A", "above A" and intervals, of
-which a square bracket includes the end. None is allowed where it is the default. `COMMON` explains the arguments that every
-lesson has; a driver need not explain them again.
+The kinds are float, int, bool, path, and lists of the first two. The ranges are "at least A", "above A" and intervals,
+of which a square bracket includes the end. None is allowed where it is the default. `COMMON` explains the arguments
+that every lesson has; a driver need not explain them again.
 """
 
 import functools
