@@ -67,7 +67,7 @@ def test_logistic_sgd(dataset, tmp_path):
     datasets, (x, y) = load_data(dataset), symbols()
     model = logistic_sgd.LogisticRegression(x, 49, 10)
     cost = model.negative_log_likelihood(y)
-    functions = supervised_functions(cost, model.errors(y), model.params, x, y, datasets, BATCH_SIZE, 0.7)
+    functions = supervised_functions(model, cost, model.errors(y), y, datasets, BATCH_SIZE, 0.7)
     assert_curve(result.curve, finetuned(model, functions, datasets, 3), 3)
 
 
@@ -77,7 +77,7 @@ def test_mlp(dataset, tmp_path):
     datasets, (x, y) = load_data(dataset), symbols()
     model = mlp.MLP(np.random.RandomState(5), x, 49, 6, 10)
     cost = model.negative_log_likelihood(y) + 0.02 * model.L1 + 0.07 * model.L2_sqr
-    functions = supervised_functions(cost, model.errors(y), model.params, x, y, datasets, BATCH_SIZE, 0.3)
+    functions = supervised_functions(model, cost, model.errors(y), y, datasets, BATCH_SIZE, 0.3)
     assert_curve(result.curve, finetuned(model, functions, datasets, 4), 4)
 
 
