@@ -113,8 +113,8 @@ class Contestants:
 
 def measure_saving(rounds):
     """Milliseconds, medians, that a checkpoint of the published network takes, and its saved model."""
-    from SdA import SdA
-    from support.runs.run import Run
+    from SdA import SdA, test_SdA
+    from support.runs import open_run
 
     import numpy as np
 
@@ -122,14 +122,13 @@ def measure_saving(rounds):
     datasets = SimpleNamespace(name="digits", sha256="", source="none")
     milliseconds = {"model": [], "checkpoint": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-        run = Run("SdA", {"output_folder": folder}, datasets)
-        run.track(*sda.params, *(layer.b_prime for layer in sda.dA_layers))
-        for _ in range(rounds):
-            for name, save in ("model", lambda: run.keep(sda)), ("checkpoint", run.checkpoint):
-                started = time.perf_counter()
-                save()
-                milliseconds[name].append(1000 * (time.perf_counter() - started))
-        run.lock.release()
+        with open_run(test_SdA, {"dataset": "digits", "output_folder": folder}, datasets) as run:
+            run.track(SimpleNamespace(params=[*sda.params, *(layer.b_prime for layer in sda.dA_layers)]))
+            for _ in range(rounds):
+                for name, save in ("model", lambda: run.keep(sda)), ("checkpoint", run.state.write):
+                    started = time.perf_counter()
+                    save()
+                    milliseconds[name].append(1000 * (time.perf_counter() - started))
     return {name: round(statistics.median(times), 1) for name, times in milliseconds.items()}
 
 
