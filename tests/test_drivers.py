@@ -129,7 +129,11 @@ def test_pretraining_arguments_by_position_by_name_and_by_default(dataset):
         (pretrain,) = sda.pretraining_functions(train_set_x, BATCH_SIZE)
         return float(pretrain(*arguments, **named)), sda.params[0].get_value().tolist()
 
-    assert cost_and_weights(2, 0.3, 0.01) == cost_and_weights(index=2, corruption=0.3, lr=0.01)
+    sda = SdA.SdA(np.random.RandomState(1), n_ins=49, hidden_layers_sizes=[6], n_outs=10)
+    cost, updates = sda.dA_layers[0].get_cost_updates(corruption_level=0.3, learning_rate=0.01)
+    train = pytensor.function([], cost, updates=updates, givens={sda.x: minibatch(train_set_x, 2, BATCH_SIZE)})
+    expected = float(train()), sda.params[0].get_value().tolist()
+    assert cost_and_weights(2, 0.3, 0.01) == cost_and_weights(index=2, corruption=0.3, lr=0.01) == expected
     assert cost_and_weights(2) == cost_and_weights(2, lr=0.1, corruption=0.2)
     assert cost_and_weights(2) != cost_and_weights(2, 0.3) != cost_and_weights(2, 0.3, 0.01)
 
