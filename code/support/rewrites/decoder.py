@@ -1,5 +1,12 @@
 """The decoder of an autoencoder with tied weights: its cost, its error and what goes back, in one pass over W."""
 
+from support.environment import THREADS
+from support.rewrites.activations import exponential
+from support.rewrites.entropy import LogLikelihood, likelihood_and_sigmoid
+from support.rewrites.patterns import elementwise, is_float_matrix, multiplied, polynomial, scalars_beyond, untransposed
+from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
+from support.rewrites.updates import RankUpdate
+
 import numba
 import numpy as np
 import pytensor.tensor as pt
@@ -12,13 +19,6 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.basic import Join, get_underlying_scalar_constant_value
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix, vector
-
-from support import THREADS
-from support.rewrites.activations import exponential
-from support.rewrites.entropy import LogLikelihood, likelihood_and_sigmoid
-from support.rewrites.patterns import elementwise, is_float_matrix, multiplied, polynomial, scalars_beyond, untransposed
-from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
-from support.rewrites.updates import RankUpdate
 
 BLOCK = 8  # rows, which stay in the first-level cache between their two uses
 

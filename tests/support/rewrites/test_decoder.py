@@ -1,11 +1,5 @@
 """TiedDecoder: where it comes in, what it computes, and what it leaves alone."""
 
-import numpy as np
-import pytensor
-import pytensor.tensor as pt
-import pytest
-from pytensor.tensor.math import Dot
-
 from dA import dA
 from graphs import assert_close, interpreted_mode, nodes, parameter, plain_mode, row_or_batch
 from support.graphs.steps import Graph
@@ -14,6 +8,12 @@ from support.rewrites.decoder import TiedDecoder
 from support.rewrites.entropy import LogLikelihood
 from support.rewrites.products import SparseProduct, TransposedProduct
 from support.rewrites.updates import BackpropUpdate, RankUpdate
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.tensor.math import Dot
 
 DTYPES = ["float32", "float64"]
 RNG = np.random.RandomState(0)
