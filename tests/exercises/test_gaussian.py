@@ -24,7 +24,8 @@ def noise_of(corrupt, value):
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_gaussian_noise_has_mean_zero_and_the_level_as_deviation(corrupt, value):
-    # 20,000 draws. Standard errors: of the mean 0.3 / sqrt(20,000) = 0.0021, of the deviation 0.3 / sqrt(40,000) = 0.0015.
+    # 20,000 draws. The standard error of the mean is 0.3 / sqrt(20,000) = 0.0021,
+    # that of the deviation 0.3 / sqrt(40,000) = 0.0015.
     noise = noise_of(corrupt, value)
     assert abs(noise.mean()) < 0.01
     assert abs(noise.std() - 0.3) < 0.008
