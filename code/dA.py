@@ -325,8 +325,8 @@ else is said.
 2. 95.9 without corruption and 98.7 with 30 %: 3 apart, where 500 units are 16 apart. 50 units cannot copy 784 pixels.
    So they have to learn what goes with what, even without noise; a lost pixel then costs little more.
 3. From 81 to 84, and from 85 to 88, instead of 54.8 and 70.8. The steps are too long. The gradient of a sum over 784
-   pixels is 784 times that of their mean, so a rate of 0.1 here would be 78 there. At a rate of 1 the figures depend
-   on the last digit.
+   pixels is 784 times that of their mean, so a rate of 0.1 here would be 78 there. At a rate of 1 the figures differ
+   from machine to machine.
 4. tests/exercises/solutions/gaussian.py. At a deviation of 0.3 the cost is 70.1, 70.1 and 70.2; with 30 % of the
    pixels lost it is 70.8 to 71.0. The costs are near each other, but the tasks differ. A noisy pixel still says
    something about itself: one at 0.8 was hardly 0. A lost pixel says nothing, and only the others can.

@@ -395,7 +395,7 @@ Answers
    61 epochs are 5,000 minibatches, the least that patience allows. Both errors were still falling. With a patience of
    50,000 minibatches the default rate goes on to 6.90 % and 7.16 %, at epoch 337. The rate of 1.3 is at its best,
    7.36 % and 7.58 %, at epoch 76; then it overfits, at a lower training cost. The rate of 13 jumps across the valley,
-   and its figures, about 8 %, change with the rounding of the last digit.
+   and its figures, about 8 %, differ from one machine to another.
 2. 9.48 % and 9.94 %; 7.29 % and 8.15 %; 7.41 % and 7.79 %. The first two compare rates as much as sizes: the rate of
    0.13 was chosen for 600 images a step. In the third, the rate for each image is the default's, and so is the error:
    7.75 % over the same 10,000 test images. The size itself changes little. At the same rate for each image, batches
