@@ -1,5 +1,7 @@
 """What the tests of compiled graphs ask of a function."""
 
+import inspect
+
 from support.rewrites import TAG
 
 import numpy as np
@@ -37,7 +39,9 @@ def scalar_ops(fgraph):
 
 def has_ours(function):
     """Whether a compiled function has an operation of this project's rewrites."""
-    return any(op_type.__module__.startswith("support.") for op_type in scalar_ops(function.maker.fgraph))
+    return any(
+        op_type.__module__.startswith("support.") for op_type in scalar_ops(inspect.unwrap(function).maker.fgraph)
+    )
 
 
 def parameter(value, name=None):

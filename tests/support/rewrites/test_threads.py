@@ -21,7 +21,7 @@ sda = SdA(rng, n_ins=9, hidden_layers_sizes=[20], n_outs=3)
 steps = sda.pretraining_functions(x, batch_size=1) if pretraining else []
 for batch_size in [1, 4] if pretraining else [1]:
     steps += sda.build_finetune_functions([(x, y)] * 3, batch_size, float(learning_rate))[:1]
-print(json.dumps([support.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
+print(json.dumps([support.environment.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
 """
 
 
@@ -48,7 +48,7 @@ import numpy as np, pytensor, pytensor.tensor as pt
 import support
 D = pt.matrix("D", shape=(None, 20))
 product = pytensor.function([D], pt.dot(D, pytensor.shared(np.ones((6, 20)), shape=(6, 20)).T))
-print(json.dumps([support.THREADS, product(np.ones((2, 20))[:0]).shape]))
+print(json.dumps([support.environment.THREADS, product(np.ones((2, 20))[:0]).shape]))
 """
 
 
