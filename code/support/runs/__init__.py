@@ -9,28 +9,28 @@ from support.runs.graph_run import GraphRun
 from support.runs.records import lesson_of
 from support.runs.run import Run
 
-NOT_OF_THE_RUN = "output_folder", "fresh", "show_graph"  # arguments that say what becomes of it, not what it is
+NOT_OF_THE_RUN = "output_folder", "fresh", "show_graph"  # arguments that do not change the figures of a run
 
 
 def open_run(driver, settings, datasets):
-    """Begin the run of a driver, go on with an unfinished one, or show a finished one again.
+    """Begin a run, go on with an unfinished one, or show a finished one again.
 
     Parameters
     ----------
     driver : function
-        Its lesson names the folder runs/<lesson>/, where the settings give no other.
+        If the settings name no output folder, the run's folder is runs/<lesson>/, after the driver's lesson.
     settings : dict
-        The driver's arguments, and whatever else makes this run another one.
+        The driver's arguments, and any other values in which this run can differ from others.
     datasets : support.data.Datasets
 
     Returns
     -------
-    Run, or a GraphRun where `show_graph` is among the settings
+    Run; or a GraphRun, if the setting `show_graph` is true
 
     Raises
     ------
     UserError
-        Where the output folder cannot be written, another process writes to it, or it holds another run.
+        The output folder cannot be written, another process writes to it, or it holds another run.
     """
     lesson = lesson_of(driver)
     plain = {name: value for name, value in settings.items() if name not in NOT_OF_THE_RUN}
