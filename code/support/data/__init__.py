@@ -192,7 +192,7 @@ def _digits():
     path = DATA / "digits.npz"
     names = [(f"{part}_x", f"{part}_y") for part in SETS]
     try:
-        arrays = read_arrays(path, "they are drawn anew", limit=1 << 26)  # the right file has 55 MB
+        arrays = read_arrays(path, "they are drawn again", limit=1 << 26)  # the right file has 55 MB
         sets = [(arrays[x], arrays[y]) for x, y in names]
         if checksum(sets) == DIGITS_SHA256:
             return sets
@@ -243,7 +243,7 @@ def _read_archive(path):
     n, split = len(x), arrays.get("split")
     if split is None:
         if n < 7:
-            raise UserError(f"{path} cannot be used: of {n} examples none would be left to test; add some, or a split")
+            raise UserError(f"{path} cannot be used: {n} examples are too few to split 5 : 1 : 1; add some, or a split")
         order = np.random.RandomState(SPLIT_SEED).permutation(n)
         parts = np.split(order, [n - 2 * (n // 7), n - n // 7])
         how = "shuffled and split 5 : 1 : 1"
@@ -280,7 +280,7 @@ def _check_sets(path, pairs):
             raise UserError(f"{of} has an x that is not a finite number of {pytensor.config.floatX}")
         sets.append((_to_bytes(x), y.astype(np.int32)))
     if sum(x.size for x, _ in sets) * np.dtype(pytensor.config.floatX).itemsize > LIMIT:
-        raise UserError(f"{path} cannot be used: its x need more than {LIMIT >> 20} MiB in {pytensor.config.floatX}")
+        raise UserError(f"{path} cannot be used: in {pytensor.config.floatX} it needs more than {LIMIT >> 20} MiB")
     return sets
 
 

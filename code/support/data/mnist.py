@@ -128,7 +128,7 @@ def _read_idx(path, known):
         if len(content) == length and unzip.eof and not unzip.unused_data and content.startswith(header):
             return np.frombuffer(content, np.uint8, offset=len(header)).reshape(known.shape)
         fault = f"it does not hold {' x '.join(map(str, known.shape))} bytes in IDX form"
-    way = "name another folder in MNIST_DIR" if os.environ.get("MNIST_DIR") else "delete it, and it is downloaded anew"
+    way = "name another folder in MNIST_DIR" if os.environ.get("MNIST_DIR") else "delete it, and it is downloaded again"
     raise UserError(f"{path} is not the file that MNIST's authors published ({fault}): {way}")
 
 

@@ -66,12 +66,12 @@ def _pairs(content):
 
     def unpack_sequence(value, length):
         if type(value) not in (tuple, list) or len(value) != length:
-            raise pickle.UnpicklingError("its layout is another one")
+            raise pickle.UnpicklingError("its layout is different")
         return value
 
     pairs = [unpack_sequence(pair, 2) for pair in unpack_sequence(content, 3)]
     if not all(isinstance(item, Array) and item.value is not None for pair in pairs for item in pair):
-        raise pickle.UnpicklingError("its layout is another one")
+        raise pickle.UnpicklingError("its layout is different")
     return [(x.value, y.value) for x, y in pairs]
 
 
@@ -113,12 +113,12 @@ class DType:
     def __init__(self, code, *_):
         code = code.decode("ascii") if isinstance(code, bytes) else code  # Python 2 wrote bytes
         if type(code) is not str or code not in DTYPES:
-            raise pickle.UnpicklingError("it holds an array of something else than numbers")
+            raise pickle.UnpicklingError("it holds an array of something other than numbers")
         self.value = np.dtype(code)
 
     def build(self, _version, order, *fields):
         if any(field is not None for field in fields[:3]):  # subarray, names, fields
-            raise pickle.UnpicklingError("it holds an array of something else than numbers")
+            raise pickle.UnpicklingError("it holds an array of something other than numbers")
         self.value = self.value.newbyteorder(order.decode("ascii") if isinstance(order, bytes) else order)
 
 
@@ -206,7 +206,7 @@ class RestrictedUnpickler(pickle._Unpickler):
     def _encode(self, text, encoding):
         """Bytes, which protocols 0 to 2 of Python 3 write as text. Their sum is limited: a text can be used again."""
         if type(text) is not str or encoding != "latin1":
-            raise pickle.UnpicklingError("it encodes something else than bytes")
+            raise pickle.UnpicklingError("it encodes something other than bytes")
         self.encode_left -= len(text)
         if self.encode_left < 0:
             raise pickle.UnpicklingError(f"it holds more than {LIMIT >> 20} MiB")
@@ -221,7 +221,7 @@ class RestrictedUnpickler(pickle._Unpickler):
     def _load_build(self):
         state, built = self.stack.pop(), self.stack[-1]
         if type(built) not in (Array, DType) or type(state) is not tuple:
-            raise pickle.UnpicklingError("it sets the state of something else than an array")
+            raise pickle.UnpicklingError("it sets the state of something other than an array")
         built.build(*state)
 
     def _load_text(self):

@@ -99,10 +99,10 @@ def _read(file, limit):
             raise zipfile.BadZipFile
         for member in members:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise Refused("it is compressed otherwise than NumPy does it")
+                raise Refused("it is compressed in a way that NumPy does not use")
             left -= member.file_size
         if left < 0 or any(member.file_size > DEFLATE * member.compress_size for member in members):
-            raise Refused(f"it claims to hold more than it can, or than {limit:,} bytes")
+            raise Refused(f"it says that it holds more than it can, or more than {limit:,} bytes")
         for member in members:
             name = member.filename.removesuffix(".npy")
             if name in arrays:
@@ -134,7 +134,7 @@ def _read_array(stream, size):
         shape, is_fortran, dtype = read_header[format.read_magic(buffer)](buffer)
     is_text = dtype.kind == "U" and shape == ()
     if not is_text and (dtype.kind not in "iuf" or dtype.itemsize > 8):
-        raise Refused("it holds something else than numbers")
+        raise Refused("it holds something other than numbers")
     rest = head[buffer.tell() :]
     n_bytes = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or n_bytes != size - buffer.tell():

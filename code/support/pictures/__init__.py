@@ -45,7 +45,7 @@ class Pictures:
         self.stages = stages
         self.loaded = datasets
         if not self.run.is_finished:
-            say(f"the run in {folder} is not finished: the pictures show what is there")
+            say(f"the run in {folder} is not finished: the pictures show the epochs so far")
 
     @property
     def datasets(self):

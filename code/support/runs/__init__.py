@@ -1,13 +1,13 @@
 """A run of training: its folder, epochs, checkpoints, models, records."""
 
-import pytensor
-
 from support.console import say
 from support.environment import ROOT
 from support.runs.folder import RunFolder
 from support.runs.graph_run import GraphRun
 from support.runs.records import lesson_of
 from support.runs.run import Run
+
+import pytensor
 
 NOT_OF_THE_RUN = "output_folder", "fresh", "show_graph"  # arguments that do not change the figures of a run
 
@@ -44,13 +44,13 @@ def open_run(driver, settings, datasets):
         },
     )
     if settings.get("show_graph"):
-        run, note = GraphRun(folder, plain, datasets), "nothing is trained: the graphs of the training steps come there"
+        run = GraphRun(folder, plain, datasets)
+        note = "nothing is trained: the graphs of the training steps are written there"
     else:
         if moved := folder.open(settings.get("fresh", False)):
             say(moved)
-        run, note = Run(folder, plain, datasets), (
-            "functions are compiled at their first call: a minute in all the first time, a few seconds later on"
-        )  # fmt: skip
+        run = Run(folder, plain, datasets)
+        note = "functions are compiled at their first call: about a minute the first time, a few seconds later"
     say(f"dataset: {datasets.source}")
     say("settings: " + ", ".join(f"{name} = {value}" for name, value in plain.items()))
     say(f"output folder: {run.folder.path if isinstance(run, Run) else run.folder}")

@@ -3,10 +3,10 @@
 import math
 import time
 
-import numpy as np
-
 from support.console import progress, say
 from support.files.forms import is_count, is_number
+
+import numpy as np
 
 # The form of an epoch's state in a checkpoint; see `support.files.forms.check_form`.
 FORM = {
@@ -134,8 +134,5 @@ class Epoch:
     def line(self):
         """The epoch's line of the curve."""
         patience = {} if self.stopping is None else {"patience": self.stopping.patience}
-        seconds = round(self.state()["seconds"], 3)
-        return {
-            **self.place, "epoch": self.number, "cost": self.mean_cost, **self.means, **self.figures, **patience,
-            "seconds": seconds,
-        }  # fmt: skip
+        figures = {"cost": self.mean_cost, **self.means, **self.figures, **patience}
+        return {**self.place, "epoch": self.number, **figures, "seconds": round(self.state()["seconds"], 3)}

@@ -5,14 +5,14 @@ import json
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from support.console import say
 from support.errors import UserError
 from support.files.forms import read_json, shown
 from support.runs import records
 from support.runs.checkpoints import FILE, read_checkpoint, write_checkpoint
 from support.runs.models import save_model
+
+from filelock import FileLock, Timeout
 
 OF_NO_MODEL = {"settings.json", "curve.jsonl", "pretrained.npz"}  # the files of a run that has saved no model.npz yet
 
@@ -110,7 +110,7 @@ class RunFolder:
             return []
         except UserError as error:
             raise UserError(
-                f"{path} is no file of a run, or damaged: move it away, or choose another --output-folder"
+                f"{path} is not a file of a run, or is damaged: move it away, or choose another --output-folder"
             ) from error
 
     def _set_aside(self, files):
@@ -142,7 +142,7 @@ class RunFolder:
             if there.get(name) != here[name]:
                 raise UserError(
                     f"{self.path} holds a run with {name} = {shown(there.get(name))}, not {here[name]}: --fresh (in a "
-                    "notebook fresh=True) starts over and keeps that one beside; or choose another --output-folder"
+                    "notebook fresh=True) starts over and keeps that run's files; or choose another --output-folder"
                 )
 
     def claim(self, name):

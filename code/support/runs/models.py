@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-import numpy as np
-import pytensor
-
-from support.files.archives import read_described, write_described
 from support.data import load_data
 from support.errors import UserError
+from support.files.archives import read_described, write_described
 from support.files.forms import shown
+
+import numpy as np
+import pytensor
 
 # The form of the description, as far as it is read again; see `support.files.forms.check_form`.
 ABOUT = {"lesson": str, "dataset": {"name": str, "sha256": str}, "floatX": str, "settings": {"dataset": str}}
@@ -59,7 +59,7 @@ class SavedModel:
             raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
         is_numbers = [array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays]
         if not is_numbers or not all(is_numbers):
-            raise UserError(f"{path} holds something else than finite numbers: train the model again")
+            raise UserError(f"{path} holds something other than finite numbers: train the model again")
 
     def restore(self, params):
         """Put the saved values into the parameters of a network.
@@ -75,7 +75,7 @@ class SavedModel:
                 value = array.astype(param.dtype)
             if not np.isfinite(value).all():
                 raise UserError(
-                    f"{self.path} holds numbers beyond {param.dtype}: PYTENSOR_FLAGS=floatX=float64 has them"
+                    f"{self.path} holds numbers too large for {param.dtype}: set PYTENSOR_FLAGS=floatX=float64"
                 )
             param.get_value(borrow=True)[...] = value  # the parameter keeps its place in memory
 

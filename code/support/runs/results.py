@@ -121,7 +121,7 @@ def front_table(folder=RESULTS, recipes=None):
 
 
 def mean_of(figure, runs):
-    """The mean of a figure over some runs, as the tables show it; a dash if there is no run, or one lacks the figure."""
+    """The mean of a figure over some runs, as the tables show it; a dash if there is no run or one lacks it."""
     values = figure.values(runs)
     if not runs or len(values) < len(runs):
         return "–"
@@ -219,7 +219,7 @@ def row(*cells):
 
 
 def judgement(lesson, records, figures):
-    """Sentences that say how likely the published figures are, if they are one more draw from the spread of these runs."""
+    """Sentences that say how likely the published figures are as one more draw from the spread of these runs."""
     for figure in figures:
         values = figure.values(records)
         mean, deviation, n = statistics.mean(values), statistics.stdev(values), len(values)

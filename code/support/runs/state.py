@@ -122,7 +122,7 @@ class State:
         option, rate = "--" + self.rate.replace("_", "-"), self.folder.about["settings"].get(self.rate)
         return UserError(
             f"{what}: the run has diverged; choose {option} below {rate}, with --fresh to start over (the last good "
-            f"checkpoint and best model, where there were any, are kept in {self.folder.path})"
+            f"checkpoint and best model, if any, are kept in {self.folder.path})"
         )
 
     def check_finite(self, values):
