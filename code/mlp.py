@@ -267,3 +267,43 @@ SHORT = {"n_epochs": 2, "batch_size": 20, "n_hidden": 9}  # for tests, on a smal
 
 if __name__ == "__main__":
     sys.exit(command(test_mlp, quick=QUICK, predict=predict, plot=plot))
+
+
+"""Exercises
+
+Before each run, write down what you expect. Figures are validation and test error on MNIST, in single precision.
+
+1. The width. Run `--quick` and `--quick --n-hidden 20`. Does width not matter? Then run both for 200 epochs.
+2. The rate. Run `--quick --learning-rate 0.1`, ten times the published rate. Is the published rate too small? Then
+   let both rates run to their end.
+3. The penalties. Run `--quick` with `--L2-reg 0`, 0.0001 and 0.01, and with `--L1-reg 0.001`. The training cost holds
+   the penalty. So compile one function more, `minibatch_function(classifier.negative_log_likelihood(y), ...)` on the
+   validation set, and print its mean each epoch. Which of the two tells too strong a penalty from too weak a one?
+4. Code: a penalty on activity. Give `MLP` an attribute `activity`: the sum of |h| over the hidden units, averaged
+   over the minibatch. Check it by `python -m pytest tests/exercises -k activity`. Add 0.01 times it to the cost, and
+   train. What happens to h, and to the error?
+
+
+
+
+Answers
+
+1. After 8 epochs 500 units are at 6.26 % and 6.73 %, 20 units at 6.41 % and 6.61 %; with seeds 1 and 2 at 6.37 % and
+   6.59 %, 6.35 % and 6.78 %, against 6.13 % and 6.51 %, 6.37 % and 6.35 %. The wide layer gains nothing yet. It needs
+   steps: the recorded run of 500 units is at 3.78 % validation error after 20 epochs, 2.00 % after 200, and 1.69 %
+   after 826, with a test error of 1.65 %. 20 units end at 3.94 % test error in 200 epochs, at their best after 105
+   (one seed).
+2. 2.90 % and 2.85 % after 8 epochs, and 2.15 % and 2.24 % after 20, still falling; at 0.01 the recorded run has 3.78
+   % after 20 and needs 100 for 2.13 % (one seed each). So 0.01 is slow, and a run that is judged at its beginning
+   makes it look worse than it ends. Whether 0.1 ends better than 1.69 % is for you to find.
+3. Validation NLL after 8 epochs: 0.228 without a penalty, 0.231 with L2 0.0001, 0.385 with L2 0.01. The training
+   costs are 0.245, 0.312 and 0.724, of which NLL 0.245, 0.248 and 0.415. (Seeds 1 and 2 agree to 0.003.) The training
+   cost cannot be compared between penalties, for it holds them. The NLL can. Too strong a penalty leaves it high on
+   both sets; too weak a one would let it fall in training and rise in validation. In 8 epochs nothing does: the
+   default penalty still has no effect. The error with L2 0.01 is 8.99 % and 9.49 %. With L1 0.001 the run is cut off
+   at 10.09 % and 10.55 %: its error rises in epochs 3 and 4, and patience ends it. Without that rule it would be near
+   9.2 % after 8 epochs.
+4. tests/exercises/solutions/activity.py. The sum of |h| falls from 181 to 42, and 74 % of the hidden values lie
+   within 0.1 of zero instead of 16 %. The errors rise to 7.96 % and 8.80 %; with seeds 1 and 2 to 7.90 % and 8.72 %,
+   7.78 % and 8.57 %. In this short run the penalty costs more than it gives.
+"""

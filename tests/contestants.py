@@ -100,8 +100,9 @@ def floor_runner(phase):
     """A function of a number of steps that makes the passes over weights that their mathematics needs, no more.
 
     A classifier: a product a layer going forward, one pass in place a layer going back. An autoencoder: the products of
-    the layers below, encoding, decoding, back-propagation, one pass in place. Of the first layer's rows only those of
-    inked, and uncorrupted, pixels count where they are all that is needed.
+    the layers below, encoding, a pass that decodes and goes back, one in place. In the first layer the pass that
+    decodes can write the decoder's part of the update, and only the rows that the input uses are written again. Of the
+    first layer's rows only those of inked, and uncorrupted, pixels count where they are all that is needed.
     """
     if phase["batch"] != 1:
         raise NotImplementedError("for a batch of 1")
@@ -123,10 +124,15 @@ def floor_runner(phase):
         *below, W = weights
         for i, W_below in enumerate(below):
             product(W_below[:inked] if i == 0 else W_below)
-        product(W if below else W[: round((1 - CORRUPTION) * inked)])
-        product(W.T)
-        product(W)
-        in_place(W)
+        if below:
+            product(W)
+            product(W.T)
+            in_place(W)
+        else:
+            used = W[: round((1 - CORRUPTION) * inked)]
+            product(used)
+            in_place(W)
+            in_place(used)
     else:
         used = [W[:inked] if i == 0 else W for i, W in enumerate(weights)]
         for W in used:

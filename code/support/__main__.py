@@ -5,6 +5,7 @@ import sys
 from support.console import for_any_reader
 from support.data import fetch_mnist
 from support.errors import UnavailableError, UserError
+from support.pictures.comparison import draw_comparisons
 from support.runs.results import reproduce, results_table
 
 NOTICE = """
@@ -25,7 +26,9 @@ def main(arguments):
         case ["table", *folder]:
             print(*results_table(*folder), sep="\n")
         case ["reproduce", *folder]:
-            print(f"the results are in {reproduce(*folder)}")
+            page = reproduce(*folder)
+            draw_comparisons(*folder)
+            print(f"the results are in {page}")
         case _:
             raise UserError(__doc__)
 

@@ -7,13 +7,16 @@ on, and no lesson knows of it.
 The import changes how PyTensor compiles every function of the process, those of other models in a notebook included:
 `support.rewrites.select(["none"])` compiles from then on as PyTensor alone would, `select(["all"])` with the rewrites.
 
-With a batch of 1 a step does next to no arithmetic: its time is the time to move the
-weights between memory and processor, so what counts is the number of passes over each weight matrix W (n, m).
+With a batch of 1 a step does next to no arithmetic: its time is the time to move the weights between memory and
+processor, so what counts is the number of passes over each weight matrix W (n, m).
 
 | name               | source                               | result                       | passes over W        |
 |--------------------|--------------------------------------|------------------------------|----------------------|
 | rank_update        | W - lr X'D, with two products as sum | RankUpdate(W, X, D, -lr, 1)  | 2 or more -> 1       |
 | backprop_update    | D W' and RankUpdate(W, X, D, ...)    | BackpropUpdate(W, X, D, ...) | 2 -> 1               |
+| tied_decoder       | LogLikelihood(x, a), (z - x) W       | TiedDecoder(W, h, c, x)      | 2 -> 1               |
+| tied_update        | that, and W + s (z - x)'h + t X'D    | TiedDecoder(W, h, c, x, s)   | 2 -> 1               |
+|                    |                                      | and RankUpdate of its result | and share of X != 0  |
 | sparse_product     | X W, for a small minibatch           | SparseProduct(X, W)          | 1 -> share of X != 0 |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
@@ -24,8 +27,9 @@ weights between memory and processor, so what counts is the number of passes ove
 
 Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
 
-X' stands for X transposed, z for sigmoid(a). Each rewrite stands in a module of its own kind with the operation that it
-puts in; each operation has a `perform` in NumPy, which says what it computes, and a Numba implementation, which runs.
+X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one example, a for h W' + c. Each rewrite stands
+in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy, which says what
+it computes, and a Numba implementation, which runs.
 
 The values are equal but for rounding, infinity and NaN included, with one exception: zero times infinity or NaN adds
 nothing to a SparseProduct, which does not read what is multiplied by zero.
@@ -35,7 +39,7 @@ A rewrite that a graph does not fit leaves it alone. Each is registered under it
 """
 
 from support.errors import UserError
-from support.rewrites import activations, coin_flips, entropy, linker, products, updates  # noqa: F401  registers them
+from support.rewrites import activations, coin_flips, decoder, entropy, linker, products, updates  # noqa: F401
 from support.rewrites.registry import NAMES, TAG, switch  # noqa: F401
 
 _selected = NAMES

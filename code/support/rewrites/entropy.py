@@ -33,9 +33,13 @@ class LogLikelihood(Op):
 
     def perform(self, node, inputs, outputs):
         x, a = inputs
-        likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
-        outputs[0][0] = likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype)
-        outputs[1][0] = np.exp(-np.logaddexp(0, -a))
+        outputs[0][0], outputs[1][0] = likelihood_and_sigmoid(x, a)
+
+
+def likelihood_and_sigmoid(x, a):
+    """The results of `LogLikelihood` in NumPy."""
+    likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
+    return likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype), np.exp(-np.logaddexp(0, -a))
 
 
 @numba_implementation(LogLikelihood)

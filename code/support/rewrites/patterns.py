@@ -6,6 +6,8 @@ from operator import and_
 
 import pytensor.tensor as pt
 from pytensor import scalar as ps
+from pytensor.graph.basic import Variable
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
@@ -66,6 +68,64 @@ def scalars_beyond(variable, other):
     return scalars if same else None
 
 
+def polynomial(variable, leaves, most=16):
+    """A matrix as a sum of products of `leaves` and scalars: {factors: number}; None where it is anything else.
+
+    The factors are tuples in the order of their ids. What is not one of the leaves nor a scalar is multiplied out, as
+    far as there are no more products than `most`.
+    """
+    variable = unspecified(variable)
+    for leaf in leaves:
+        if variable is unspecified(leaf):
+            return {(leaf,): 1.0}
+    if is_scalar(variable):
+        number = get_underlying_scalar_constant_value(variable, raise_not_constant=False)
+        return {(without_dimensions(variable),): 1.0} if isinstance(number, Variable) else {(): float(number)}
+    if (operands := elementwise(variable, ps.Neg)) is not None:
+        combine, parts = operands_product, [{(): -1.0}]
+    elif (operands := elementwise(variable, ps.Mul)) is not None:
+        combine, parts = operands_product, []
+    elif (operands := elementwise(variable, ps.Add)) is not None:
+        combine, parts = operands_sum, []
+    elif (operands := elementwise(variable, ps.Sub)) is not None:
+        combine, parts = operands_difference, []
+    else:
+        return None
+    for operand in operands:
+        parts.append(polynomial(operand, leaves, most))
+        if parts[-1] is None:
+            return None
+    result = reduce(combine, parts)
+    return result if len(result) <= most else None
+
+
+def without_dimensions(scalar):
+    """The variable that a scalar was before it was given dimensions, as it is for each of its uses anew."""
+    while scalar.owner is not None and isinstance(scalar.owner.op, DimShuffle):
+        scalar = scalar.owner.inputs[0]
+    return scalar
+
+
+def operands_sum(one, other, sign=1):
+    return without_zeros({key: one.get(key, 0) + sign * other.get(key, 0) for key in {**one, **other}})
+
+
+def operands_difference(one, other):
+    return operands_sum(one, other, -1)
+
+
+def operands_product(one, other):
+    result = Counter()
+    for factors, number in one.items():
+        for others, times in other.items():
+            result[tuple(sorted((*factors, *others), key=id))] += number * times
+    return without_zeros(result)
+
+
+def without_zeros(sum_of):
+    return {factors: number for factors, number in sum_of.items() if number != 0}
+
+
 class Term:
     """One term of a sum of matrices: `scalars`, with a sign, times `matrix`, or else times left' right.
 
@@ -95,7 +155,7 @@ def multiplied(scalars, dtype):
 
     Each is turned into a number of this type before, as where it multiplies a matrix: small integers would overflow.
     """
-    factors = [pt.cast(scalar.squeeze(), dtype) for scalar in scalars]
+    factors = [pt.cast(scalar.squeeze() if scalar.type.ndim else scalar, dtype) for scalar in scalars]
     if not factors:
         return pt.constant(1, dtype=dtype)
     return pt.mul(*factors) if len(factors) > 1 else factors[0]

@@ -1,0 +1,316 @@
+"""The decoder of an autoencoder with tied weights: its cost, its error and what goes back, in one pass over W."""
+
+from support.environment import THREADS
+from support.rewrites.activations import exponential
+from support.rewrites.entropy import LogLikelihood, likelihood_and_sigmoid
+from support.rewrites.patterns import elementwise, is_float_matrix, multiplied, polynomial, scalars_beyond, untransposed
+from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
+from support.rewrites.updates import RankUpdate
+
+import numba
+import numpy as np
+import pytensor.tensor as pt
+from pytensor import scalar as ps
+from pytensor.graph.basic import Apply, Constant
+from pytensor.graph.op import Op
+from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.graph.traversal import apply_depends_on
+from pytensor.link.numba.dispatch.basic import numba_njit
+from pytensor.tensor.basic import Join, get_underlying_scalar_constant_value
+from pytensor.tensor.math import Dot
+from pytensor.tensor.type import matrix, vector
+
+BLOCK = 8  # rows, which stay in the first-level cache between their two uses
+
+
+class TiedDecoder(Op):
+    """What a decoder a = h W' + c, z = sigmoid(a), gives for a target x, of one example, in one pass over W.
+
+    Row i of W gives a_i, hence z_i and its error z_i - x_i. The error times the same row is a part of what goes back
+    to h, so that both are computed while the row is in the first-level cache.
+
+    W is (n, m), h (1, m), c and x (1, n). The results are the log-likelihood of `LogLikelihood`, (1,), z (1, n) and
+    (z - x) W, (1, m). With `update` there is one more input, the scalar `step`, and one more result, of which row i is
+    written in the same pass: W + step (z - x)'h.
+    """
+
+    __props__ = ("update", "inplace")
+
+    def __init__(self, update=False, inplace=False):
+        self.update = update
+        self.inplace = inplace
+        if inplace:
+            self.destroy_map = {3: [0]}
+
+    def make_node(self, W, h, c, x, *step):
+        n, m = W.type.shape
+        n = n or c.type.shape[1] or x.type.shape[1]
+        row_of = [matrix(dtype=W.dtype, shape=(1, columns)) for columns in (n, m)]
+        outputs = [vector(dtype=W.dtype, shape=(1,)), *row_of]
+        if self.update:
+            return Apply(self, [W, h, c, x, pt.cast(*step, W.dtype)], [*outputs, W.type()])
+        return Apply(self, [W, h, c, x], outputs)
+
+    def perform(self, node, inputs, outputs):
+        W, h, c, x, *step = inputs
+        rows, z = likelihood_and_sigmoid(x, h @ W.T + c)
+        for storage, value in zip(outputs, (rows, z, (z - x) @ W)):
+            storage[0] = value
+        if self.update:
+            outputs[3][0] = result = W if self.inplace else np.empty_like(W)
+            result[...] = W + step[0] * ((z - x).T @ h)
+
+
+@numba_implementation(TiedDecoder)
+def tied_decoder(op, node):
+    update, inplace = op.update, op.inplace
+    dtype = node.outputs[0].type.numpy_dtype
+    zero, one = dtype.type(0), dtype.type(1)
+    exp = exponential(dtype)
+    factors = 512  # as in LogLikelihood
+
+    @numba_njit(error_model="numpy")
+    def activate(logits, targets, z, errors, count):
+        """The log-likelihood but for the logarithm of a product, and that product, of some entries."""
+        total, product = 0.0, 1.0
+        for q in range(count):
+            a, x = logits[q], targets[q]
+            e = exp(-abs(a))
+            s = one / (one + e)
+            z[q] = s if a >= 0 else e * s
+            errors[q] = z[q] - x
+            total += x * min(a, zero) - (one - x) * max(a, zero)
+            product *= s
+        return total, product
+
+    @numba_njit(error_model="numpy")
+    def pass_over(W, h, c, x, step, z, back, first, last):
+        m = W.shape[1]
+        logits, errors = np.empty(BLOCK, dtype), np.empty(BLOCK, dtype)
+        total, product = 0.0, 1.0
+        i = first
+        while i < last:
+            count = min(BLOCK, last - i)
+            fours = count // 4 * 4
+            for q in range(0, fours, 4):
+                r0, r1, r2, r3 = W[i + q], W[i + q + 1], W[i + q + 2], W[i + q + 3]
+                a0, a1, a2, a3 = zero, zero, zero, zero
+                for j in range(m):
+                    a0 += r0[j] * h[j]
+                    a1 += r1[j] * h[j]
+                    a2 += r2[j] * h[j]
+                    a3 += r3[j] * h[j]
+                logits[q], logits[q + 1], logits[q + 2], logits[q + 3] = a0, a1, a2, a3
+            for q in range(fours, count):
+                r0 = W[i + q]
+                a0 = zero
+                for j in range(m):
+                    a0 += r0[j] * h[j]
+                logits[q] = a0
+            for q in range(count):
+                logits[q] += c[i + q]
+            part, likelihoods = activate(logits, x[i:], z[i:], errors, count)
+            total += part
+            product *= likelihoods
+            if (i - first) % factors == 0:
+                total += np.log(product)
+                product = 1.0
+            for q in range(0, fours, 4):
+                r0, r1, r2, r3 = W[i + q], W[i + q + 1], W[i + q + 2], W[i + q + 3]
+                e0, e1, e2, e3 = errors[q], errors[q + 1], errors[q + 2], errors[q + 3]
+                if update:
+                    s0, s1, s2, s3 = step * e0, step * e1, step * e2, step * e3
+                    for j in range(m):
+                        w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
+                        back[j] += (e0 * w0 + e1 * w1) + (e2 * w2 + e3 * w3)
+                        r0[j] = w0 + s0 * h[j]
+                        r1[j] = w1 + s1 * h[j]
+                        r2[j] = w2 + s2 * h[j]
+                        r3[j] = w3 + s3 * h[j]
+                else:
+                    for j in range(m):
+                        back[j] += (e0 * r0[j] + e1 * r1[j]) + (e2 * r2[j] + e3 * r3[j])
+            for q in range(fours, count):
+                r0 = W[i + q]
+                e0 = errors[q]
+                s0 = step * e0
+                for j in range(m):
+                    w0 = r0[j]
+                    back[j] += e0 * w0
+                    if update:
+                        r0[j] = w0 + s0 * h[j]
+            i += count
+        return total + np.log(product)
+
+    @numba_njit(parallel=PARALLEL)
+    def pass_over_parts(W, h, c, x, step, z, back, totals):
+        n = W.shape[0]
+        for part in numba.prange(THREADS):
+            first, last = part * n // THREADS, (part + 1) * n // THREADS
+            totals[part] = pass_over(W, h, c, x, step, z, back[part], first, last)
+
+    @numba_njit
+    def decode(W, h, c, x, step):
+        n, m = W.shape
+        if h.shape[0] != 1 or c.shape[0] != 1 or x.shape[0] != 1:
+            raise ValueError("not one example")
+        if h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
+            raise ValueError("shapes of W, h, c and x do not fit")
+        z, back, totals = np.empty((1, n), dtype), np.zeros((THREADS, m), dtype), np.zeros(THREADS)
+        pass_over_parts(W, h[0], c[0], x[0], step, z[0], back, totals)
+        for part in range(1, THREADS):
+            back[0] += back[part]
+        rows = np.empty(1, dtype)
+        rows[0] = totals.sum()
+        return rows, z, back[:1]
+
+    if not update:
+
+        @numba_njit
+        def decoder(W, h, c, x):
+            return decode(W, h, c, x, zero)
+
+        return decoder
+
+    @numba_njit
+    def updating_decoder(W, h, c, x, step):
+        if not inplace:
+            W = W.copy()
+        rows, z, back = decode(W, h, c, x, step.item())
+        return rows, z, back, W
+
+    return updating_decoder
+
+
+@node_rewriter([LogLikelihood])
+def decoder_to_tied_decoder(fgraph, node):
+    """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be 1"""
+    x, a = node.inputs
+    if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1:
+        return None
+    operands = elementwise(a, ps.Add) or [a]
+    for place, product in enumerate(operands):
+        if product.owner is None or not isinstance(product.owner.op, Dot) or len(fgraph.clients[product]) > 1:
+            continue
+        h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
+        if W is None or W.owner is not None or any(W.type.broadcastable):
+            continue
+        rest = operands[:place] + operands[place + 1 :]
+        c = pt.add(*rest) if len(rest) > 1 else rest[0] if rest else pt.zeros((1, W.shape[0]), dtype=W.dtype)
+        if not is_float_matrix(W, h, c, x) or not all(v.type.shape[0] == 1 for v in (h, c, x)) or c.type.shape[1] == 1:
+            continue
+        backs = [(dot, error) for dot in products_with(fgraph, W) if (error := error_factor(dot.inputs[0], node, x))]
+        if not backs:
+            continue
+        rows, z, back = TiedDecoder()(W, h, c, x)
+        replaced = {node.outputs[0]: rows, node.outputs[1]: z}
+        for dot, error in backs:
+            replaced[dot.outputs[0]] = back if error.is_one else error.scalar(W.dtype) * back
+        if all(old.type.is_super(new.type) for old, new in replaced.items()):
+            copy_stack_trace([*node.outputs, backs[0][0].outputs[0]], [rows, z, back])
+            return replaced
+    return None
+
+
+class ErrorFactor:
+    """The s of s (z - x), as a number times the product of some scalars."""
+
+    def __init__(self, number, scalars):
+        self.number, self.scalars = number, scalars
+
+    @property
+    def is_one(self):
+        return self.number == 1 and not self.scalars
+
+    def scalar(self, dtype):
+        numbers = [pt.constant(self.number, dtype=dtype)] if self.number != 1 else []
+        return multiplied([*numbers, *self.scalars], dtype)
+
+
+def error_factor(variable, decoder, x):
+    """The `ErrorFactor` by which a variable is s (z - x), z a decoder's second output; None where it is not seen to be.
+
+    The gradient comes as (1 - x) z - x (1 - z), with signs and scalars anywhere: multiplied out, that is z - x.
+    """
+    z = decoder.outputs[1]
+    sum_of = polynomial(variable, [z, x])
+    if sum_of is None or len(sum_of) != 2:
+        return None
+    monomials = {}
+    for factors, number in sum_of.items():
+        matrices = [factor for factor in factors if factor is z or factor is x]
+        if len(matrices) != 1:
+            return None
+        monomials[matrices[0] is z] = number, [factor for factor in factors if factor is not matrices[0]]
+    if len(monomials) != 2:
+        return None
+    (number, scalars), (opposite, others) = monomials[True], monomials[False]
+    if number != -opposite or sorted(map(id, scalars)) != sorted(map(id, others)):
+        return None
+    return ErrorFactor(number, scalars)
+
+
+def products_with(fgraph, W):
+    """The nodes that multiply something by this matrix, from the left."""
+    return [client for client, position in fgraph.clients[W] if isinstance(client.op, Dot) and position == 1]
+
+
+@node_rewriter([RankUpdate])
+def rank_update_to_tied_decoder(fgraph, node):
+    """TiedDecoder(W, h, c, x), RankUpdate(W, [X; s (z - x)], [D; t h], alpha, 1)
+    -> TiedDecoder(W, h, c, x, alpha s t), whose fourth result is V, and RankUpdate(V, X, D, alpha, 1)"""
+    W, X, D, alpha, beta = node.inputs
+    if node.op.inplace or get_underlying_scalar_constant_value(beta, raise_not_constant=False) != 1:
+        return None
+    X_parts, D_parts = joined(X), joined(D)
+    if len(X_parts) != len(D_parts) or any(part.type.shape[0] != 1 for part in (*X_parts, *D_parts)):
+        return None
+    for decoder, place in fgraph.clients[W]:
+        if place != 0 or not isinstance(decoder.op, TiedDecoder) or decoder.op.update:
+            continue
+        _, h, c, x = decoder.inputs
+        for part, (left, right) in enumerate(zip(X_parts, D_parts)):
+            error, scalars = error_factor(left, decoder, x), scalars_beyond(right, h)
+            if error is None or scalars is None:
+                continue
+            step = multiplied([alpha, error.scalar(W.dtype), *scalars], W.dtype)
+            if step.owner and apply_depends_on(step.owner, decoder):
+                continue  # it waits for what the decoder gives
+            *results, updated = TiedDecoder(update=True)(W, h, c, x, step)
+            copy_stack_trace([*decoder.outputs, node.outputs[0]], [*results, updated])
+            rest = [(left, right) for i, (left, right) in enumerate(zip(X_parts, D_parts)) if i != part]
+            if rest:
+                X, D = (pt.join(0, *sides) if len(sides) > 1 else sides[0] for sides in zip(*rest))
+                updated = RankUpdate()(updated, X, D, alpha, beta)
+                copy_stack_trace(node.outputs[0], updated)
+            # The update first: it has parts of what the old decoder gives, which must still be there.
+            return {node.outputs[0]: updated, **dict(zip(decoder.outputs, results))}
+    return None
+
+
+def joined(variable):
+    """The matrices that a matrix consists of, one below the other."""
+    node = variable.owner
+    if node is None or not isinstance(node.op, Join):
+        return [variable]
+    if hasattr(node.op, "axis"):
+        axis, parts = node.op.axis, node.inputs
+    else:  # PyTensor 3.0
+        axis, *parts = node.inputs
+        axis = axis.data if isinstance(axis, Constant) else None
+    return parts if axis == 0 else [variable]
+
+
+@node_rewriter([TiedDecoder], inplace=True)
+def tied_update_inplace(fgraph, node):
+    """TiedDecoder that updates W -> the same, written over W"""
+    if node.op.inplace or not node.op.update:
+        return None
+    new = TiedDecoder(update=True, inplace=True).make_node(*node.inputs).outputs
+    copy_stack_trace(node.outputs, new)
+    return new
+
+
+register(decoder_to_tied_decoder, "tied_decoder", priority=2.4)
+register(rank_update_to_tied_decoder, "tied_update", priority=2.5)
+register_inplace(tied_update_inplace, "tied_update_inplace")

@@ -1,0 +1,194 @@
+"""TiedDecoder: where it comes in, what it computes, and what it leaves alone."""
+
+from dA import dA
+from graphs import assert_close, interpreted_mode, nodes, parameter, plain_mode, row_or_batch
+from support.graphs.steps import Graph
+from support.rewrites import TAG
+from support.rewrites.decoder import TiedDecoder
+from support.rewrites.entropy import LogLikelihood
+from support.rewrites.products import SparseProduct, TransposedProduct
+from support.rewrites.updates import BackpropUpdate, RankUpdate
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.tensor.math import Dot
+
+DTYPES = ["float32", "float64"]
+RNG = np.random.RandomState(0)
+
+
+@pytest.fixture(autouse=True)
+def floatX(request):
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    with pytensor.config.change_flags(floatX=parameters.get("dtype", "float64")):
+        yield
+
+
+def normal(*shape, dtype="float64"):
+    return RNG.normal(size=shape).astype(dtype)
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def denoising_step(n, m, dtype, mode=None, batch=1):
+    """The step of a dA, and its parameters."""
+    model = dA(np.random.RandomState(0), n_visible=n, n_hidden=m)
+    x = pt.specify_shape(model.x, (batch, n))
+    model.x, given = x, model.x
+    cost, updates = model.get_cost_updates(0.3, np.asarray(0.1, dtype))
+    return pytensor.function([given], cost, updates=updates, mode=mode), model.params
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_autoencoder_passes_over_its_weights_twice_after_it_has_encoded(dtype):
+    """Once to decode, to go back and to write the decoder's part of the update, once for the rows that count in x~."""
+    n, m = 21, 7  # neither a multiple of the rows of a block
+    xs = (RNG.uniform(size=(3, 1, n)) * (RNG.uniform(size=(3, 1, n)) < 0.5)).astype(dtype)
+    results = []
+    for mode in None, interpreted_mode(), plain_mode():
+        step, params = denoising_step(n, m, dtype, mode)
+        if mode is None:
+            [decoder], [rest] = nodes(step, TiedDecoder), nodes(step, RankUpdate)
+            assert decoder.op.update and decoder.op.inplace and rest.op.inplace
+            assert rest.inputs[0] is decoder.outputs[3] and rest.inputs[1].type.shape == (1, n)
+            assert len(nodes(step, SparseProduct)) == 1
+            assert not nodes(step, (LogLikelihood, TransposedProduct, BackpropUpdate, Dot))
+        results.append([np.asarray([step(x) for x in xs]), *(param.get_value() for param in params)])
+    compiled, interpreted, plain = results
+    for values in compiled, interpreted:
+        for actual, expected in zip(values, plain):
+            assert_close(actual, expected, dtype)
+
+
+def test_a_minibatch_is_decoded_by_blas():
+    for batch in 2, None:
+        step, _ = denoising_step(6, 20, "float64", interpreted_mode(), batch)
+        assert not nodes(step, TiedDecoder) and len(nodes(step, LogLikelihood)) == 1
+
+
+def autoencoder(n=6, m=20):
+    """W, and symbolic h, c, x, z and the cross-entropy."""
+    W = parameter(normal(n, m), "W")
+    h, c, x = (row_or_batch(name, 1, size, "float64") for name, size in (("h", m), ("c", n), ("x", n)))
+    z = pt.sigmoid(pt.dot(h, W.T) + c)
+    return W, h, c, x, z, -(x * pt.log(z) + (1 - x) * pt.log(1 - z)).sum(axis=1)
+
+
+def compiled(inputs, outputs, updates=None):
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        return pytensor.function(inputs, outputs, updates=updates, mode=interpreted_mode(), on_unused_input="ignore")
+
+
+def arguments(n=6, m=20):
+    return RNG.uniform(size=(1, m)), normal(1, n), RNG.uniform(size=(1, n))
+
+
+@pytest.mark.parametrize("scale", [1, -3, "lr"])
+def test_without_an_update_the_error_goes_back_in_the_pass_that_decodes(scale):
+    W, h, c, x, z, L = autoencoder()
+    lr = pt.scalar("lr")
+    cost = (lr if scale == "lr" else scale) * L.sum()
+    fn = compiled([h, c, x, lr], [cost, z, pt.grad(cost, h), pt.grad(cost, c)])
+    assert len(nodes(fn, TiedDecoder)) == 1 and not nodes(fn, (Dot, LogLikelihood, SparseProduct, TransposedProduct))
+    values, w, factor = arguments(), W.get_value(), 0.5 if scale == "lr" else scale
+    hidden, bias, target = values
+    a = hidden @ w.T + bias
+    error = sigmoid(a) - target
+    expected = factor * (np.logaddexp(0, a) - target * a).sum(), sigmoid(a), factor * error @ w, factor * error
+    for actual, value in zip(fn(*values, 0.5), expected):
+        assert_close(actual, value, "float64")
+    np.testing.assert_array_equal(W.get_value(), w)
+
+
+@pytest.mark.parametrize("case", ["alone", "decay", "rate", "W"])
+def test_what_is_written_in_the_same_pass(case):
+    """W - lr (z - x)'h; not beside weight decay, nor where the rate depends on the cost. Other uses see the old W."""
+    W, h, c, x, z, L = autoencoder()
+    cost = L.sum()
+    rate = 0.1 * cost if case == "rate" else 0.1
+    decay = 0.5 if case == "decay" else 0
+    gradient = pt.grad(L.sum(), W)
+    outputs = [cost, pt.grad(cost, h), *([2 * W] if case == "W" else [])]
+    fn = compiled([h, c, x], outputs, {W: W - rate * gradient - decay * W})
+    [decoder], updates = nodes(fn, TiedDecoder), nodes(fn, RankUpdate)
+    assert decoder.op.update == decoder.op.inplace == (not updates) == (case in ("alone", "W"))
+    values, w = arguments(), W.get_value()
+    hidden, bias, target = values
+    a = hidden @ w.T + bias
+    error, cost = sigmoid(a) - target, (np.logaddexp(0, a) - target * a).sum()
+    for actual, expected in zip(fn(*values), (cost, error @ w, 2 * w)):
+        assert_close(actual, expected, "float64")
+    rate = 0.1 * cost if case == "rate" else 0.1
+    assert_close(W.get_value(), w - rate * error.T @ hidden - decay * w, "float64")
+
+
+REFUSED = {
+    "another matrix decodes": lambda W, h, c, x: (pt.dot(h, parameter(normal(20, 6))) + c, lambda z: z - x),
+    "the logits are used elsewhere": lambda W, h, c, x: ((a := pt.dot(h, W.T) + c), lambda z: (z - x, a)),
+    "the product is used elsewhere": lambda W, h, c, x: ((p := pt.dot(h, W.T)) + c, lambda z: (z - x, p)),
+    "the error is another's": lambda W, h, c, x: (pt.dot(h, W.T) + c, lambda z: z - x**2),
+    "the error is a square": lambda W, h, c, x: (pt.dot(h, W.T) + c, lambda z: (z - x) * z),
+    "the error is a sum": lambda W, h, c, x: (pt.dot(h, W.T) + c, lambda z: z + x),
+    "the square's error": lambda W, h, c, x: (pt.dot(h, W.T) + c, lambda z: z * z - x),
+    "the error is weighted": lambda W, h, c, x: (pt.dot(h, W.T) + c, lambda z: (z - x) * c),
+    "nothing goes back": lambda W, h, c, x: (pt.dot(h, W.T) + c, lambda z: None),
+    "W is a result": lambda W, h, c, x: (pt.dot(h, pt.exp(W).T) + c, lambda z: z - x),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_does_not_fit_is_left_alone(case):
+    W, h, c, x, *_ = autoencoder()
+    a, error_of = REFUSED[case](W, h, c, x)
+    z = pt.sigmoid(a)
+    error, *others = error if isinstance(error := error_of(z), tuple) else (error,)
+    matrix = pt.exp(W) if case == "W is a result" else W
+    outputs = [(x * pt.log(z) + (1 - x) * pt.log(1 - z)).sum(axis=1), *others]
+    outputs += [pt.dot(error, matrix)] if error is not None else []
+    fn = compiled([h, c, x], outputs)
+    assert not nodes(fn, TiedDecoder)
+    plain = pytensor.function([h, c, x], outputs, mode=interpreted_mode().excluding(TAG), on_unused_input="ignore")
+    values = arguments()
+    for actual, expected in zip(fn(*values), plain(*values)):
+        assert_close(actual, expected, "float64")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("update, inplace", [(False, False), (True, False), (True, True)])
+def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, dtype):
+    """With more rows than the likelihood multiplies at once, and logits far from zero."""
+    n, m = 1100, 13
+    W, h, c, x = (pt.matrix(name) for name in "Whcx")
+    variables = [W, h, c, x, *([pt.constant(np.asarray(-0.3, dtype))] if update else [])]
+    outputs = TiedDecoder(update, inplace).make_node(*variables).outputs
+    values = [normal(n, m), RNG.uniform(size=(1, m)), 5 * normal(1, n), RNG.uniform(size=(1, n))]
+    values[2][0, 100:104] = 300, -300, 0, 30
+    values = [value.astype(dtype) for value in values]
+    results = []
+    for linker in "numba", "py":
+        mode = pytensor.compile.mode.Mode(linker, None)
+        fn = pytensor.function([pytensor.In(W, mutable=True), h, c, x], outputs, mode=mode, accept_inplace=True)
+        results.append(fn(values[0].copy(), *values[1:]))
+        if linker == "numba":
+            for i in range(4):
+                with pytest.raises(ValueError, match="do not fit"):
+                    fn(*values[:i], values[i][:, 1:], *values[i + 1 :])
+            with pytest.raises(ValueError, match="one example"):
+                fn(values[0], np.repeat(values[1], 2, axis=0), *values[2:])
+    for actual, expected in zip(*results, strict=True):
+        assert_close(actual, expected, dtype)
+
+
+def test_its_bytes_are_those_of_one_pass():
+    n, m = 40, 30
+    step, _ = denoising_step(n, m, "float64", interpreted_mode())
+    graph = Graph("after", step.maker.fgraph, step, {"x": np.zeros((1, n))})
+    [decoder] = [each for each in graph.steps if isinstance(each.node.op, TiedDecoder)]
+    small = 8 * (2 * m + 3 * n + 2)  # h and what goes back; c, x and z; the likelihood and the step
+    assert decoder.bytes == 8 * 2 * n * m + small
+    [rest] = [each for each in graph.steps if isinstance(each.node.op, RankUpdate)]
+    assert rest.bytes < 8 * 3 * (n + m)  # x is zero: no row of W is touched again
