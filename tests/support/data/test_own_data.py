@@ -122,7 +122,7 @@ WRONG = {
     "split with an empty part": (dict(split=[60, 10, 0]), "split is [60 10  0]"),
     "split that wraps around": (dict(split=np.array([2**64 - 1, 61, 10], "u8")), "split is [18446744073709551615"),
     "split of a part for each": (dict(split=np.zeros(N, int)), "split is [0 0 0 0"),
-    "six examples": (dict(x=X[:6], y=Y[:6]), "of 6 examples none would be left"),
+    "six examples": (dict(x=X[:6], y=Y[:6]), "6 examples are too few to split"),
 }
 
 
