@@ -72,7 +72,7 @@ def test_a_compile_folder_that_the_user_chose_is_used(start, folder, result, tmp
 def test_any_number_of_threads_is_understood_or_told(start, folder, text, threads, is_told):
     done = start(name=f"threads{threads}", OMP_NUM_THREADS=text)
     assert result_of(done, folder / f"threads{threads}")
-    told = f"OMP_NUM_THREADS='{text}' is no number of threads: one thread is used\n"
+    told = f"OMP_NUM_THREADS='{text}' is not a number of threads: one thread is used\n"
     assert done.stderr.count(told) == is_told
     assert f'"threads": "{threads}"' in (folder / f"threads{threads}" / "settings.json").read_text()
 
@@ -102,6 +102,6 @@ def test_without_docstrings_one_line_says_what_is_missing(start):
     done = start(name="bare", python=["-OO"])
     assert done.returncode == 2
     assert done.stderr == (
-        "logistic_sgd.py: error: python -OO leaves out the docstrings, of which the options are made: use python "
+        "logistic_sgd.py: error: python -OO drops the docstrings, and the options are made from them: use python "
         "alone, or python -O\n"
     )

@@ -1,4 +1,4 @@
-"""For the Makefile: `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
+"""The Makefile calls `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
 
 import sys
 
@@ -34,7 +34,7 @@ def main(arguments):
 
 
 def choose_dataset():
-    """mnist, or digits where MNIST is not to be had, with a notice on standard error."""
+    """The name mnist. If MNIST cannot be downloaded: the name digits, and a notice on standard error."""
     try:
         fetch_mnist()
     except UnavailableError as error:

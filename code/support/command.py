@@ -1,4 +1,4 @@
-"""The command line: a driver's signature and docstring become its options, errors become one line."""
+"""The command line. Options are made from a driver's signature and docstring. An error is told in one line."""
 
 import argparse
 import inspect
@@ -14,14 +14,14 @@ from support.settings import parameters
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line, without the usage before it."""
+    """An argument parser that tells an error in one line, without the usage before it."""
 
     def error(self, message):
         raise UserError(f"{message} (--help lists the options)")
 
 
 def build_parser(driver, quick, actions):
-    """The parser of a lesson: every argument of the driver under its own name, `--quick`, and what else there is to do.
+    """The parser of a lesson: an option for each argument of the driver and for each action, `--quick`, `--rewrites`.
 
     The parameters are those of `command`.
     """
@@ -53,12 +53,12 @@ def build_parser(driver, quick, actions):
 
 
 def option(name):
-    """The command line's spelling of an argument."""
+    """The name of an argument on the command line."""
     return "--" + name.replace("_", "-")
 
 
 def spelled(value):
-    """The command line's spelling of a value."""
+    """A value as it is typed on the command line."""
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -74,19 +74,20 @@ def command(driver, quick, argv=None, **actions):
     Parameters
     ----------
     driver : function
-        Its signature and its docstring's "Parameters" give the options.
+        Its signature and the "Parameters" in its docstring give the options.
     quick : dict
-        The driver's arguments that `--quick` changes; an option given explicitly wins over them.
+        The arguments of the driver that `--quick` sets. If an option is given, its value is used instead.
     argv : list of str, optional
-        Arguments, by default those of the process.
+        The arguments; by default those of the process.
     actions : functions
-        What else the lesson can do: `plot=plot` makes `--plot FOLDER` call plot(FOLDER). An action goes alone, but for
-        options that bear the names of further arguments of its own.
+        Other functions of the lesson. `plot=plot` makes `--plot FOLDER` call plot(FOLDER). The only other options that
+        go with an action are those named after further arguments of the function.
 
     Returns
     -------
     int
-        0; 2 where the input was bad, which one line on standard error explains; 130 after Ctrl-C, 143 after SIGTERM.
+        0 after success, 130 after Ctrl-C, 143 after SIGTERM; 2 if the input was bad, and then one line on standard
+        error says why.
     """
     program = f"{lesson_of(driver)}.py"
     try:
@@ -104,7 +105,7 @@ def command(driver, quick, argv=None, **actions):
                 driver(**options)
     except BrokenPipeError:
         raise
-    except (UserError, OSError, MemoryError) as error:  # the system's own complaints tell what to do as well
+    except (UserError, OSError, MemoryError) as error:  # the messages of the system are clear enough
         print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except Interrupted as stop:
@@ -117,7 +118,7 @@ def command(driver, quick, argv=None, **actions):
 
 
 def _act(action, name, options):
-    """Call an action with its path and those of the options that are its own."""
+    """Call an action with its path and with the options that are its own. No other option may be given."""
     first, *others = inspect.signature(action).parameters
     given = {other: options[other] for other in others if other in options}
     if options.keys() != {name, *given}:

@@ -1,7 +1,6 @@
-"""What is chosen before anything else of this project is imported: folders, threads, precision.
+"""Folders, threads and precision. They are chosen before PyTensor, BLAS and Numba are imported, which read them then.
 
-Each is a choice only where the user has made none that can be used; see the package's docstring. PyTensor, BLAS and
-Numba read these choices when they are imported, so this module comes before them.
+A valid choice of the user is kept. The docstring of the package lists the choices.
 """
 
 import os
@@ -15,47 +14,47 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def number_of_threads(text):
-    """The first number of a text such as "2,1", which OMP_NUM_THREADS may be; None where that is no number of threads.
+    """The first number in the value of OMP_NUM_THREADS, such as 2 in "2,1"; None if it is not a number of threads.
 
-    OpenMP takes the further numbers for nested loops, of which this project has none.
+    OpenMP uses the other numbers for nested loops. This project has none.
     """
     match = re.fullmatch(r"0*([1-9][0-9]{0,5})", text.split(",")[0].strip())
     return match and int(match[1])
 
 
 def choose_threads():
-    """Let BLAS and Numba use as many threads as OMP_NUM_THREADS says, or one; return their number."""
+    """Let BLAS and Numba use as many threads as OMP_NUM_THREADS says, by default one. Return that number."""
     text = os.environ.get("OMP_NUM_THREADS", "").strip()
     threads = number_of_threads(text or "1")
     if threads is None:
-        print(f"OMP_NUM_THREADS={text!a} is no number of threads: one thread is used", file=sys.stderr)
+        print(f"OMP_NUM_THREADS={text!a} is not a number of threads: one thread is used", file=sys.stderr)
     os.environ["OMP_NUM_THREADS"] = str(threads or 1)
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads or 1))
     return threads or 1
 
 
 def choose_compile_folder():
-    """Let PyTensor keep machine code in a temporary folder, where its own in the home folder cannot be written.
+    """If PyTensor's folder for machine code in the home folder cannot be written, choose a temporary folder.
 
-    A folder that the user chose, by PYTENSOR_FLAGS or a .pytensorrc, is left alone.
+    A folder that the user chose in PYTENSOR_FLAGS or in a .pytensorrc is not changed.
     """
     flags = os.environ.get("PYTENSOR_FLAGS", "")
     files = os.environ.get("PYTENSORRC", "~/.pytensorrc").split(os.pathsep)
     if "compiledir=" in flags.replace(" ", "") or any("compiledir" in read_if_there(file) for file in files):
         return
-    local = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else None
-    folder = (
-        Path(local) / "PyTensor" if local else Path(os.environ.get("HOME") or os.path.expanduser("~")) / ".pytensor"
-    )
+    folder = Path(os.environ.get("HOME") or os.path.expanduser("~")) / ".pytensor"
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        folder = Path(os.environ["LOCALAPPDATA"]) / "PyTensor"
     if can_be_written(folder):
         return
     temporary = private_folder()
     os.environ["PYTENSOR_FLAGS"] = f"{flags},base_compiledir={temporary}".removeprefix(",")
-    os.environ.setdefault("MPLCONFIGDIR", str(temporary))  # matplotlib's is in the home folder, too
+    os.environ.setdefault("MPLCONFIGDIR", str(temporary))  # matplotlib's folder is in the home folder, too
     print(f"{str(folder)!a} cannot be written: compiled code is kept in {str(temporary)!a}", file=sys.stderr)
 
 
 def read_if_there(file):
+    """The text of a file, or no text if it cannot be read."""
     try:
         return Path(os.path.expanduser(file)).read_text(errors="replace")
     except OSError:
@@ -63,7 +62,7 @@ def read_if_there(file):
 
 
 def can_be_written(folder):
-    """Whether files can be written to a folder, which is made where there is none."""
+    """Whether files can be written to a folder. If there is no such folder, it is made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -72,11 +71,11 @@ def can_be_written(folder):
 
 
 def private_folder():
-    """A temporary folder that is this user's alone, the same one at each run, so that code need not be compiled anew.
+    """A temporary folder that only this user can write to. It is the same at each run, so code is compiled once.
 
-    Compiled code is loaded and run: a folder of that name that others could have filled is passed over.
+    Compiled code is loaded and run. So a folder that another user could have filled is not used; a new one is made.
     """
-    if not hasattr(os, "getuid"):  # Windows, where each user has temporary folders of their own
+    if not hasattr(os, "getuid"):  # Windows: each user has a temporary folder already
         folder = Path(tempfile.gettempdir()) / "pytensor"
         return folder if can_be_written(folder) else Path(tempfile.mkdtemp(prefix="pytensor-"))
     folder = Path(tempfile.gettempdir()) / f"pytensor-{os.getuid()}"
@@ -93,7 +92,7 @@ def private_folder():
 THREADS = choose_threads()
 choose_compile_folder()
 
-import pytensor  # noqa: E402  after the choices that it reads
+import pytensor  # noqa: E402  it reads the choices above
 
 if type(pytensor.config).floatX.is_default:
     pytensor.config.floatX = "float32"

@@ -1,13 +1,12 @@
-"""The one exception whose message is meant for the person who typed the command."""
+"""The exceptions whose messages are written for the person who typed the command."""
 
 
 class UserError(ValueError):
-    """Bad input, told in one line that says what is wrong and what to do.
+    """Bad input. The message is one line that says what is wrong and what to do.
 
-    It is a ValueError, so that a driver called from a notebook raises what one expects there; a command
-    turns it into that line and exit status 2 (`support.command`).
+    A notebook sees a ValueError, as it would expect. A command prints the line and exits with status 2.
     """
 
 
 class UnavailableError(UserError):
-    """MNIST is neither here nor to be downloaded."""
+    """MNIST is not on this machine and cannot be downloaded."""

@@ -1,18 +1,17 @@
-"""Where arrays lie in memory."""
+"""Arrays that begin at the start of a cache line."""
 
 import math
 
 import numpy as np
 
-CACHE_LINE = 64  # bytes, on the processors that this will meet
+CACHE_LINE = 64  # bytes, on common processors
 
 
 def aligned_empty(shape, dtype):
-    """A new array, in C order, that starts at the beginning of a cache line.
+    """A new array in C order whose values are not set yet.
 
-    NumPy starts arrays at multiples of 16 bytes. A processor that reads 32 bytes at a time then finds every other piece
-    across two cache lines, and pays for both: up to half the speed of a loop over a weight matrix, by chance of where
-    the matrix happens to lie.
+    NumPy starts an array at any multiple of 16 bytes. A processor that reads 32 bytes at a time may then need two
+    cache lines for every second read. This can cost up to half of the speed of a loop over a weight matrix.
     """
     dtype = np.dtype(dtype)
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -22,7 +21,7 @@ def aligned_empty(shape, dtype):
 
 
 def aligned(value, dtype):
-    """A copy of an array, in such memory."""
+    """A copy of an array that begins at the start of a cache line."""
     value = np.asarray(value)
     copy = aligned_empty(value.shape, dtype)
     copy[...] = value

@@ -1,14 +1,14 @@
-"""Which values a driver's arguments may have: its docstring says so, and they are checked before anything is written.
+"""The values that a driver's arguments may have. The driver's docstring says so; they are checked before the run.
 
-The "Parameters" section of a driver gives each argument a kind, and a range where it has one:
+The "Parameters" section of the docstring gives each argument a kind and, if it has one, a range:
 
     learning_rate : float, at least 0
     sparsity_target : float, in (0, 1)
     hidden_layers_sizes : list of int, at least 1
 
-The kinds are float, int, bool, path, and lists of the first two. The ranges are "at least A", "above A" and intervals,
-of which a square bracket includes the end. None is allowed where it is the default. `COMMON` explains the arguments
-that every lesson has; a driver need not explain them again.
+The kinds are float, int, bool, path, and lists of float or int. The ranges are "at least A", "above A" and intervals; a
+square bracket includes the end. An argument whose default is None may be None. `COMMON` explains the arguments that
+every lesson has, so a driver need not explain them again.
 """
 
 import functools
@@ -27,18 +27,18 @@ COMMON = """
 Parameters
 ----------
 dataset : path
-    mnist.pkl.gz or mnist, digits (drawn, not downloaded), or your own: an .npz file of x and y, or a pickle of
+    mnist.pkl.gz or mnist; digits (drawn, not downloaded); or your own: an .npz file of x and y, or a pickle of
     ((x, y), (x, y), (x, y)).
 batch_size : int, at least 1
-    Examples in a minibatch. Where a set does not divide by it, the rest at its end is left out.
+    Examples in a minibatch. If the size of a set is not a multiple of it, the last examples are left out.
 seed : int, in [0, 2**32)
-    Of the initial weights and of all other random numbers.
+    Seed of the initial weights and of all other random numbers.
 output_folder : path
-    Where the run's files go (default: runs/, and in it the lesson's name, at the top of the repository).
+    The folder for the run's files (default: runs/ at the top of the repository, and in it the lesson's name).
 fresh : bool
-    Start over where there is a run already, and keep that one's files beside.
+    Start over, even if the folder holds a run. The files of that run are kept in a folder inside.
 show_graph : bool
-    Train nothing: write the graph of a step, as built and as it runs, to graphs/ in the run's folder.
+    Train nothing. Write the graph of a training step, as built and as it runs, to graphs/ in the run's folder.
 """
 
 
@@ -48,14 +48,15 @@ class Parameter:
     Parameters
     ----------
     kind : str
-        Such as "list of float, in [0, 1)".
+        Kind and range, such as "list of float, in [0, 1)".
     description : str
     default
-        None makes None an allowed value.
+        If it is None, None is an allowed value.
 
     Attributes
     ----------
-    type : type, of the value or of its items: float, int, bool or str
+    type : float, int, bool or str
+        The type of the value, or of the items of a list.
     is_list : bool
     """
 
@@ -70,13 +71,13 @@ class Parameter:
 
     @property
     def requirement(self):
-        """What a value must be, in words."""
+        """The kind and the range of a value, in words."""
         number = {int: "whole number", float: "number", bool: "truth value", str: "path"}[self.type]
         which = self.range.replace("at least", "of at least")
         return f"one or more {number}s {which}".strip() if self.is_list else f"a {number} {which}".strip()
 
     def plain(self, value):
-        """The value in the plain types that JSON can hold; a ValueError where it is not allowed."""
+        """The value in the plain types that JSON can hold. A ValueError says that it is not allowed."""
         if value is None and self.default is None:
             return None
         if not self.is_list:
@@ -100,7 +101,7 @@ class Parameter:
 
 
 def _bounds(text):
-    """(low, high, whether low is allowed, whether high is) of a range such as "at least 0" or "in [0, 2**32)"."""
+    """The ends of a range such as "in [0, 2**32)", and whether each end is allowed: (0, 2**32, True, False)."""
     if not text:
         return -math.inf, math.inf, True, True
     if match := re.fullmatch(r"(at least|above) (\S+)", text):
@@ -116,7 +117,7 @@ def _number(text):
 
 @functools.cache
 def parameters(driver):
-    """{name: Parameter} of a driver's arguments, in their order, from its signature, its docstring and `COMMON`."""
+    """{name: Parameter} for the arguments of a driver, in their order. Its docstring and `COMMON` explain them."""
     documented = {**_documented(COMMON), **_documented(inspect.getdoc(driver))}
     signature = inspect.signature(driver).parameters
     return {name: Parameter(*documented[name], parameter.default) for name, parameter in signature.items()}
@@ -130,12 +131,9 @@ def _documented(docstring):
 
 
 def checked(driver):
-    """A driver that goes on with checked arguments, in plain types: a notebook's NumPy scalars become Python's numbers.
+    """Decorate a driver, so that it gets checked arguments in plain types: NumPy's scalars become Python's numbers.
 
-    Raises
-    ------
-    UserError
-        Where an argument cannot be used; it names the argument, its value and what it must be.
+    A UserError says which argument cannot be used, what its value is and what it must be.
     """
 
     @functools.wraps(driver)
@@ -150,13 +148,7 @@ def checked(driver):
 
 
 def check_settings(driver, arguments):
-    """The arguments of a driver in plain types; those that it has not are left out.
-
-    Raises
-    ------
-    UserError
-        As `checked`.
-    """
+    """The checked arguments of a driver, as `checked` describes. Names that the driver does not know are left out."""
     settings = {}
     for name, parameter in parameters(driver).items():
         if name in arguments:

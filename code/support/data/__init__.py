@@ -1,4 +1,4 @@
-"""The data sets: what each name stands for, where it is found, how it gets into shared variables."""
+"""The data sets: their names, the places where they are found, and the shared variables that hold them."""
 
 import hashlib
 import math
@@ -20,15 +20,15 @@ import pytensor
 
 DATA = ROOT / "data"
 PICKLE = "mnist.pkl.gz"
-MOST_CLASSES = 1 << 16  # so that a stray label asks for no gigabytes of weights
+MOST_CLASSES = 1 << 16  # a wrong label could otherwise ask for gigabytes of weights
 ARCHIVE = (
     "an .npz file of x, (n, width) or (n, height, width), y, (n,), and, "
     "if wanted, split: how many train, validate, test"
 )
 PARTS = "training", "validation", "test"
-SETS = "train", "valid", "test"  # the same in the names of variables
-SPLIT_SEED = 0  # of the shuffle, so that the parts of a file are the same at each run
-ROWS = 4096  # that are looked at together, where a copy of a whole matrix is to be spared
+SETS = "train", "valid", "test"  # the same parts in the names of variables
+SPLIT_SEED = 0  # seed of the shuffle: the parts of a file are the same at each run
+ROWS = 4096  # rows that are checked or copied at once, so that a large matrix need not be copied as a whole
 
 MNIST_SHA256 = "d711e5df433097d195c89fafec17ab62f01bb0a125702458801564364a03997f"
 DIGITS_SHA256 = "0f8e9b0aa6c970f03d559f696f517613bd39728529d64b83caef0e0cb12706a9"
@@ -36,23 +36,23 @@ NAMES = {MNIST_SHA256: "MNIST", DIGITS_SHA256: "digits"}
 
 
 class Datasets(list):
-    """[(train_x, train_y), (valid_x, valid_y), (test_x, test_y)] in shared variables, and what they are.
+    """The list [(train_x, train_y), (valid_x, valid_y), (test_x, test_y)] of shared variables, with a description.
 
     Attributes
     ----------
     name : str
-        'MNIST' or 'digits', which only these very contents are called; else the file's name.
+        'MNIST' or 'digits' if the contents are exactly those; else the name of the file.
     source : str
-        Where they came from, in one line.
+        The place where the data were found, in one line.
     sha256 : str
-        Of the contents, as `checksum` has it.
+        The `checksum` of the contents.
     n_in : int
-        Values of an example.
+        Number of values in an example.
     n_out : int
-        Classes: the largest label, plus one.
+        Number of classes: the largest label plus one.
     image_shape : (int, int)
-        Height and width of the picture of an example: those that the data have, else a square where its values fill
-        one, else a single row.
+        Height and width at which an example is drawn. A file of pictures gives them. Otherwise an example is drawn as
+        a square if its values fill one, else as a single row.
     """
 
     def __init__(self, pairs, name, source, sha256, image_shape=None):
@@ -66,12 +66,9 @@ class Datasets(list):
         self.image_shape = image_shape or ((side, side) if side**2 == self.n_in else (1, self.n_in))
 
     def n_minibatches(self, batch_size):
-        """The full minibatches in the training set; what the three sets have beyond full minibatches is told in a line.
+        """The number of full minibatches in the training set. A line says how many examples of each set are left out.
 
-        Raises
-        ------
-        UserError
-            Where one of the three sets has not one.
+        A UserError says that one of the three sets does not fill one minibatch.
         """
         sizes = {part: len(y.get_value(borrow=True)) for part, (_, y) in zip(PARTS, self)}
         if batch_size > min(sizes.values()):
@@ -84,13 +81,7 @@ class Datasets(list):
         return sizes["training"] // batch_size
 
     def check_that_they_can_be_rebuilt(self):
-        """See to it that all values are in 0..1, where the cross-entropy of an autoencoder has a meaning.
-
-        Raises
-        ------
-        UserError
-            Where one is not.
-        """
+        """Raise a UserError if a value is outside 0..1: the cross-entropy of an autoencoder is defined there only."""
         for part, (x, _) in zip(PARTS, self):
             values = x.get_value(borrow=True)
             low, high = float(values.min()), float(values.max())
@@ -108,24 +99,27 @@ def load_data(dataset=PICKLE):
     Parameters
     ----------
     dataset : str or path-like
-        'mnist.pkl.gz' or 'mnist': MNIST, from a pickle of the first name in the current folder or in data/, else from
-        the four IDX files in `$MNIST_DIR`, else in data/, else downloaded there.
-        'digits': the embedded digits, drawn once and kept in data/.
-        A path that ends in .npz: that of a file of x, (n, width) or, for pictures, (n, height, width), y, (n,), and,
-        if wanted, split, (3,): how many of the n examples train, validate and test, in the file's order. Without it
-        they are shuffled, with a fixed seed, and split 5 : 1 : 1, as MNIST is.
-        Anything else: the path of a pickle of ((x, y), (x, y), (x, y)), plain or gzipped, each x a matrix.
-        In both x are floats, used as they are, or bytes, divided by 256; y are labels from 0 up.
+        - 'mnist.pkl.gz' or 'mnist': MNIST. A pickle named mnist.pkl.gz is looked for in the current folder and in
+          data/. Then the four IDX files are looked for in `$MNIST_DIR` or, if that is not set, in data/. If they are
+          not in data/, they are downloaded there.
+        - 'digits': the embedded digits. They are drawn once and kept in data/.
+        - A path that ends in .npz: a file of x, (n, width) or, for pictures, (n, height, width); y, (n,); and, if you
+          like, split, (3,). split says how many of the n examples train, validate and test, in the order of the file.
+          Without it the examples are shuffled with a fixed seed and split 5 : 1 : 1, as MNIST is.
+        - Any other path: a pickle of ((x, y), (x, y), (x, y)), plain or gzipped. Each x is a matrix.
+
+        In your own files, x holds floats, which are used as they are, or bytes, which are divided by 256; y holds
+        labels from 0 up.
 
     Returns
     -------
     Datasets
-        x : shared, (n, width) of floatX (width 784, values byte / 256); y : shared, (n,) of int32.
+        x : shared, (n, width) of floatX (MNIST: width 784, values byte / 256); y : shared, (n,) of int32.
 
     Raises
     ------
     UserError
-        Where there is no such data set, it cannot be downloaded, or a file is damaged or does not hold what it should.
+        There is no such data set, it cannot be downloaded, or a file is damaged or has other contents.
     """
     dataset, image_shape = str(dataset), None
     if dataset in ("mnist", PICKLE):
@@ -145,7 +139,7 @@ def load_data(dataset=PICKLE):
     sha256 = checksum(sets)
     name = NAMES.get(sha256, name)
     pairs = []
-    for part in SETS:  # one after the other, so that the arrays of one are free before the next are made
+    for part in SETS:  # one set after the other: the memory of its arrays is free before the next set is converted
         x, y = sets.pop(0)
         x, y = _to_float(x), y.astype(np.int32)
         pairs.append(
@@ -155,27 +149,19 @@ def load_data(dataset=PICKLE):
 
 
 def fetch_mnist():
-    """See to it that MNIST is to be had, downloading it to data/ if need be, and say in one line where it is.
-
-    Raises
-    ------
-    UserError
-        Where it cannot be had.
-    """
+    """Find MNIST, or download it to data/. Return the place where it is, in one line, or raise a UserError."""
     return _mnist()[1]
 
 
 def checksum(sets):
-    """The SHA-256 of a data set's contents, whichever file and floatX they come in.
+    """The SHA-256 of a data set's contents.
 
-    It goes over x and y of training, validation and test in turn, each one's type and shape in a line of ASCII, such as
-    '|u1 (50000, 784)', then its values in C order: labels as <i4; pixels as the byte where every x of the matrix is
-    byte / 256, else as <f8. So MNIST has one checksum, as IDX or pickle, in bytes, float32 or float64.
+    The arrays are hashed in the order x, y of training, validation and test. Of each array a line of ASCII comes first,
+    its type and shape, such as '|u1 (50000, 784)'. Its values follow in C order. Labels are written as <i4. An x is
+    written as bytes if it is made of bytes / 256, else as <f8. So MNIST has one checksum, whether it comes from IDX
+    files or a pickle, in bytes, float32 or float64.
 
-    Parameters
-    ----------
-    sets : list of pairs of array
-        As `_read_sets` and `read_mnist` return them.
+    `sets` is a list of pairs of array, as `_read_sets` and `read_mnist` return it.
     """
     digest = hashlib.sha256()
     for x, y in sets:
@@ -187,7 +173,7 @@ def checksum(sets):
 
 
 def _mnist():
-    """MNIST's three pairs of uint8 array, and where they come from."""
+    """The three pairs (x, y) of MNIST, uint8, and a line that says where they were found."""
     for path in Path(PICKLE), DATA / PICKLE:
         if os.path.isfile(path):
             sets = _read_sets(path)
@@ -202,15 +188,15 @@ def _mnist():
 
 
 def _digits():
-    """The embedded digits' three pairs of uint8 array: those kept in data/, else new ones, which are then kept."""
+    """The three pairs (x, y) of the embedded digits, uint8. They are read from data/, or drawn and kept there."""
     path = DATA / "digits.npz"
     names = [(f"{part}_x", f"{part}_y") for part in SETS]
     try:
-        arrays = read_arrays(path, "they are drawn anew", limit=1 << 26)  # 55 MB is right
+        arrays = read_arrays(path, "they are drawn again", limit=1 << 26)  # the right file has 55 MB
         sets = [(arrays[x], arrays[y]) for x, y in names]
         if checksum(sets) == DIGITS_SHA256:
             return sets
-    except Exception:  # no such file, or damaged in any of many ways: it is only a copy
+    except Exception:  # the file is missing or damaged, in whatever way: it is only a copy
         pass
     from support.data.digits import make_digits
 
@@ -219,13 +205,13 @@ def _digits():
         DATA.mkdir(exist_ok=True)
         with replacing(path) as file:
             np.savez(file, **{name: array for pair in zip(names, sets) for name, array in zip(*pair)})
-    except OSError:  # a folder that cannot be written to
+    except OSError:  # the folder cannot be written: the digits are drawn again at the next run
         pass
     return sets
 
 
 def _existing(dataset):
-    """The path of a data set that is a file."""
+    """The path of a data set. A UserError says that it is not a file."""
     if not os.path.isfile(dataset):
         fault = "is not a file" if os.path.exists(dataset) else "does not exist"
         raise UserError(
@@ -236,12 +222,12 @@ def _existing(dataset):
 
 
 def _read_sets(path):
-    """Three pairs of array (n, width), uint8 or float, and (n,), int32, from a pickle, everything in it checked."""
+    """The three pairs (x, y) of a pickle, checked: x is (n, width) of uint8 or float, y is (n,) of int32."""
     return _check_sets(path, read_pickle(path))
 
 
 def _read_archive(path):
-    """The same from an .npz file; where it comes from, and how it is split; (height, width), where x has them."""
+    """The three pairs of an .npz file, as from `_read_sets`; a line on their source; (height, width) or None."""
     needed = f"needed is {ARCHIVE}"
     arrays = read_arrays(path, needed, expansion_limit(path.stat().st_size))
     if not {"x", "y"} <= arrays.keys() <= {"x", "y", "split"}:
@@ -257,7 +243,7 @@ def _read_archive(path):
     n, split = len(x), arrays.get("split")
     if split is None:
         if n < 7:
-            raise UserError(f"{path} cannot be used: of {n} examples none would be left to test; add some, or a split")
+            raise UserError(f"{path} cannot be used: {n} examples are too few to split 5 : 1 : 1; add some, or a split")
         order = np.random.RandomState(SPLIT_SEED).permutation(n)
         parts = np.split(order, [n - 2 * (n // 7), n - n // 7])
         how = "shuffled and split 5 : 1 : 1"
@@ -275,7 +261,7 @@ def _read_archive(path):
 
 
 def _check_sets(path, pairs):
-    """Three pairs of array (n, width), uint8 or float, and (n,), int32, from a list of three pairs of any arrays."""
+    """Check three pairs of any arrays, which are taken out of the list. Return the pairs as `_read_sets` does."""
     sets = []
     while pairs:
         x, y = pairs.pop(0)
@@ -294,12 +280,12 @@ def _check_sets(path, pairs):
             raise UserError(f"{of} has an x that is not a finite number of {pytensor.config.floatX}")
         sets.append((_to_bytes(x), y.astype(np.int32)))
     if sum(x.size for x, _ in sets) * np.dtype(pytensor.config.floatX).itemsize > LIMIT:
-        raise UserError(f"{path} cannot be used: its x need more than {LIMIT >> 20} MiB in {pytensor.config.floatX}")
+        raise UserError(f"{path} cannot be used: in {pytensor.config.floatX} it needs more than {LIMIT >> 20} MiB")
     return sets
 
 
 def _tell_missing_classes(sets):
-    """Say in a line which classes below the largest label have no example: each is an output that learns nothing."""
+    """Print which labels below the largest one have no example. The output for such a label learns nothing."""
     classes = np.unique(np.concatenate([y for _, y in sets]))
     missing = np.setdiff1d(np.arange(classes[-1]), classes)
     if missing.size:
@@ -308,13 +294,13 @@ def _tell_missing_classes(sets):
 
 
 def _to_bytes(x):
-    """256 x as uint8 where all of it is a byte, a quarter of the memory; else x itself."""
+    """256 x as uint8, if all its values are bytes, which needs a quarter of the memory or less; else x itself."""
     if x.dtype == np.uint8:
         return x
     pixels = np.empty(x.shape, np.uint8)
     for start in range(0, len(x), ROWS):
         rows = slice(start, start + ROWS)
-        with np.errstate(all="ignore"):  # what is no byte is seen by comparing
+        with np.errstate(all="ignore"):  # a value that is not a byte is found by the comparison below
             scaled = 256 * x[rows]
             pixels[rows] = scaled
         if not np.array_equal(pixels[rows], scaled):
@@ -323,7 +309,7 @@ def _to_bytes(x):
 
 
 def _to_float(x):
-    """A new matrix of floatX; bytes are divided by 256, which rounds nothing."""
+    """A new matrix of floatX. Bytes are divided by 256, which is exact."""
     matrix = aligned_empty(x.shape, pytensor.config.floatX)
     if x.dtype == np.uint8:
         return np.divide(x, 256, out=matrix, dtype=matrix.dtype)

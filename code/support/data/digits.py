@@ -1,26 +1,28 @@
 """The embedded digits: handwriting drawn by arithmetic, for a machine that has neither MNIST nor a network.
 
-A digit is a skeleton, the control polygons of its pen strokes. For every image the polygon's points are shaken, the
-curve they control is bent, slanted, stretched and turned, fitted to a box of 20x20 pixels and gone over with a round,
-anti-aliased pen; the box is then laid into the field of 28x28 with its centre of mass in the middle, as in MNIST.
+A digit is drawn from a skeleton: the control polygons of its pen strokes. For every image the points of the polygons
+are moved a little. The curve that they control is bent, slanted, stretched and turned, and fitted to a box of 20x20
+pixels. A round, anti-aliased pen goes along it. Then the box is placed in the field of 28x28 so that its centre of mass
+is in the middle, as in MNIST.
 
-One seed gives the same bytes on every machine and with every version of NumPy. So nothing is used here whose last bit
-may differ: the random numbers are those of the frozen `RandomState.random_sample`; floating point only ever meets the
-elementwise operations that IEEE 754 rounds exactly (+ - * / sqrt, comparisons, min and max); sums are taken of
-integers, or in a written order. There is no sine, no power, no matrix product. Rotations are rational.
+One seed gives the same bytes on every machine and with every version of NumPy. So this file uses no operation whose
+last bit may differ. The random numbers come from `RandomState.random_sample`, which NumPy has frozen. Floating point
+numbers meet only the elementwise operations that IEEE 754 rounds exactly: + - * / sqrt, comparisons, min and max.
+Sums are sums of integers, or have a fixed order. There is no sine, no power and no matrix product: the two numbers
+that make a rotation, cosine and sine, are computed by + - * / from the tangent of half the angle.
 """
 
 import numpy as np
 
-SEED = 2010  # another seed is another data set
+SEED = 2010  # another seed makes another data set
 FIELD = 28  # pixels, the side of an image
-BOX = 20  # pixels, the side of the square that the ink stays in
-SAMPLES = 96  # points at which the pen is set down along a skeleton
-CHUNK = 256  # images drawn at once: what the inner loop touches fits in a core's cache
+BOX = 20  # pixels, the side of the square that holds the ink
+SAMPLES = 96  # points of a skeleton at which the pen is set down
+CHUNK = 256  # images drawn at once: the arrays of the inner loop then fit into a core's cache
 
-# The skeletons: (digit, share in sixths of its images, strokes). A stroke is the control polygon of a quadratic
-# B-spline, "x,y" in a square of side 20, y downwards: the curve runs from the first point to the last and touches each
-# inner edge in its middle. A starred point is a corner, which the curve meets. A bar lifts the pen.
+# The skeletons: (digit, how many sixths of its images, strokes). A stroke is the control polygon of a quadratic
+# B-spline: points "x,y" in a square of side 20, y downwards. The curve runs from the first point to the last and
+# touches each inner edge in its middle. A star marks a corner: the curve goes through this point. A bar lifts the pen.
 SKELETONS = [
     (0, 3, "11,0 3,-1 2,20 17,22 17,0 9,0"),  # begun at the top
     (0, 2, "14,3 10,-2 1,2 4,24 17,20 18,1 10,1"),  # begun on the right, the ends crossing
@@ -56,18 +58,13 @@ SKELETONS = [
 
 
 def _spline(strokes):
-    """Tabulate a skeleton: its control points, and the SAMPLES points of its curve as weighted sums of them.
-
-    Parameters
-    ----------
-    strokes : str
-        As in SKELETONS.
+    """Tabulate the strokes of a skeleton. Each of the SAMPLES points of its curve is a weighted sum of control points.
 
     Returns
     -------
-    control : (points, 2) float64, in units of half a box, centred
-    index : (3, SAMPLES) int, the control points that a sample of the curve depends on
-    weight : (3, SAMPLES, 1) float64
+    control : (points, 2) float64, the control points; the box is -1..1 in both directions
+    index : (3, SAMPLES) int, the three control points of each sample
+    weight : (3, SAMPLES, 1) float64, the weights of the three
     """
     control, triples = [], []
     for stroke in strokes.split("|"):
@@ -79,8 +76,8 @@ def _spline(strokes):
         triples += zip(path, path[1:], path[2:])
     control = (np.array(control) - BOX / 2) / (BOX / 2)
 
-    # Each triple (a, b, c) controls the parabola from the middle of ab to the middle of bc: taken at 32 steps, of which
-    # the pen is set down at SAMPLES, equally far apart along the skeleton.
+    # Each triple (a, b, c) controls the parabola from the middle of ab to the middle of bc. It is computed at 32
+    # points. Of the points of all parabolas, SAMPLES are kept that lie equally far apart along the skeleton.
     t = (np.arange(32) + 0.5) / 32
     index = np.repeat(np.array(triples).T, t.size, axis=1)  # (3, triples * 32)
     basis = np.stack([(1 - t) * (1 - t) / 2, 0.5 + t * (1 - t), t * t / 2])
@@ -93,36 +90,27 @@ def _spline(strokes):
 
 
 def _blend(control, index, weight):
-    """Return the points of a curve, the weighted sums of three control points each, added in a fixed order."""
+    """The points of a curve. Each is a weighted sum of three control points, added in a fixed order."""
     (a, b, c), (u, v, w) = index, weight
     return u * control[a] + v * control[b] + w * control[c]
 
 
 SPLINES = [_spline(strokes) for _, _, strokes in SKELETONS]
-KINDS = np.array(  # (10, 6): the splines of each digit, as often as their shares say
+KINDS = np.array(  # (10, 6): six splines for each digit; one is repeated as its share says
     [[k for k, (d, share, _) in enumerate(SKELETONS) if d == digit for _ in range(share)] for digit in range(10)]
 )
 RAMP = (2 * np.arange(SAMPLES)[:, None] + 1) / SAMPLES - 1  # from -1 to 1 along a skeleton
-TRAITS = 12  # what varies in an image as a whole
+TRAITS = 12  # random numbers for the whole image: slant, turn, ...
 COLUMNS = 2 + 2 * (TRAITS + 2 * max(len(control) for control, _, _ in SPLINES))  # random numbers for an image
 
 
 def _draw(spline, u):
-    """Draw one skeleton many times.
+    """Draw one skeleton n times: (BOX, BOX, n) uint8.
 
-    Parameters
-    ----------
-    spline : tuple
-        What `_spline` returns.
-    u : (COLUMNS - 2, n) float64
-        Uniform in [0, 1).
-
-    Returns
-    -------
-    (BOX, BOX, n) uint8
+    `spline` is the result of `_spline`. `u` is (COLUMNS - 2, n) float64, uniform random numbers in [0, 1).
     """
     control, index, weight = spline
-    u = u[0::2] + u[1::2] - 1  # triangular in (-1, 1): the usual is more frequent than the odd
+    u = u[0::2] + u[1::2] - 1  # triangular in (-1, 1): small values are more frequent
     slant, turn, aspect, arch, sway, swell, sink, wobble, size, pen, press, ink = u[:TRAITS]
     shake = u[TRAITS : TRAITS + 2 * len(control)].reshape(2, len(control), -1) * (0.19 + 0.1 * wobble)
     x = _blend(control[:, :1] + shake[0], index, weight)  # (SAMPLES, n)
@@ -137,7 +125,7 @@ def _draw(spline, u):
 
     left, right, top, bottom = x.min(axis=0), x.max(axis=0), y.min(axis=0), y.max(axis=0)
     side = np.maximum(right - left, bottom - top)
-    flat = np.minimum(1.25 * (bottom - top) / side, 1)  # a digit lower than wide takes a finer pen, or it would fill up
+    flat = np.minimum(1.25 * (bottom - top) / side, 1)  # a low, wide digit gets a finer pen: its gaps stay open
     radius = (1.4 + 0.5 * pen + 0.3 * aspect) * flat * (1 + 0.3 * press * RAMP)  # pixels, (SAMPLES, n)
     widest = radius.max(axis=0)
     scale = (BOX - 1 + size - 2 * widest) / side
@@ -145,7 +133,7 @@ def _draw(spline, u):
     y = ((y - (top + bottom) / 2) * scale + BOX / 2).astype(np.float32)
     square = (radius * radius).astype(np.float32)
 
-    # There is ink where the squared distance to some sample of the curve is below the squared radius of the pen there.
+    # There is ink at a pixel if its squared distance to a sample of the curve is below the squared radius of the pen.
     centre = np.arange(BOX, dtype=np.float32)[:, None] + np.float32(0.5)
     depth = np.full((BOX, BOX, x.shape[1]), -np.inf, np.float32)
     disc = np.empty_like(depth)
@@ -153,26 +141,20 @@ def _draw(spline, u):
         dx, dy = centre - px, centre - py
         np.subtract((rr - dy * dy)[:, None], dx * dx, out=disc)
         np.maximum(depth, disc, out=depth)
-    # Across the edge, r^2 - d^2 is about 2 r (r - d): from it the edge's one grey pixel.
+    # Near the edge, r^2 - d^2 is about 2 r (r - d). Divided by 2 r, it gives the one grey pixel of the edge.
     grey = depth / (2 * widest).astype(np.float32) + np.float32(0.5)
     full = (255 * (1 - 0.1 * np.maximum(ink, 0))).astype(np.float32)
     return (np.minimum(np.maximum(grey, 0), 1) * full).astype(np.uint8)
 
 
 def _centre(box):
-    """Lay boxes into fields so that their centres of mass come to lie in the middle, to the pixel.
+    """Place boxes, (BOX, BOX, n) uint8, in fields, (n, FIELD * FIELD) uint8.
 
-    Parameters
-    ----------
-    box : (BOX, BOX, n) uint8
-
-    Returns
-    -------
-    (n, FIELD * FIELD) uint8
+    The centre of mass of each box is in the middle of its field, to the pixel.
     """
     n = box.shape[2]
     mass = box.sum(axis=(0, 1), dtype=np.int64)
-    place = 2 * np.arange(BOX)[:, None] + 1  # of a pixel's middle, in half pixels
+    place = 2 * np.arange(BOX)[:, None] + 1  # the middle of each pixel, in half pixels
     rows, columns = box.sum(axis=1, dtype=np.int64), box.sum(axis=0, dtype=np.int64)
     # FIELD / 2 less the centre of mass, to the nearest integer.
     top, left = (((FIELD + 1) * mass - (place * ink).sum(axis=0)) // (2 * mass) for ink in (rows, columns))
@@ -188,8 +170,8 @@ def make_digits(sizes=(50_000, 10_000, 10_000)):
     Parameters
     ----------
     sizes : sequence of int
-        How many images the training, validation and test set have. An image depends on its place in the sequence of
-        all of them only: shorter sets are the beginning of longer ones.
+        How many images the training, validation and test set have. An image depends only on its place in the sequence
+        of all images. So shorter sets are the beginning of longer ones.
 
     Returns
     -------

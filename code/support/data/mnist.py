@@ -1,4 +1,4 @@
-"""MNIST as it was published: four gzipped IDX files, found in a folder, checked each time, downloaded where missing."""
+"""MNIST as published: four gzipped IDX files. They are found in a folder or downloaded, and checked at each reading."""
 
 import hashlib
 import math
@@ -22,12 +22,12 @@ MIRRORS = [
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://raw.githubusercontent.com/fgnt/mnist/master/",
 ]
-TIMEOUT = 6  # seconds that a mirror has for the first CHUNK, and for each further one
+TIMEOUT = 6  # seconds that a mirror has for each CHUNK
 CHUNK = 1 << 14  # bytes
 
 
 class Idx(NamedTuple):
-    """What is known of a published file."""
+    """The facts about a published file."""
 
     shape: tuple  # of the array of unsigned bytes in it
     size: int  # bytes, compressed
@@ -52,7 +52,7 @@ N_VALID = 10000  # the last images of the training file
 
 
 def find_mnist(data):
-    """The folder with the four files: `$MNIST_DIR` where it is set, else `data`, where they are downloaded if need be.
+    """The folder with the four files: `$MNIST_DIR` if that is set, else `data`. Missing files are downloaded to `data`.
 
     Parameters
     ----------
@@ -61,12 +61,14 @@ def find_mnist(data):
     Returns
     -------
     Path
-        All four are in it; what they hold is checked by `read_mnist`.
+        All four files are in it. Their contents are checked by `read_mnist`.
 
     Raises
     ------
     UserError
-        Where `$MNIST_DIR` lacks a file, or one cannot be kept; an UnavailableError where one cannot be downloaded.
+        `$MNIST_DIR` lacks a file, or a downloaded file cannot be written.
+    UnavailableError
+        A file cannot be downloaded.
     """
     chosen = os.environ.get("MNIST_DIR")
     folder = Path(chosen) if chosen else data
@@ -90,22 +92,17 @@ def find_mnist(data):
 
 
 def read_mnist(folder):
-    """MNIST in the tutorial's three parts.
-
-    Parameters
-    ----------
-    folder : Path
+    """MNIST in the three parts of the tutorial, from the files in a folder.
 
     Returns
     -------
-    list of three pairs of uint8 array
-        The training file's first 50,000 images and labels, its last 10,000, the test file's 10,000:
-        (n, 784) and (n,).
+    list of three pairs of uint8 array, (n, 784) and (n,)
+        The first 50,000 images and labels of the training file; its last 10,000; the 10,000 of the test file.
 
     Raises
     ------
     UserError
-        Where a file is not, byte for byte, the published one.
+        A file differs from the published one.
     """
     train_x, train_y, test_x, test_y = (_read_idx(folder / name, known) for name, known in FILES.items())
     train_x, test_x = (x.reshape(len(x), -1) for x in (train_x, test_x))
@@ -125,32 +122,32 @@ def _read_idx(path, known):
         length = len(header) + math.prod(known.shape)
         unzip = zlib.decompressobj(wbits=31)  # gzip's format and checksum
         try:
-            content = unzip.decompress(packed, length + 1)  # however much more the file would expand to
+            content = unzip.decompress(packed, length + 1)  # one byte too many is enough to see that the file is wrong
         except zlib.error:
             content = b""
         if len(content) == length and unzip.eof and not unzip.unused_data and content.startswith(header):
             return np.frombuffer(content, np.uint8, offset=len(header)).reshape(known.shape)
-        fault = f"it holds no {' x '.join(map(str, known.shape))} bytes in IDX form"
-    way = "name another folder in MNIST_DIR" if os.environ.get("MNIST_DIR") else "delete it, and it is downloaded anew"
+        fault = f"it does not hold {' x '.join(map(str, known.shape))} bytes in IDX form"
+    way = "name another folder in MNIST_DIR" if os.environ.get("MNIST_DIR") else "delete it, and it is downloaded again"
     raise UserError(f"{path} is not the file that MNIST's authors published ({fault}): {way}")
 
 
 def _fault(packed, known):
-    """In what some bytes differ from those of the `known` file; an empty string where they do not."""
+    """The first difference between some bytes and the `known` file, in words. An empty string: they are equal."""
     if len(packed) != known.size:
         return f"{'more' if len(packed) > known.size else len(packed)} bytes instead of {known.size}"
     return "" if hashlib.sha256(packed).hexdigest() == known.sha256 else "another SHA-256"
 
 
 def _download(name, mirrors, data):
-    """The bytes of one file, checked, from the first mirror that has them; the ones that fail go to the list's end."""
+    """The checked bytes of one file, from the first mirror that has them. A mirror that fails goes to the end."""
     known = FILES[name]
     for mirror in tuple(mirrors):
         print(f"... downloading {name} ({known.size / 1e6:.1f} MB) from {mirror}", file=sys.stderr, flush=True)
         try:
             content = b"".join(_chunks(mirror + name, known.size + 1))
             fault = _fault(content, known)
-        except Exception as error:  # of the network, of HTTP, of TLS: the next mirror may do
+        except Exception as error:  # an error of the network, HTTP or TLS: the next mirror may work
             fault = "".join(filter(str.isprintable, str(error))) or type(error).__name__
         if not fault:
             return content
@@ -166,8 +163,8 @@ def _download(name, mirrors, data):
 def _chunks(url, most):
     """Yield at most `most` bytes from an address, with `TIMEOUT` seconds for each chunk.
 
-    The time-out of urllib is one for each address of a host and each packet, and none for the look-up of its name: a
-    thread does the reading, so that whatever stalls is left behind.
+    The time-out of urllib counts for each address of a host and for each packet anew, and does not limit the look-up of
+    the host's name. So a thread does the reading. If it stalls, it is left behind.
     """
     chunks = queue.SimpleQueue()
 

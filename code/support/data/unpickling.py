@@ -1,9 +1,9 @@
-"""Pickled data sets from strangers: NumPy arrays in tuples and lists are admitted, and nothing else.
+"""Pickled data sets from strangers: NumPy arrays in tuples and lists are read, and nothing else.
 
-A pickle is a program for a small stack machine, which may import and call anything. Here it can do neither: the names
-that NumPy's arrays need lead to stand-ins of this module, any other name is refused, and so is every opcode that an
-array does not need. The stand-ins only look at bytes that are in the file, so that a few bytes cannot ask for
-gigabytes either.
+A pickle is a program for a small stack machine. An ordinary unpickler lets it import and call anything. This module
+allows neither. Each name that NumPy's arrays need leads to a stand-in of this module. Any other name is refused, and so
+is every opcode that an array does not need. The stand-ins only use bytes that are in the file, so a short file cannot
+ask for gigabytes.
 """
 
 import gzip
@@ -18,30 +18,25 @@ from support.errors import UserError
 
 import numpy as np
 
-LIMIT = 1 << 30  # bytes of a pickle once decompressed; MNIST in float64 has 440 MB
-SMALL, EXPANSION = 1 << 26, 100  # bytes that any file may be decompressed to, and how often its own size a larger one
-READS = 10_000  # of the opcodes and their arguments; six arrays take about 300
+LIMIT = 1 << 30  # bytes of a decompressed pickle; MNIST in float64 has 440 MB
+SMALL, EXPANSION = 1 << 26, 100  # a file may grow to this many bytes, or to this many times its size
+READS = 10_000  # reads of an opcode or its argument; six arrays need about 300
 DTYPES = {"u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "b1"}
 LAYOUT = "a pickle, plain or gzipped, of NumPy arrays: ((x, y), (x, y), (x, y)) for training, validation and test"
 
 
 def read_pickle(path):
-    """Read a data set without running anything that the file says.
-
-    Parameters
-    ----------
-    path : path-like
-        A pickle of any protocol, written by Python 2 or 3, plain or gzipped.
+    """Read a data set from a pickle of any protocol, by Python 2 or 3, plain or gzipped. Nothing in it is run.
 
     Returns
     -------
     list of three pairs of array
-        (x, y) for training, validation and test; shapes and values are not checked yet. They are read-only.
+        (x, y) for training, validation and test, read-only. Their shapes and values are not checked yet.
 
     Raises
     ------
     UserError
-        Where the file cannot be read, or is anything else than a data set.
+        The file cannot be read, or is not a data set.
     """
     try:
         with open(path, "rb") as file:
@@ -50,7 +45,7 @@ def read_pickle(path):
             source = gzip.GzipFile(fileobj=file) if zipped else file
             limit = expansion_limit(os.fstat(file.fileno()).st_size) if zipped else LIMIT
             content = RestrictedUnpickler(BoundedReader(source, limit)).load()
-            if source.read(1):  # what also makes gzip compare its own checksum
+            if source.read(1):  # at the end of the file, gzip compares its checksum
                 raise pickle.UnpicklingError("something follows the end of the pickle")
         return _pairs(content)
     except (gzip.BadGzipFile, zlib.error):
@@ -61,32 +56,32 @@ def read_pickle(path):
         reason = str(error)
     except EOFError:
         reason = "it ends too early"
-    except Exception as error:  # a damaged or hostile file chooses which one the stack machine trips over
+    except Exception as error:  # a damaged or hostile file can make the unpickler raise almost anything
         reason = f"it is damaged, or no pickle ({type(error).__name__})"
     raise UserError(f"{path} cannot be used: {reason}; needed is {LAYOUT}")
 
 
 def _pairs(content):
-    """The arrays of a data set, where `content` has its layout."""
+    """The three pairs of arrays in a data set. An UnpicklingError says that the content has another layout."""
 
     def unpack_sequence(value, length):
         if type(value) not in (tuple, list) or len(value) != length:
-            raise pickle.UnpicklingError("its layout is another one")
+            raise pickle.UnpicklingError("its layout is different")
         return value
 
     pairs = [unpack_sequence(pair, 2) for pair in unpack_sequence(content, 3)]
     if not all(isinstance(item, Array) and item.value is not None for pair in pairs for item in pair):
-        raise pickle.UnpicklingError("its layout is another one")
+        raise pickle.UnpicklingError("its layout is different")
     return [(x.value, y.value) for x, y in pairs]
 
 
 def expansion_limit(size):
-    """Bytes that a compressed file of this size may hold: MNIST in float64 is packed to a thirtieth, a bomb to more."""
+    """The bytes that a compressed file of this size may hold. MNIST in float64 shrinks 30 times, a bomb much more."""
     return min(LIMIT, max(SMALL, EXPANSION * size))
 
 
 class BoundedReader:
-    """What the unpickler reads from: never short, never more than `limit` bytes, nor in more than `READS` pieces."""
+    """A file that gives all the bytes asked for, or raises: at most `limit` bytes, in at most `READS` reads."""
 
     def __init__(self, file, limit=LIMIT):
         self.file = file
@@ -113,27 +108,27 @@ class BoundedReader:
 
 
 class DType:
-    """Stands in for a numpy.dtype that is being rebuilt: one of `DTYPES`, in either byte order."""
+    """Stand-in for a numpy.dtype: one of `DTYPES`, in either byte order."""
 
     def __init__(self, code, *_):
         code = code.decode("ascii") if isinstance(code, bytes) else code  # Python 2 wrote bytes
         if type(code) is not str or code not in DTYPES:
-            raise pickle.UnpicklingError("it holds an array of something else than numbers")
+            raise pickle.UnpicklingError("it holds an array of something other than numbers")
         self.value = np.dtype(code)
 
     def build(self, _version, order, *fields):
         if any(field is not None for field in fields[:3]):  # subarray, names, fields
-            raise pickle.UnpicklingError("it holds an array of something else than numbers")
+            raise pickle.UnpicklingError("it holds an array of something other than numbers")
         self.value = self.value.newbyteorder(order.decode("ascii") if isinstance(order, bytes) else order)
 
 
 class Array:
-    """Stands in for a numpy.ndarray that is being rebuilt: a view of the bytes in the file."""
+    """Stand-in for a numpy.ndarray: a view of the bytes in the file."""
 
     value = None
 
     def build(self, _version, shape, dtype, is_fortran, data):
-        """Take the state that `ndarray.__reduce__` wrote, data being C- or Fortran-ordered bytes."""
+        """Take the state that `ndarray.__reduce__` wrote. `data` are bytes in C or Fortran order."""
         sizes = type(shape) is tuple and len(shape) < 32 and all(type(n) is int and 0 <= n <= LIMIT for n in shape)
         if not (sizes and type(dtype) is DType and type(data) is bytes):
             raise pickle.UnpicklingError("it holds an array in a form that NumPy does not write")
@@ -143,7 +138,7 @@ class Array:
 
 
 class Stand:
-    """What a global name of the file leads to: a thing that can be called by REDUCE, and cannot be altered."""
+    """Stand-in for a global name in the file. The opcode REDUCE can call it. No opcode can change it."""
 
     __slots__ = ("call",)
 
@@ -161,15 +156,11 @@ class Opcodes(dict):
 
 
 class RestrictedUnpickler(pickle._Unpickler):
-    """An unpickler that admits arrays of numbers, tuples and lists.
+    """An unpickler that reads arrays of numbers, tuples and lists from a `BoundedReader`.
 
-    It is derived from the unpickler written in Python: the one in C takes extension codes past `find_class`, cannot be
-    told which opcodes to refuse, and allocates what a file asks for before it looks whether the file has it. Speed is
-    no matter, a data set being a few large strings of bytes.
-
-    Parameters
-    ----------
-    reader : BoundedReader
+    Its parent is the unpickler written in Python. The one in C has three faults: extension codes bypass `find_class`,
+    no opcode can be refused, and it claims the memory that a file asks for before it knows that the file has so many
+    bytes. The one in Python is slow, but a data set is only a few large strings of bytes.
     """
 
     dispatch = Opcodes(
@@ -182,15 +173,15 @@ class RestrictedUnpickler(pickle._Unpickler):
     )
 
     def __init__(self, reader):
-        super().__init__(reader, encoding="bytes")  # Python 2's strings are the arrays' bytes
+        super().__init__(reader, encoding="bytes")  # the arrays of Python 2 keep their bytes in strings
         self.encode_left = LIMIT
 
     def find_class(self, module, name):
-        """Lead the names that NumPy's arrays need to a stand-in, and refuse any other."""
+        """The stand-in for a name that NumPy's arrays need. Any other name is refused."""
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return Stand(DType if name == "dtype" else None)
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return Stand(lambda *_: Array())  # whichever subclass the file names
+            return Stand(lambda *_: Array())  # the file may name any subclass
         if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
             return Stand(self._from_buffer)
         if (module, name) == ("_codecs", "encode"):
@@ -205,17 +196,17 @@ class RestrictedUnpickler(pickle._Unpickler):
 
     @staticmethod
     def _from_buffer(data, dtype, shape, order, *_):
-        """NumPy's _frombuffer, of protocol 5."""
-        if order not in ("C", "F"):  # others are of arrays of three and more axes
+        """Stand-in for NumPy's _frombuffer, which protocol 5 uses."""
+        if order not in ("C", "F"):  # arrays of three and more axes can have other orders
             raise pickle.UnpicklingError("it holds an array of too many axes")
         array = Array()
         array.build(1, shape, dtype, order == "F", data)
         return array
 
     def _encode(self, text, encoding):
-        """Bytes as protocols 0 to 2 of Python 3 disguise them. The sum is bounded: a text may be encoded often."""
+        """Bytes, which protocols 0 to 2 of Python 3 write as text. Their sum is limited: a text can be used again."""
         if type(text) is not str or encoding != "latin1":
-            raise pickle.UnpicklingError("it encodes something else than bytes")
+            raise pickle.UnpicklingError("it encodes something other than bytes")
         self.encode_left -= len(text)
         if self.encode_left < 0:
             raise pickle.UnpicklingError(f"it holds more than {LIMIT >> 20} MiB")
@@ -230,7 +221,7 @@ class RestrictedUnpickler(pickle._Unpickler):
     def _load_build(self):
         state, built = self.stack.pop(), self.stack[-1]
         if type(built) not in (Array, DType) or type(state) is not tuple:
-            raise pickle.UnpicklingError("it sets the state of something else than an array")
+            raise pickle.UnpicklingError("it sets the state of something other than an array")
         built.build(*state)
 
     def _load_text(self):
@@ -245,7 +236,7 @@ class RestrictedUnpickler(pickle._Unpickler):
         self.append(self.read(size))
 
     def _load_frame(self):
-        self.read(8)  # frames are for speed only; without them, everything passes through the reader
+        self.read(8)  # frames only serve speed; without them every byte passes through the reader
 
     dispatch.update(
         {
@@ -260,7 +251,7 @@ class RestrictedUnpickler(pickle._Unpickler):
 
 
 def _latin1(data, wider, codec):
-    """Decode text, refusing any `wider` than Latin-1, of which a single letter multiplies the memory by four."""
+    """Decode text. Letters beyond Latin-1 (`wider`) are refused: one of them makes a text four times as large."""
     if re.search(wider, data):
         raise pickle.UnpicklingError("it holds text")
     return str(data, codec)

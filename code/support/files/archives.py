@@ -1,8 +1,8 @@
-"""Arrays from .npz files, which may come from strangers: nothing in them is run.
+"""Arrays from .npz files. A file may come from a stranger: nothing in it is run, and no size in it is trusted.
 
-An .npz file is a zip archive, and both the archive and each array in it say how large they are. Here nothing is
-believed: an array is inflated into memory that is claimed by no more than its bytes can fill, and a file whose sum
-exceeds a limit is refused before anything of it is inflated.
+An .npz file is a zip archive. The archive says how large its parts are, and each array says it again. The sum of the
+sizes is checked against a limit before anything is inflated. The memory for an array is claimed only if the compressed
+bytes in the file can fill it.
 """
 
 import io
@@ -19,21 +19,16 @@ from support.files.replacing import replacing
 import numpy as np
 from numpy.lib import format
 
-MEMBERS = 1000  # arrays in a file; a checkpoint has some tens
-HEADER = 4096  # bytes in which an array's header must end; NumPy writes 128
-DEFLATE = 1032  # bytes that a byte can inflate to, in the format's best case
+MEMBERS = 1000  # arrays in a file; a checkpoint has fewer than a hundred
+HEADER = 4096  # bytes; an array's header must be shorter. NumPy writes 128.
+DEFLATE = 1032  # bytes that one compressed byte can become, at most, in this format
 CHUNK = 1 << 20  # bytes inflated at once
 
 
 def write_described(path, description, arrays):
-    """Put an .npz file of arrays, and JSON beside them, in place of an earlier file.
+    """Write arrays and a description into an .npz file. It replaces an earlier file.
 
-    Parameters
-    ----------
-    path : Path
-    description : {name: content}
-        The JSON's name in the file, and what it says.
-    arrays : dict of array
+    `description` is {name: content}. The content is written as JSON under this name.
     """
     ((name, content),) = description.items()
     with replacing(path) as file:
@@ -41,26 +36,10 @@ def write_described(path, description, arrays):
 
 
 def read_described(path, name, form, remedy):
-    """What `write_described` wrote.
+    """The description of this name, and the dict of arrays, that `write_described` wrote.
 
-    Parameters
-    ----------
-    path : path-like
-    name : str
-    form
-        That the JSON must have, as for `support.files.forms.check_form`.
-    remedy : str
-        What to do about a file that cannot be used.
-
-    Returns
-    -------
-    content : what the JSON says
-    arrays : dict of array
-
-    Raises
-    ------
-    UserError
-        Where the file cannot be read, or is another one.
+    The description must have the form; see `support.files.forms.check_form`. A UserError says that the file cannot be
+    read or is not such a file, and ends with the remedy.
     """
     arrays = read_arrays(path, remedy)
     try:
@@ -79,19 +58,19 @@ def read_arrays(path, remedy, limit=None):
     ----------
     path : path-like
     remedy : str
-        What to do about a file that cannot be used.
+        The end of the error message: what to do about a file that cannot be used.
     limit : int, optional
-        Bytes that all arrays may take. By default as many as the file: one that is compressed is refused.
+        Bytes that all arrays together may have. The default is the size of the file, so a compressed file is refused.
 
     Returns
     -------
     dict of array
-        Of integers and floats, up to 8 bytes each, of any shape; and texts, of shape ().
+        Integers and floats, up to 8 bytes each, of any shape; and single texts, of shape ().
 
     Raises
     ------
     UserError
-        Where the file cannot be read, is damaged, or holds anything else.
+        The file cannot be read, is damaged, or holds anything else.
     """
     try:
         with open(path, "rb") as file:
@@ -100,13 +79,13 @@ def read_arrays(path, remedy, limit=None):
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except Refused as error:
         reason = str(error)
-    except Exception as error:  # a damaged file chooses which one the zip and NumPy trip over
+    except Exception as error:  # a damaged file can make zipfile and NumPy raise almost anything
         reason = f"it is damaged, or no .npz file ({type(error).__name__})"
     raise UserError(f"{path} cannot be used: {reason}; {remedy}")
 
 
 class Refused(Exception):
-    """Why a whole file is not used."""
+    """The file is not damaged, but it is refused for this reason."""
 
 
 def _read(file, limit):
@@ -120,10 +99,10 @@ def _read(file, limit):
             raise zipfile.BadZipFile
         for member in members:
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise Refused("it is compressed otherwise than NumPy does it")
+                raise Refused("it is compressed in a way that NumPy does not use")
             left -= member.file_size
         if left < 0 or any(member.file_size > DEFLATE * member.compress_size for member in members):
-            raise Refused(f"it claims to hold more than it can, or than {limit:,} bytes")
+            raise Refused(f"it says that it holds more than it can, or more than {limit:,} bytes")
         for member in members:
             name = member.filename.removesuffix(".npy")
             if name in arrays:
@@ -134,11 +113,11 @@ def _read(file, limit):
 
 
 def _count_parts(file, size):
-    """How many members the end of a zip archive says that it has; too many are refused before their list is read."""
+    """The number of members, as the end of a zip archive gives it. Too many are refused before their list is read."""
     file.seek(max(0, size - 42))
     tail = file.read()
     signature, parts, comment = struct.unpack("<4s6xH8xH", tail[-22:])
-    is_large = tail.startswith(b"PK\x06\x07")  # a second list, for an archive that needs one
+    is_large = tail.startswith(b"PK\x06\x07")  # a second index, which only giant archives need
     if signature != b"PK\x05\x06" or comment or is_large and size < 1 << 31:
         raise zipfile.BadZipFile
     if parts > MEMBERS:
@@ -147,7 +126,7 @@ def _count_parts(file, size):
 
 
 def _read_array(stream, size):
-    """The array in a member of the archive that says that it has so many bytes."""
+    """The array in a member of the archive. The archive says that the member has `size` bytes."""
     head = stream.read(HEADER)
     buffer = io.BytesIO(head)
     read_header = {(1, 0): format.read_array_header_1_0, (2, 0): format.read_array_header_2_0}
@@ -155,7 +134,7 @@ def _read_array(stream, size):
         shape, is_fortran, dtype = read_header[format.read_magic(buffer)](buffer)
     is_text = dtype.kind == "U" and shape == ()
     if not is_text and (dtype.kind not in "iuf" or dtype.itemsize > 8):
-        raise Refused("it holds something else than numbers")
+        raise Refused("it holds something other than numbers")
     rest = head[buffer.tell() :]
     n_bytes = math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or n_bytes != size - buffer.tell():
@@ -165,6 +144,6 @@ def _read_array(stream, size):
     filled = len(rest)
     while filled < n_bytes and (count := stream.readinto(memory[filled : filled + CHUNK])):
         filled += count
-    if filled < n_bytes:  # having read it all, the archive has compared its checksum
+    if filled < n_bytes:  # if all bytes came, zipfile has compared their checksum
         raise EOFError
     return memory.view(dtype).reshape(shape, order="F" if is_fortran else "C")

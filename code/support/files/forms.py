@@ -6,35 +6,34 @@ import tomllib
 
 from support.errors import UserError
 
-LIMIT = 1 << 24  # bytes of a JSON file; a curve of a thousand epochs has some 150 kB
+LIMIT = 1 << 24  # bytes that are read of a file; the curve of a thousand epochs has about 150 kB
 
 
 def is_number(value):
-    """Whether it is a finite number."""
+    """Whether a value is a finite number."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def is_count(value):
+    """Whether a value is a whole number from 0 up that fits into 8 bytes."""
     return type(value) is int and 0 <= value < 1 << 63
 
 
 def check_form(value, form, place="content"):
-    """See to it that a value out of JSON has a form.
+    """Raise a ValueError that says what is missing or wrong, if a value from JSON does not have a form.
 
     Parameters
     ----------
     value
     form
-        A type; a function that says whether a value is right; {name: form}, an object with these fields at least,
-        of which those whose name ends in "?" may be missing, and with the key ..., if it is there, the form of all
-        other fields; [form], a list of values of one form; (form, None), a value that may be null.
+        - A type.
+        - A function that says whether a value is right.
+        - {name: form}: an object with these fields. A field whose name ends in "?" may be missing. Other fields are
+          ignored, or must have the form of the key ... if there is one.
+        - [form]: a list of values of one form. [form, ...]: such a list with one value at least.
+        - (form, None): a value of the form, or null.
     place : str
-        What to call the value, such as "curve.3.epoch".
-
-    Raises
-    ------
-    ValueError
-        Which says what is missing or wrong.
+        The name of the value in the message, such as "curve.3.epoch".
     """
     if isinstance(form, tuple):
         if value is None:
@@ -48,7 +47,7 @@ def check_form(value, form, place="content"):
         for name, item in value.items():
             if name in fields or ... in form:
                 check_form(item, fields.get(name, form.get(...)), f"{place}.{shown(name)}")
-    elif isinstance(form, list) and isinstance(value, list):
+    elif isinstance(form, list) and isinstance(value, list) and (value or ... not in form):
         for number, item in enumerate(value):
             check_form(item, form[0], f"{place}.{number}")
     elif not (isinstance(value, form) if isinstance(form, type) else callable(form) and form(value)):
@@ -56,42 +55,24 @@ def check_form(value, form, place="content"):
 
 
 def parse_json(text, form):
-    """The value in a JSON text, which must have a form.
-
-    Raises
-    ------
-    ValueError, RecursionError
-        Where it has not, or is no JSON.
-    """
+    """The value of a JSON text. A ValueError or a RecursionError says that it is not JSON, or not of the form."""
     value = json.loads(text)
     check_form(value, form)
     return value
 
 
 def read_json(path, form):
-    """The value in a JSON file, which must have a form.
-
-    Raises
-    ------
-    FileNotFoundError
-    UserError
-        Where the file is damaged.
-    """
+    """The value in a JSON file. A UserError says that the file is damaged, a FileNotFoundError that there is none."""
     return _read(path, lambda text: parse_json(text, form))
 
 
 def read_json_lines(path, form):
-    """The values in a file with a JSON text a line, each of which must have a form; raises what `read_json` does."""
+    """The values in a file that has one JSON text a line. The exceptions are those of `read_json`."""
     return _read(path, lambda text: [parse_json(line, form) for line in text.splitlines()])
 
 
 def read_toml(path, form):
-    """The value in a TOML file, which must have a form.
-
-    Raises
-    ------
-    OSError, ValueError
-    """
+    """The value in a TOML file. A ValueError says that it is not TOML, or not of the form."""
     try:
         with open(path, "rb") as file:
             value = tomllib.loads(file.read(LIMIT).decode())
@@ -110,7 +91,7 @@ def _read(path, parse):
 
 
 def shown(value, width=80):
-    """A value from a file, in one short line that is safe to print."""
+    """A value from a file, cut to one short line that is safe to print."""
     try:
         text = str(value)
     except ValueError:  # an integer of thousands of digits

@@ -9,12 +9,12 @@ BEGIN, END = "<!-- {}: made by a program, up to its end -->", "<!-- end of {} --
 
 
 def place(name):
-    """Where a part of a page belongs: two lines, between which a program writes."""
+    """The place of a part in a page: two lines. A program writes between them."""
     return f"{BEGIN.format(name)}\n{END.format(name)}\n"
 
 
 def refresh(page, parts, new_page):
-    """Write parts of a page, each into its place; the text around them stays.
+    """Write parts of a page into their places. The text around the places stays as it is.
 
     Parameters
     ----------
@@ -22,17 +22,12 @@ def refresh(page, parts, new_page):
     parts : dict
         {name: list of lines}.
     new_page : str
-        What the page is, with its places, where there is none yet.
+        The text to begin with, with its places, if the page does not exist yet.
 
     Returns
     -------
     Path
-        The page's.
-
-    Raises
-    ------
-    UserError
-        Where the page has no place for one of the parts.
+        The path of the page. A UserError says that the page has no place for one of the parts.
     """
     text = page.read_text(encoding="utf-8") if page.exists() else new_page
     for name, lines in parts.items():

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def replacing(path):
-    """A file to write that takes the place of `path`, whole and on the disk, when the block ends without an exception.
+    """Open a file for writing. If the block ends without an exception, the file replaces `path` and is on the disk.
 
-    Until then it has a name of its own, which is gone afterwards in any case.
+    Until then the file has another name. A file of that name never remains.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -24,7 +24,7 @@ def replacing(path):
 
 
 def _replace(temporary, path, pauses=(0.05, 0.2, 0.8)):
-    """Rename a file over another one, which on Windows a virus scanner, say, may hold open for a moment."""
+    """Rename a file over another one. On Windows a virus scanner may hold the other one open: try again."""
     for pause in pauses:
         try:
             return os.replace(temporary, path)
@@ -34,7 +34,7 @@ def _replace(temporary, path, pauses=(0.05, 0.2, 0.8)):
 
 
 def _sync_folder(folder):
-    """Let the new name outlive a power cut, too; Windows opens no folder, and some file systems sync none."""
+    """Make the new name survive a power cut. Windows and some file systems cannot do this for a folder."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,8 +1,8 @@
-"""The graph of a step of training, shown: as the lesson built it, as it runs, and what it updates.
+"""Pages that show the graph of a training step: as the lesson built it, as it runs, and the variables it updates.
 
-Within `shown()`, a function keeps a copy of its graph from before the first rewrite; `write` lays that and the
-rewritten graph beside each other, in a text and in a page that needs nothing but a browser. What a node moves is
-measured, by running it once on copies of what the function has in memory; nothing is compiled to machine code.
+A function that is compiled within `shown()` keeps a copy of its graph from before the first rewrite. `write` shows this
+graph and the rewritten one side by side, in a text file and in an HTML page that needs only a browser. The bytes that a
+node moves are measured: each node runs once, in Python, on copies of the function's arrays.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace
 
 
 class KeepAsBuilt(GraphRewriter):
-    """No change, but a copy of the graph, `as_built`, beside it, and the lines of the lesson kept from here on."""
+    """Change nothing. Keep a copy of the graph, `as_built`, and let `KeepLines` follow the rewrites from here on."""
 
     def apply(self, fgraph):
         fgraph.as_built = fgraph.clone()
@@ -28,7 +28,7 @@ class KeepAsBuilt(GraphRewriter):
 
 
 class KeepLines(Feature):
-    """What replaces a variable has the line that made that, where the rewrite, as of a fused loop, tells none."""
+    """If a rewrite does not say which line its result comes from, keep the replaced variable's line."""
 
     def on_change_input(self, fgraph, node, i, old, new, reason=None):
         if new.owner is not None and lesson_line(new) is None:
@@ -37,10 +37,19 @@ class KeepLines(Feature):
 
 @contextmanager
 def shown():
-    """Within the block runs show their graphs, and functions keep what these are made from."""
+    """Within the block, compiled functions keep their graphs as built, with the names and lines of the variables."""
     clone = Apply.clone_with_new_inputs
-    # Where `givens` tell the shape of a variable, PyTensor makes all that is computed from it anew, without its names.
-    Apply.clone_with_new_inputs = partial_method(clone_with_names, clone)
+
+    def clone_with_names(node, *arguments, **named):
+        """A node for other inputs, whose outputs keep their names and the lines that made them."""
+        new = clone(node, *arguments, **named)
+        for old_output, output in zip(node.outputs, new.outputs):
+            output.name = output.name or old_output.name
+            output.tag.trace = getattr(old_output.tag, "trace", [])
+        return new
+
+    # If `givens` fix the shape of a variable, PyTensor clones every node that depends on it, and drops the names.
+    Apply.clone_with_new_inputs = clone_with_names
     try:
         with pytensor.config.change_flags(mode=get_default_mode().register((KeepAsBuilt(), -1))):
             yield
@@ -48,44 +57,20 @@ def shown():
         Apply.clone_with_new_inputs = clone
 
 
-def partial_method(function, *arguments):
-    """A method that calls the function with these arguments before its own."""
-    return lambda *own, **named: function(*arguments, *own, **named)
-
-
-def clone_with_names(clone, node, *arguments, **named):
-    """A node for other inputs, whose outputs keep their names and the lines that made them."""
-    new = clone(node, *arguments, **named)
-    for old_output, output in zip(node.outputs, new.outputs):
-        output.name = output.name or old_output.name
-        output.tag.trace = getattr(old_output.tag, "trace", [])
-    return new
-
-
 def write(path, title, settings, function, arguments):
-    """Write a function's graphs to files in place of earlier ones.
+    """Write the graphs of a function to a text file and a page. Return a line that tells the user where they are.
 
     Parameters
     ----------
     path : Path
-        Of the files, without their endings .txt and .html.
+        The path of the files, without their endings .txt and .html.
     title : str
     settings : dict
-        What a reader should know of the run.
+        The settings of the run, which are printed above the graphs.
     function : compiled function, or one that wraps it
-        Compiled within `shown()`.
+        It was compiled within `shown()`.
     arguments : dict
-        The values of its inputs, by name.
-
-    Returns
-    -------
-    str
-        What to tell the user, in one line.
-
-    Raises
-    ------
-    OSError
-        Where the files cannot be written.
+        {name: value} for the inputs of the function.
     """
     function = inspect.unwrap(function)
     rewritten = function.maker.fgraph

@@ -6,28 +6,29 @@ from support.graphs.steps import operation
 
 from pytensor.graph.basic import Constant
 
-# Graphviz lays out the 124 nodes of the published SdA within a second or two; of more than these it takes half a minute
-# and makes a drawing that is three screens wide, in which nobody finds anything.
+# Graphviz needs a second or two for the 124 nodes of the published SdA. For more than 250 nodes it needs half a minute,
+# and the drawing is three screens wide: nobody finds anything there.
 MOST_NODES = 250
 
 INPUT, UPDATE, OURS, VIEW = "#cfe8cf", "#bcd4f0", "#1f5fbf", "#999999"
-WARM = "#ffffff", "#fff1dc", "#ffd9a8", "#ffb56b", "#ff8a3d"  # for less than 1 kB, 10 kB, 100 kB, 1 MB, and for more
+WARM = (
+    "#ffffff",
+    "#fff1dc",
+    "#ffd9a8",
+    "#ffb56b",
+    "#ff8a3d",
+)  # nodes: below 1 kB, 10 kB, 100 kB, 1 MB; above
 
 
 def draw(graph):
     """The drawing of a graph, as the text of an <svg> element.
 
-    Raises
-    ------
-    ImportError
-        Where pydot is missing.
-    FileNotFoundError
-        Where Graphviz is.
+    Without pydot, an ImportError is raised; without Graphviz, a FileNotFoundError.
     """
     import pydot
 
     def add(kind, *where, **attributes):
-        """Add a node or an edge; a backslash, which dot would read on, stays one."""
+        """Add a node or an edge. A backslash is doubled: dot takes a single one for the start of a code."""
         quoted = {name: pydot.make_quoted(str(value).replace("\\", r"\\")) for name, value in attributes.items()}
         if kind == "node":
             drawing.add_node(pydot.Node(*where, **quoted))
@@ -72,10 +73,10 @@ def draw(graph):
         add("edge", place(output), f"o{number}")
     svg = drawing.create(format="svg").decode("utf-8")
     svg = svg[svg.index("<svg") :]
-    # Two drawings in one page must not share ids.
+    # Two drawings in one page need different ids.
     return re.sub(r'id="((a_)?(graph|node|edge)\d+)"', rf'id="{graph.name}-\1"', svg)
 
 
 def shape(sizes):
-    """A shape for a reader: 784 × 1000."""
+    """A shape as a reader sees it, such as 784 × 1000."""
     return "" if sizes is None else " × ".join(map(str, sizes)) or "scalar"

@@ -1,4 +1,4 @@
-"""What is written: the text, and the page."""
+"""The two files that show the graphs of a function: a text and an HTML page."""
 
 import html
 from pathlib import Path
@@ -13,11 +13,11 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def text(title, settings, before, after):
-    """Both graphs, what each node moves, and the updates, as text."""
+    """The text: both graphs, the bytes that each node moves, and the updates."""
     parts = [title, "=" * len(title), "", *(f"{name} = {value}" for name, value in settings.items()), ""]
     for graph in (before, after):
         parts.append(f"{graph.name}: {len(graph.steps)} nodes move {spelled(graph.bytes)} a step")
-    parts += ["", *heading("updates: what each call makes of the shared variables")]
+    parts += ["", *heading("updates: the new value of each shared variable after a call")]
     for name, size, old, new in updates(before, after):
         parts += [f"{name}  {size}", f"    before: {old}", f"    after:  {new}"]
     for graph, what in ((before, "as the lesson built it"), (after, "as it runs")):
@@ -42,7 +42,7 @@ def printed(graph):
 
 
 def rows(graph):
-    """What the list of nodes has of each."""
+    """The entries of each node in the list of nodes, as dicts."""
     for step in graph.steps:
         names = [f"{output.name or ''} {shape(size)}".strip() for output, size in zip(step.node.outputs, step.shapes)]
         overwritten = ", ".join(map(graph.label, step.destroyed))
@@ -71,25 +71,24 @@ def updates(before, after):
 
 
 def page(title, settings, before, after, before_drawing, after_drawing):
-    """Both graphs as a page of HTML that loads nothing."""
-    tables = {f"{graph.name}_nodes": "\n".join(map(table_row(graph), rows(graph))) for graph in (before, after)}
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
-        settings=html.escape(", ".join(f"{name} = {value}" for name, value in settings.items())),
-        before_count=len(before.steps),
-        after_count=len(after.steps),
-        before_bytes=spelled(before.bytes),
-        after_bytes=spelled(after.bytes),
-        share=f"{100 * after.bytes / before.bytes:.0f}",
-        before_heaviest=heaviest(before),
-        after_heaviest=heaviest(after),
-        updates="\n".join(f"<tr>{cells(*row)}</tr>" for row in updates(before, after)),
-        before_drawing=before_drawing,
-        after_drawing=after_drawing,
-        before_text=html.escape(printed(before.fgraph)),
-        after_text=html.escape(printed(after.fgraph)),
-        **tables,
-    )
+    """The page of HTML. It loads no other file."""
+    fields = {
+        "title": html.escape(title),
+        "settings": html.escape(", ".join(f"{name} = {value}" for name, value in settings.items())),
+        "share": f"{100 * after.bytes / before.bytes:.0f}",
+        "updates": "\n".join(f"<tr>{cells(*row)}</tr>" for row in updates(before, after)),
+    }
+    for graph, drawing in (before, before_drawing), (after, after_drawing):
+        own = {
+            "count": len(graph.steps),
+            "bytes": spelled(graph.bytes),
+            "heaviest": heaviest(graph),
+            "drawing": drawing,
+            "nodes": "\n".join(table_row(graph, row) for row in rows(graph)),
+            "text": html.escape(printed(graph.fgraph)),
+        }
+        fields |= {f"{graph.name}_{name}": value for name, value in own.items()}
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(fields)
 
 
 def cells(*values):
@@ -97,7 +96,7 @@ def cells(*values):
 
 
 def heaviest(graph, count=5):
-    """The nodes that move most, as rows of a table."""
+    """The nodes that move most bytes, as rows of a table."""
     most = sorted(graph.steps, key=lambda step: -step.bytes)[:count]
     return "\n".join(
         f"<tr><td>{box(graph, step)}</td>{cells(operation(step.node.op), step.moved)}</tr>" for step in most
@@ -105,25 +104,21 @@ def heaviest(graph, count=5):
 
 
 def box(graph, step):
-    """The number of a node, which leads to its box in the drawing."""
+    """The number of a node, as a link to its box in the drawing."""
     return f'<a href="#{graph.name}-box-{step.number}">{step.number}</a>'
 
 
-def table_row(graph):
-    """A function that makes a row of the list of nodes into one of a table."""
-
-    def make(row):
-        step = row["step"]
-        inside = inner_graph(step.node.op)
-        call = html.escape(row["call"] + row["overwrites"])
-        if inside is not None:
-            text = html.escape(printed(list(inside.outputs)))
-            call += f"<details><summary>inside</summary><pre>{text}</pre></details>"
-        where = f"<b>{row['line']}</b> <code>{html.escape(row['code'])}</code>" if row["line"] else ""
-        ours = ' class="ours"' if step.is_ours else ""
-        return (
-            f'<tr id="{graph.name}-{step.number}"{ours}><td>{box(graph, step)}</td>{cells(row["bytes"])}'
-            f"<td>{call}</td>{cells(row['outputs'])}<td>{where}</td></tr>"
-        )
-
-    return make
+def table_row(graph, row):
+    """A node of the list as a row of a table."""
+    step = row["step"]
+    inside = inner_graph(step.node.op)
+    call = html.escape(row["call"] + row["overwrites"])
+    if inside is not None:
+        text = html.escape(printed(list(inside.outputs)))
+        call += f"<details><summary>inside</summary><pre>{text}</pre></details>"
+    where = f"<b>{row['line']}</b> <code>{html.escape(row['code'])}</code>" if row["line"] else ""
+    ours = ' class="ours"' if step.is_ours else ""
+    return (
+        f'<tr id="{graph.name}-{step.number}"{ours}><td>{box(graph, step)}</td>{cells(row["bytes"])}'
+        f"<td>{call}</td>{cells(row['outputs'])}<td>{where}</td></tr>"
+    )

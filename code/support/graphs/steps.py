@@ -1,4 +1,4 @@
-"""A graph as a reader meets it: its nodes in the order in which they run, what each moves, which line made it."""
+"""The nodes of a graph in the order in which they run, with the bytes that each moves and the line that made it."""
 
 import copy
 from functools import cached_property
@@ -26,15 +26,15 @@ class Graph:
         "before" or "after".
     fgraph : FunctionGraph
     function : compiled function
-        Its shared variables are what the graph is measured with.
+        The graph is measured with the values of its shared variables.
     arguments : dict
         The values of the other inputs.
 
     Attributes
     ----------
     steps : list of Step, in the order in which they run
-    bytes : int, what all steps move together
-    updates : list of (input, output), variables: what each shared variable becomes
+    bytes : int, moved by all steps together
+    updates : list of (input, output), variables: each shared variable and its new value
     """
 
     def __init__(self, name, fgraph, function, arguments):
@@ -48,7 +48,7 @@ class Graph:
         self.bytes = sum(step.bytes for step in self.steps)
 
     def _run(self):
-        """Run each node once, on copies of what it would overwrite, to see the sizes of its arrays."""
+        """Run each node once, to see the sizes of its arrays. Arrays that are updated are copied before."""
         updated = {variable for variable, _ in self.updates}
         values = [copy.deepcopy(value) if v in updated else value for v, value in self.inputs.items()]
 
@@ -61,14 +61,14 @@ class Graph:
             execute(self.fgraph, values, measure)
 
     def shape_of(self, variable):
-        """The shape of a variable's value; None where it is no array."""
+        """The shape of a variable's value; None if the value is not an array."""
         if variable.owner is not None:
             return self.step_of[variable.owner].shapes[variable.index]
         value = variable.data if isinstance(variable, Constant) else self.inputs[variable]
         return getattr(value, "shape", None)
 
     def label(self, variable):
-        """What a variable is called: its name, its value, or the number of the node that makes it."""
+        """A short text for a variable: its name, its value, or the number of the node that makes it."""
         if variable.name is not None:
             return variable.name
         if isinstance(variable, Constant):
@@ -80,11 +80,11 @@ class Graph:
         return f"#{number}" if len(variable.owner.outputs) == 1 else f"#{number}.{variable.index}"
 
     def call(self, node):
-        """A node as a call: its operation and what it takes."""
+        """A node as a call: its operation and its inputs."""
         return f"{operation(node.op)}({', '.join(map(self.label, node.inputs))})"
 
     def expression(self, variable, depth=2):
-        """A variable as what it is computed from, down to names or this many operations deep, without views."""
+        """The expression for a variable, without views. It ends at named variables, or after `depth` operations."""
         step = self.step_of.get(variable.owner)
         if step is None or variable.name is not None:
             return self.label(variable)
@@ -103,8 +103,8 @@ class Step:
     ----------
     number : int, its place in the order in which the nodes run
     node : Apply
-    bytes : int, that it moves
-    shapes : list of tuple, of its outputs; None for what is no array
+    bytes : int, moved by the node
+    shapes : list of tuple, the shapes of the outputs; None for an output that is not an array
     """
 
     def __init__(self, number, node):
@@ -118,7 +118,7 @@ class Step:
 
     @property
     def is_view(self):
-        """Whether the node only looks at its input's memory in another way."""
+        """Whether the outputs only show the memory of an input in another way."""
         return len(self.node.op.view_map) == len(self.node.outputs)
 
     @property
@@ -129,10 +129,10 @@ class Step:
 
     @property
     def moved(self):
-        """The bytes, for a reader."""
+        """The bytes as a reader sees them."""
         if self.is_view:
             return "view"
-        # A fused loop that also indexes may read less of its inputs than all.
+        # A fused loop that also indexes may read only a part of its inputs.
         indexes = any(isinstance(node.op, INDEXING) for node in inner_nodes(self.node.op))
         return ("≤ " if indexes else "") + spelled(self.bytes)
 
@@ -143,7 +143,7 @@ class Step:
 
 
 def lesson_line(variable):
-    """(file, line, code) of the lesson that made a variable; None where PyTensor did not keep it."""
+    """The line of a lesson that made a variable: (file, number, code). None if PyTensor did not keep it."""
     for stack in getattr(variable.tag, "trace", None) or []:
         for file, line, _, code in reversed(stack if isinstance(stack, list) else [stack]):
             if Path(file).resolve().parent == ROOT / "code":
@@ -154,11 +154,8 @@ def lesson_line(variable):
 def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
     """The values of a graph's outputs, computed in Python, node by node.
 
-    Parameters
-    ----------
-    fgraph : FunctionGraph
-    values : list, of its inputs; where a node overwrites one, it is overwritten
-    watch : function of a node, the values of its inputs and those of its outputs, called as soon as these are there
+    `values` are those of the inputs. They are not copied, so a node may overwrite them. After each node, `watch` is
+    called with the node, the values of its inputs and the values of its outputs.
     """
     storage = {variable: [value] for variable, value in zip(fgraph.inputs, values)}
     for node in fgraph.toposort():
@@ -177,7 +174,7 @@ def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
 
 
 def values_of(function, arguments):
-    """The values of a function's inputs: what its shared variables hold, and the arguments."""
+    """The values of a function's inputs: those of its shared variables, and the arguments."""
     return [
         each.value.data
         if isinstance(each.value, Container)
@@ -187,16 +184,12 @@ def values_of(function, arguments):
 
 
 def traffic(node, inputs, outputs):
-    """The bytes that a node moves: each array that it reads, once, and each that it writes.
+    """The bytes that a node moves: the size of each array that it reads, counted once, and of each that it writes.
 
-    A view moves nothing, looking up a shape reads no array, indexing reads what it picks, and of arrays whose rows
-    the node need not all read, those count that it does. A generator of random numbers counts nothing.
+    A view moves nothing. Looking up a shape reads no array. Indexing reads only the elements that it picks. Some nodes
+    do not read all rows of a matrix: only those that they read are counted. Random generators are not counted.
 
-    Parameters
-    ----------
-    node : Apply
-    inputs, outputs : list
-        Values, after the node has run.
+    `inputs` and `outputs` are the values after the node has run.
     """
     op = node.op
     read = {variable: size(value) for variable, value in zip(node.inputs, inputs)}
@@ -222,24 +215,24 @@ def traffic(node, inputs, outputs):
 
 
 def size(value):
-    """The bytes of an array or a number; 0 of anything else, such as a generator."""
+    """The bytes of an array or a number; 0 for any other value, such as a generator."""
     return getattr(value, "nbytes", 8 if isinstance(value, int | float) else 0)
 
 
 def inner_graph(op):
-    """The graph inside of a node's operation, such as that of a fused loop; None where it has none."""
+    """The graph inside an operation, such as a fused loop; None if there is no graph."""
     return getattr(op, "fgraph", None) or getattr(getattr(op, "scalar_op", None), "fgraph", None)
 
 
 def inner_nodes(op):
-    """The nodes of the graph inside of an operation, those inside of them included."""
+    """The nodes of the graph inside an operation. A node that has a graph inside is replaced by its nodes."""
     graph = inner_graph(op)
     nodes = graph.toposort() if graph is not None else []
     return [deeper for node in nodes for deeper in (inner_nodes(node.op) or [node])]
 
 
 def operation(op):
-    """An operation's name; of a fused loop, what it fuses."""
+    """The name of an operation. For a fused loop: the names of the operations in it."""
     inner = inner_nodes(op)
     if not inner or not str(op).startswith(("Composite{", "FusedElemwise{", "[")):
         return str(op)
@@ -248,7 +241,7 @@ def operation(op):
 
 
 def spelled(n_bytes):
-    """A number of bytes for a reader: 40 B, 7.8 kB, 3.1 MB."""
+    """A number of bytes as a reader sees it: 40 B, 7.8 kB, 3.1 MB."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if n_bytes >= factor:
             return f"{n_bytes / factor:.3g} {unit}"

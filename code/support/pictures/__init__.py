@@ -1,6 +1,6 @@
-"""Pictures of a run, from the files in its folder: what was learnt, how, and where it goes wrong.
+"""Pictures of a run, made from the files in its folder: costs, errors, filters, reconstructions, wrong predictions.
 
-The lessons give the networks; `figures` draws plain numbers.
+The lessons give the networks. `support.pictures.figures` draws plain numbers.
 """
 
 import textwrap
@@ -11,20 +11,7 @@ from support.console import say
 from support.data import load_data
 from support.errors import UserError
 from support.files.replacing import replacing
-from support.pictures.figures import (
-    DPI,
-    MOST_CLASSES,
-    N_RECONSTRUCTED,
-    confusion,
-    confusion_figure,
-    costs_figure,
-    errors_figure,
-    filters_figure,
-    new_figure,
-    reconstructions_figure,
-    weights_figure,
-    wrong_figure,
-)  # fmt: skip
+from support.pictures import figures
 from support.runs.models import predict_test_set
 from support.runs.records import RecordedRun, claim, picture_name
 
@@ -32,36 +19,37 @@ import pytensor
 
 
 class Pictures:
-    """The pictures of a run, each written to its folder.
+    """The pictures of a run. Each is written to the run's folder.
 
     Parameters
     ----------
     folder : path-like
     driver : function
-        The driver of the lesson whose run it must be.
+        The run must be one of this driver's lesson.
     datasets : support.data.Datasets, optional
-        The run's data, where they are loaded already.
+        The data of the run, if they are loaded already.
     stages : dict
-        What the epochs of the curve are called, by the entry of their lines that marks them, such as "layer"; those of
-        the other lines under None.
+        {entry: name}. A stage is the epochs whose lines of the curve have this entry, such as "layer". The epochs
+        without any of the entries are the stage None. The names are used in the caption.
 
     Raises
     ------
     UserError
-        As `support.runs.records.RecordedRun`; where matplotlib is missing; later, where the data are not the run's.
+        The folder holds no run of the lesson, a file is damaged, or matplotlib is missing. Methods raise it if the data
+        are not those of the run.
     """
 
     def __init__(self, folder, driver, datasets=None, stages={None: "training"}):
-        new_figure(1)  # so that a missing matplotlib is told first
+        figures.new_figure(1)  # if matplotlib is missing, this says so first
         self.run = RecordedRun(folder, driver)
         self.stages = stages
         self.loaded = datasets
         if not self.run.is_finished:
-            say(f"the run in {folder} is not finished: the pictures show what is there")
+            say(f"the run in {folder} is not finished: the pictures show the epochs so far")
 
     @property
     def datasets(self):
-        """The data that the run was trained on."""
+        """The data that the run was trained on, as their checksum proves."""
         if self.loaded is None:
             self.loaded = load_data(self.run.settings["dataset"])
         if self.loaded.sha256 != self.run.sha256:
@@ -72,21 +60,14 @@ class Pictures:
         return self.loaded
 
     def values(self, stage):
-        """The different values of an entry of the curve's lines, such as "corruption", as they came."""
+        """The different values of an entry of the curve's lines, such as "corruption", in their order."""
         return list(dict.fromkeys(line[stage] for line in self.run.curve if stage in line))
 
     def models(self, kinds):
-        """The models that the run kept, None for each that is not there, which is said.
+        """The models that the run has saved. For a file that is missing, a line is printed and None is returned.
 
-        Parameters
-        ----------
-        kinds : dict
-            SavedModel or PretrainedStack by the names of the files, without their ending.
-
-        Raises
-        ------
-        UserError
-            As these do; where a model does not fit the data.
+        `kinds` is {name: class}: the name of a file without its ending, and SavedModel or PretrainedStack. A UserError
+        says that a model cannot be used, or does not fit the data.
         """
         paths = [self.run.folder / f"{name}.npz" for name in kinds]
         if missing := [path.name for path in paths if not path.exists()]:
@@ -99,7 +80,7 @@ class Pictures:
         return models
 
     def caption(self):
-        """What the pictures are of, in one line: the data, the run, its seed, its epochs."""
+        """A line below each picture: the data, the run, its seed and its epochs."""
         run = self.run
         data = "the embedded digits, not MNIST" if run.dataset == "digits" else run.dataset
         parts = [f"data: {data}", f"run: {run.folder.resolve().name}"]
@@ -116,7 +97,7 @@ class Pictures:
         return " · ".join(parts)
 
     def save(self, figure, name):
-        """Write a figure, with its caption, in place of an earlier one."""
+        """Write a figure with its caption to the run's folder. It replaces an earlier one."""
         caption = textwrap.fill(" ".join(self.caption().split()), 110)
         figure.text(0.01, 0, caption, fontsize="small", color="0.35", parse_math=False, va="bottom", in_layout=False)
         n_lines = caption.count("\n") + 1
@@ -126,16 +107,16 @@ class Pictures:
         try:
             claim(self.run.folder, self.run.record, path.name)
             with replacing(path) as file, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # such as of a letter in a file's name that the font has not
-                figure.savefig(file, format="png", dpi=DPI)
+                warnings.simplefilter("ignore")  # such as: the font lacks a letter of the file's name
+                figure.savefig(file, format="png", dpi=figures.DPI)
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from error
         say(f"picture: {path}")
 
     def draw_costs(self, stage, label, together=False):
-        """The cost by epoch, of all lines of the curve that have an entry `stage`, such as "layer".
+        """Draw the cost by epoch for the lines of the curve that have an entry `stage`, such as "layer".
 
-        `label` makes a name of the entry's value.
+        `label` makes a name from the value of the entry.
         """
         series = {}
         for line in self.run.curve:
@@ -144,42 +125,42 @@ class Pictures:
                 epochs.append(line["epoch"])
                 costs.append(line["cost"])
         if series:
-            self.save(costs_figure(series, together), "costs")
+            self.save(figures.costs_figure(series, together), "costs")
 
     def draw_errors(self):
-        """Validation and test error by epoch, as `errors_figure` has them."""
+        """Draw validation and test error by epoch, if the curve has them."""
         if any("validation_error" in line for line in self.run.curve):
-            self.save(errors_figure(self.run.curve), "errors")
+            self.save(figures.errors_figure(self.run.curve), "errors")
 
     def draw_filters(self, weights):
-        """The filters of symbolic layers; `weights` are shared matrices by name."""
+        """Draw the filters of layers. `weights` is {name: shared matrix}."""
         values = {name: W.get_value(borrow=True) for name, W in weights.items()}
         if values:
-            self.save(filters_figure(values, self.datasets.image_shape), "filters")
+            self.save(figures.filters_figure(values, self.datasets.image_shape), "filters")
 
     def draw_weights(self, W):
-        """The weights of each class; `W` is a shared matrix."""
-        self.save(weights_figure(W.get_value(borrow=True), self.datasets.image_shape), "weights")
+        """Draw the weights of each class. `W` is a shared matrix."""
+        self.save(figures.weights_figure(W.get_value(borrow=True), self.datasets.image_shape), "weights")
 
     def of_test_images(self, x, *outputs):
-        """The values of symbolic matrices, of x, for the first test images, each (n, n_in)."""
-        return pytensor.function([x], outputs)(self.test_set[0][:N_RECONSTRUCTED])
+        """The values of symbolic matrices that depend on x, for the first test images: each (n, n_in)."""
+        return pytensor.function([x], outputs)(self.test_set[0][: figures.N_RECONSTRUCTED])
 
     def draw_reconstructions(self, rows):
-        """The first test images above what models make of them; `rows` are as in `reconstructions_figure`."""
+        """Draw the first test images, and below them the `rows` of `reconstructions_figure`."""
         if rows:
-            rows = [("input", self.test_set[0][:N_RECONSTRUCTED]), *rows]
-            self.save(reconstructions_figure(rows, self.datasets.image_shape), "reconstructions")
+            rows = [("input", self.test_set[0][: figures.N_RECONSTRUCTED]), *rows]
+            self.save(figures.reconstructions_figure(rows, self.datasets.image_shape), "reconstructions")
 
     def draw_predictions(self, x, y_pred):
-        """The confusion matrix and the images that are classified wrongly; x and y_pred are symbolic."""
+        """Draw the confusion matrix and the images that are classified wrongly. `x` and `y_pred` are symbolic."""
         predicted = predict_test_set(x, y_pred, self.datasets)
         images, labels = self.test_set
         if predicted.max() >= self.datasets.n_out:
             raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
-        if self.datasets.n_out <= MOST_CLASSES:
-            self.save(confusion_figure(confusion(labels, predicted, self.datasets.n_out)), "confusion")
-        self.save(wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")
+        if self.datasets.n_out <= figures.MOST_CLASSES:
+            self.save(figures.confusion_figure(figures.confusion(labels, predicted, self.datasets.n_out)), "confusion")
+        self.save(figures.wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")
 
     @property
     def test_set(self):

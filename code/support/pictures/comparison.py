@@ -1,4 +1,4 @@
-"""Recorded runs of one lesson side by side: their validation errors by epoch, in one picture."""
+"""A picture that compares the recorded runs of a lesson: their validation errors by epoch."""
 
 from pathlib import Path
 
@@ -10,12 +10,9 @@ from support.runs.records import LINE
 
 
 def draw_comparisons(folder=RESULTS):
-    """Draw a picture for each lesson that has recorded runs of more than one recipe, its seeds apart.
+    """Draw a picture for each lesson whose runs in a folder differ in more than their seeds.
 
-    Parameters
-    ----------
-    folder : path-like
-        Of the runs; the pictures go there, and bear the lessons' names.
+    The picture is named after the lesson, and stands in the same folder.
     """
     recipes = read_recipes()
     for lesson in dict.fromkeys(recipe.lesson for recipe in recipes.values()):
@@ -35,7 +32,7 @@ def validated(curve):
 
 
 def options_but_the_seed(recipe):
-    """The options of a recipe, as the command line has them, without --seed and its value."""
+    """The options of a recipe as they are typed, without --seed and its value."""
     options = list(recipe.options)
     if "--seed" in options:
         place = options.index("--seed")
@@ -46,11 +43,7 @@ def options_but_the_seed(recipe):
 def comparison_figure(lesson, groups):
     """Validation errors by epoch.
 
-    Parameters
-    ----------
-    lesson : str
-    groups : dict
-        By the options of the runs: a list of runs, each a list of (epoch, error in percent).
+    `groups` is {options: runs}. Each run is a list of (epoch, error in percent).
     """
     figure, (axes,) = new_figure(4)
     for place, (options, runs) in enumerate(groups.items()):

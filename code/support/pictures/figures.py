@@ -1,24 +1,24 @@
-"""Figures from plain numbers, drawn by matplotlib, an extra, without a display and without its global state."""
+"""Figures from plain numbers. They need matplotlib, but no display, and do not use matplotlib's global state."""
 
 from support.errors import UserError
 from utils import tile_raster_images
 
 import numpy as np
 
-# Of M. Okabe and K. Ito, Color Universal Design, 2008: told apart by colour-blind readers, too.
+# Colours that colour-blind readers can tell apart: M. Okabe and K. Ito, Color Universal Design, 2008.
 BLUE, ORANGE, GREEN, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9"
 COLOURS = [BLUE, ORANGE, GREEN, PURPLE, SKY]
-WIDTH = 7.5  # inches, at
+WIDTH = 7.5  # inches
 DPI = 150
 MOST_CLASSES = 100  # in a picture
-MOST_COUNTED_CLASSES = 20  # whose counts can be read in their cells
-N_FILTERS = 10, 10  # rows and columns of tiles
-N_WRONG = 6, 12
+MOST_COUNTED_CLASSES = 20  # with more classes, the cells are too small for their counts
+N_FILTERS = 10, 10  # rows and columns of images
+N_WRONG = 6, 12  # rows and columns of images
 N_RECONSTRUCTED = 10
 
 
 def new_figure(height, **options):
-    """A figure that belongs to no window, with its subplots where `options` ask for some."""
+    """A figure without a window, and its axes. `options` are those of matplotlib's `subplots`."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -37,19 +37,15 @@ def whole_numbers(axis):
 
 
 def markers(values, marker="o"):
-    """Marks for each value, where they are so few that a line alone could be overlooked."""
+    """Options of a line: a mark for each value if there are few of them, as the line could be overlooked."""
     return {"marker": marker, "markersize": 3} if len(values) <= 50 else {}
 
 
 def costs_figure(series, together=False):
     """The mean cost of each epoch.
 
-    Parameters
-    ----------
-    series : dict
-        Of the epochs and the costs by a name, such as "layer 0".
-    together : bool
-        Whether they share their axes; else each has its own, as costs of other sizes need it.
+    `series` is {name: (epochs, costs)}, with names such as "layer 0". If they are `together`, they share their axes.
+    Otherwise each has its own axes, because the costs may differ in size.
     """
     n_panels = 1 if together else len(series)
     n_columns = min(3, n_panels)
@@ -76,19 +72,10 @@ def costs_figure(series, together=False):
 
 
 def horizon(validations):
-    """The minibatches an epoch and the patience, in minibatches, after each validation.
+    """The minibatches an epoch, and a list of the patience, in minibatches, after each validation.
 
-    Parameters
-    ----------
-    validations : list of dict
-        The lines of a curve that hold one.
-
-    Returns
-    -------
-    n_train_batches : int
-    patience : list of int
-
-    Or None where the curve does not tell: it holds an epoch's last validation only, and there were several.
+    `validations` are the lines of a curve with a validation error. If an epoch had several validations, its line holds
+    only the last one. Then the minibatches an epoch cannot be known, and None is returned.
     """
     n_train_batches = validations[0]["iteration"] // validations[0]["epoch"]
     whole_epochs = [line["epoch"] * n_train_batches for line in validations]
@@ -100,12 +87,9 @@ def horizon(validations):
 
 
 def errors_figure(curve):
-    """Validation and test error by epoch; below, how long patience lets the run go on.
+    """Validation and test error by epoch, and below them the epochs that the patience allows.
 
-    Parameters
-    ----------
-    curve : list of dict
-        One line with a validation error at least.
+    `curve` is a list of dict. At least one has a validation error.
     """
     validations = [line for line in curve if "validation_error" in line]
     tested = [line for line in validations if "test_error" in line]
@@ -154,7 +138,7 @@ def errors_figure(curve):
 
 
 def logarithmic_percent(axes, values):
-    """A logarithmic axis, where there is something to show on it, with plain numbers at as many ticks as it needs."""
+    """Make the y axis logarithmic, with plain numbers at its ticks. If no value is above 0, change nothing."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     positive = [value for value in values if value > 0]
@@ -174,11 +158,7 @@ def logarithmic_percent(axes, values):
 def filters_figure(weights, image_shape):
     """The first hundred filters of one or more layers, side by side.
 
-    Parameters
-    ----------
-    weights : dict of array, (n_in, n_hidden)
-        By a name, such as "after pre-training".
-    image_shape : (int, int)
+    `weights` is {name: array (n_in, n_hidden)}, with names such as "after pre-training".
     """
     figure, panels = new_figure(WIDTH / len(weights) + 0.9, ncols=len(weights))
     height, width = image_shape
@@ -200,13 +180,7 @@ def without_ticks(axes):
 
 
 def weights_figure(W, image_shape):
-    """The weights of each class as an image, all on one scale.
-
-    Parameters
-    ----------
-    W : array, (n_in, n_out)
-    image_shape : (int, int)
-    """
+    """The weights W, (n_in, n_out), of each class as an image. All images have one scale."""
     n_classes = min(W.shape[1], MOST_CLASSES)
     n_columns = min(5, n_classes)
     n_rows = -(-n_classes // n_columns)
@@ -223,13 +197,9 @@ def weights_figure(W, image_shape):
 
 
 def reconstructions_figure(rows, image_shape):
-    """Images of the test set beside what a model makes of them.
+    """Images of the test set and their reconstructions, in rows.
 
-    Parameters
-    ----------
-    rows : list of (str, array), (n, height * width) with values in 0..1
-        What they are, and the images.
-    image_shape : (int, int)
+    `rows` is a list of (name, images); the images are (n, height * width), with values in 0..1.
     """
     figure, panels = new_figure(0.9 + 0.75 * len(rows), nrows=len(rows))
     height, width = image_shape
@@ -244,18 +214,13 @@ def reconstructions_figure(rows, image_shape):
 
 
 def confusion(labels, predicted, n_classes):
-    """How often each label was predicted as each class, (n_classes, n_classes) of int, a label a row."""
+    """The number of images with each label and each prediction: (n_classes, n_classes) of int, a row for each label."""
     counts = np.bincount(labels.astype(np.int64) * n_classes + predicted, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
 
 
 def confusion_figure(counts):
-    """The confusion matrix: right predictions in grey, wrong ones coloured by their number.
-
-    Parameters
-    ----------
-    counts : array, (n_classes, n_classes), as `confusion` returns them
-    """
+    """The confusion matrix, from the counts that `confusion` returns. Wrong predictions have a colour."""
     wrong = counts - np.diag(np.diag(counts))
     n_classes, largest = len(counts), max(1, int(wrong.max()))
     figure, (axes,) = new_figure(6.8)
@@ -284,11 +249,7 @@ def confusion_figure(counts):
 def wrong_figure(images, labels, predicted, image_shape):
     """The first test images that are classified wrongly, each with its label and the prediction.
 
-    Parameters
-    ----------
-    images : array, (n, height * width)
-    labels, predicted : array of int, (n,)
-    image_shape : (int, int)
+    `images` is (n, height * width); `labels` and `predicted` are (n,) of int.
     """
     wrong = np.flatnonzero(labels != predicted)
     n_rows, n_columns = N_WRONG

@@ -1,7 +1,5 @@
 """A run of training: its folder, epochs, checkpoints, models, records."""
 
-import pytensor
-
 from support.console import say
 from support.environment import ROOT
 from support.runs.folder import RunFolder
@@ -9,28 +7,30 @@ from support.runs.graph_run import GraphRun
 from support.runs.records import lesson_of
 from support.runs.run import Run
 
-NOT_OF_THE_RUN = "output_folder", "fresh", "show_graph"  # arguments that say what becomes of it, not what it is
+import pytensor
+
+NOT_OF_THE_RUN = "output_folder", "fresh", "show_graph"  # arguments that do not change the figures of a run
 
 
 def open_run(driver, settings, datasets):
-    """Begin the run of a driver, go on with an unfinished one, or show a finished one again.
+    """Begin a run, go on with an unfinished one, or show a finished one again.
 
     Parameters
     ----------
     driver : function
-        Its lesson names the folder runs/<lesson>/, where the settings give no other.
+        If the settings name no output folder, the run's folder is runs/<lesson>/, after the driver's lesson.
     settings : dict
-        The driver's arguments, and whatever else makes this run another one.
+        The driver's arguments, and any other values in which this run can differ from others.
     datasets : support.data.Datasets
 
     Returns
     -------
-    Run, or a GraphRun where `show_graph` is among the settings
+    Run; or a GraphRun, if the setting `show_graph` is true
 
     Raises
     ------
     UserError
-        Where the output folder cannot be written, another process writes to it, or it holds another run.
+        The output folder cannot be written, another process writes to it, or it holds another run.
     """
     lesson = lesson_of(driver)
     plain = {name: value for name, value in settings.items() if name not in NOT_OF_THE_RUN}
@@ -44,13 +44,13 @@ def open_run(driver, settings, datasets):
         },
     )
     if settings.get("show_graph"):
-        run, note = GraphRun(folder, plain, datasets), "nothing is trained: the graphs of the training steps come there"
+        run = GraphRun(folder, plain, datasets)
+        note = "nothing is trained: the graphs of the training steps are written there"
     else:
         if moved := folder.open(settings.get("fresh", False)):
             say(moved)
-        run, note = Run(folder, plain, datasets), (
-            "functions are compiled at their first call: a minute in all the first time, a few seconds later on"
-        )  # fmt: skip
+        run = Run(folder, plain, datasets)
+        note = "functions are compiled at their first call: about a minute the first time, a few seconds later"
     say(f"dataset: {datasets.source}")
     say("settings: " + ", ".join(f"{name} = {value}" for name, value in plain.items()))
     say(f"output folder: {run.folder.path if isinstance(run, Run) else run.folder}")

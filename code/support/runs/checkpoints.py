@@ -1,8 +1,6 @@
-"""All that determines the rest of a run, in one file without pickle, written whole or not at all."""
+"""Checkpoints: all that determines the rest of a run, in one file without pickle. It is written whole or not at all."""
 
 import inspect
-
-import numpy as np
 
 from support.errors import UserError
 from support.files.archives import read_described, write_described
@@ -11,11 +9,13 @@ from support.runs import epoch
 from support.runs.records import SETTINGS
 from support.runs.stopping import EarlyStopping
 
+import numpy as np
+
 FORMAT = 2
 FILE = "checkpoint.npz"
 REMEDY = "--fresh (in a notebook fresh=True) starts the run over"
 
-# That a state must have, as `Run.checkpoint` writes it; see `support.files.forms.check_form`.
+# The form of a state, as `State.write` writes it; see `support.files.forms.check_form`.
 STATE = {
     "about": SETTINGS,
     "tracked": [is_count],
@@ -38,31 +38,14 @@ STATE = {
 
 
 def write_checkpoint(path, state, arrays):
-    """Put a checkpoint in place of the one before.
-
-    Parameters
-    ----------
-    path : Path
-    state : dict
-        What JSON can hold.
-    arrays : dict of array
-    """
+    """Write a checkpoint in place of the one before. The state is a dict that JSON can hold."""
     write_described(path, {"state": {"format": FORMAT, **state}}, arrays)
 
 
 def read_checkpoint(path, form=STATE):
-    """The state and the arrays of a checkpoint; (None, {}) where there is none.
+    """The state and the arrays of a checkpoint; (None, {}) if there is no file.
 
-    Parameters
-    ----------
-    path : Path
-    form
-        That the state must have, as for `support.files.forms.check_form`.
-
-    Raises
-    ------
-    UserError
-        Where the file is damaged, or of another version.
+    A UserError says that the file is damaged, has another version, or that its state does not have the form.
     """
     if not path.exists():
         return None, {}
@@ -82,36 +65,31 @@ class Tracked:
     Attributes
     ----------
     shared : list of shared variable
-    counts : list of int, how many each call of `add` brought
+    counts : list of int, the number of variables that each call of `add` brought
     """
 
     def __init__(self):
         self.shared, self.counts = [], []
 
     def add(self, params, functions, resumed, arrays):
-        """Track parameters, and what compiled functions update; put the values of a checkpoint into them.
+        """Track parameters and the variables that compiled functions update. Put a checkpoint's values into them.
 
         Parameters
         ----------
         params : list of shared variable
         functions : list of compiled function, or of functions that wrap one
-        resumed : dict, or None
-            The state in the checkpoint.
-        arrays : dict of array
-            Those in the checkpoint.
+        resumed : dict, the state in the checkpoint; None if there is no checkpoint
+        arrays : dict of array, those in the checkpoint
 
         Returns
         -------
         bool
-            Whether these are the last ones in the checkpoint.
-
-        Raises
-        ------
-        ValueError, KeyError, TypeError
-            Where it is another network's.
+            Whether the checkpoint has no further variables. A ValueError, KeyError or TypeError says that it belongs to
+            another network.
         """
         start, call = len(self.shared), len(self.counts)
-        updated = [each.variable for f in functions for each in inspect.unwrap(f).maker.inputs if each.update is not None]
+        inputs = [each for function in functions for each in inspect.unwrap(function).maker.inputs]
+        updated = [each.variable for each in inputs if each.update is not None]
         self.shared += [each for each in dict.fromkeys([*params, *updated]) if each not in self.shared]
         self.counts.append(len(self.shared) - start)
         if resumed is None or call >= len(resumed["tracked"]):
@@ -123,7 +101,7 @@ class Tracked:
 
 
 def pack(shared):
-    """The values of shared variables: those of generators, which JSON can hold, and arrays by name."""
+    """The values of shared variables: a list of the states of generators, for JSON, and the arrays by name."""
     generators, arrays = [], {}
     for place, variable in enumerate(shared):
         value = variable.get_value(borrow=True)
@@ -135,20 +113,10 @@ def pack(shared):
 
 
 def unpack(shared, generators, arrays, start=0):
-    """Put packed values back into shared variables, arrays into the memory that they have.
+    """Put the values that `pack` returned back into shared variables. Arrays keep their place in memory.
 
-    Parameters
-    ----------
-    shared : list of shared variable
-        As given to `pack`, of which those before `start` keep the values that they have.
-    generators, arrays
-        As `pack` returned them.
-    start : int
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError
-        Where they are values of other variables.
+    The variables before `start` are not changed. A ValueError, KeyError or TypeError says that the values belong to
+    other variables.
     """
     is_generator = [isinstance(variable.get_value(borrow=True), np.random.Generator) for variable in shared]
     generators = generators[sum(is_generator[:start]) : sum(is_generator)]

@@ -1,15 +1,15 @@
-"""The time that the phases of a run take, over all the times that it was stopped and went on."""
+"""A clock for the phases of a run. It adds up the times before and after each interruption."""
 
 import time
 
 
 class Clock:
-    """Seconds of each phase.
+    """The seconds that each phase has taken.
 
     Parameters
     ----------
     seconds : dict of float
-        Of the phases that are over, or were begun, by name.
+        {phase: seconds until now} for the phases that have begun.
     """
 
     def __init__(self, seconds):

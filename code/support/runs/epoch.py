@@ -3,12 +3,12 @@
 import math
 import time
 
-import numpy as np
-
 from support.console import progress, say
 from support.files.forms import is_count, is_number
 
-# That the state of an epoch out of a checkpoint must have; see `support.files.forms.check_form`.
+import numpy as np
+
+# The form of an epoch's state in a checkpoint; see `support.files.forms.check_form`.
 FORM = {
     "trained": is_count,
     "cost_sum": is_number,
@@ -19,54 +19,46 @@ FORM = {
 
 
 class Epoch:
-    """One pass over the minibatches: iterating gives their indices and shows the progress on a terminal.
+    """One pass over the minibatches. Iterating gives their indices, and shows the progress on a terminal.
 
     Parameters
     ----------
     number : int
     n_minibatches : int
     minibatches_before : int
-        In the epochs before.
+        Minibatches in the epochs before.
     place : dict
-        What else tells where in the run the epoch is, such as {"layer": 0}.
+        Further numbers that tell the place of the epoch in the run, such as {"layer": 0}.
     stopping : EarlyStopping, or None
     after_minibatch : function of the epoch, called after each minibatch
-    diverged : function of a text, which makes the exception that ends a run with a cost that is not finite
+    diverged : function that makes an exception from a text; it is raised if a cost is not finite
     chance_cost : float, optional
-        What a model that has learnt nothing pays; printed beside the cost of the first minibatch.
+        The cost of a model that has learnt nothing. It is printed beside the cost of the first minibatch.
 
     Attributes
     ----------
     iteration : int
-        Minibatches before the current one, over all epochs.
+        Minibatches before the present one, over all epochs.
     mean_cost : float
-        Over the minibatches so far.
+        Mean over the minibatches so far.
     means : dict of float
-        The same of each further figure given to `add_cost`.
+        The mean of each further figure that `add_cost` got.
     figures : dict of float
-        Further numbers for the epoch's line of the curve; those of a validation are among them.
+        Further numbers for the epoch's line of the curve, such as those of a validation.
     is_last : bool
-        Whether the run ends with this epoch: a lesson sets it where early stopping does.
+        Whether the run ends with this epoch. A lesson sets it when its rule of early stopping says so.
     """
 
     def __init__(
         self, number, n_minibatches, minibatches_before, place, stopping, after_minibatch, diverged, chance_cost=None
     ):
-        self.number = number
-        self.n_minibatches = n_minibatches
-        self.minibatches_before = minibatches_before
-        self.place = place
-        self.stopping = stopping
-        self.after_minibatch = after_minibatch
-        self.diverged = diverged
-        self.chance_cost = chance_cost
-        self.minibatch_index = 0
-        self.trained = 0
-        self.cost_sum, self.sums = 0.0, {}
-        self.figures = {}
+        self.number, self.n_minibatches, self.minibatches_before = number, n_minibatches, minibatches_before
+        self.place, self.stopping, self.chance_cost = place, stopping, chance_cost
+        self.after_minibatch, self.diverged = after_minibatch, diverged
+        self.minibatch_index = self.trained = 0
+        self.cost_sum, self.sums, self.figures = 0.0, {}, {}
         self.is_last = False
-        self.seconds = 0.0
-        self.started = time.perf_counter()
+        self.seconds, self.started = 0.0, time.perf_counter()
 
     def __iter__(self):
         for index in progress(range(self.trained, self.n_minibatches), self.label):
@@ -76,12 +68,12 @@ class Epoch:
             self.after_minibatch(self)
 
     def state(self):
-        """What determines the rest of the epoch, as JSON can hold it."""
+        """The numbers that determine the rest of the epoch, for a checkpoint."""
         state = {name: getattr(self, name) for name in FORM}
         return {**state, "seconds": self.seconds + time.perf_counter() - self.started}
 
     def resume(self, state):
-        """Go on where this state was taken."""
+        """Go on from this state."""
         vars(self).update({name: state[name] for name in FORM})
         self.minibatch_index = self.trained - 1
 
@@ -99,7 +91,7 @@ class Epoch:
 
     @property
     def label(self):
-        """Where in the run this is, such as "layer 0, epoch 3"."""
+        """The place of the epoch in the run, such as "layer 0, epoch 3"."""
         where = {**self.place, "epoch": self.number}
         return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items())
 
@@ -108,12 +100,9 @@ class Epoch:
         return f"{self.label}, after minibatch {self.trained}/{self.n_minibatches}"
 
     def add_cost(self, cost, **figures):
-        """Take note of a minibatch's cost, and of further figures whose mean over the epoch the curve is to have.
+        """Add the cost of a minibatch, and further figures. The curve will hold the mean of each over the epoch.
 
-        Raises
-        ------
-        UserError
-            Where one of them is not finite: the run has diverged.
+        A UserError says that one of them is not finite: the run has diverged.
         """
         for name, value in {"cost": cost, **figures}.items():
             if not math.isfinite(value):
@@ -126,14 +115,14 @@ class Epoch:
             self.sums[name] = self.sums.get(name, 0.0) + float(value)
 
     def report_validation(self, errors):
-        """Print and return the mean of the validation errors, one a minibatch."""
+        """Print and return the mean of the validation errors of the minibatches."""
         error = float(np.mean(errors))
         self.figures = {"iteration": self.iteration + 1, "validation_error": error}
         say(f"{self._position}, validation error {100 * error:f} %")
         return error
 
     def report_test(self, errors):
-        """Print and return the mean of the test errors, one a minibatch, of the best model so far."""
+        """Print and return the mean of the best model's test errors of the minibatches."""
         error = self.figures["test_error"] = float(np.mean(errors))
         say(f"     {self._position}, test error of best model {100 * error:f} %")
         return error
@@ -145,8 +134,5 @@ class Epoch:
     def line(self):
         """The epoch's line of the curve."""
         patience = {} if self.stopping is None else {"patience": self.stopping.patience}
-        seconds = round(self.state()["seconds"], 3)
-        return {
-            **self.place, "epoch": self.number, "cost": self.mean_cost, **self.means, **self.figures, **patience,
-            "seconds": seconds,
-        }  # fmt: skip
+        figures = {"cost": self.mean_cost, **self.means, **self.figures, **patience}
+        return {**self.place, "epoch": self.number, **figures, "seconds": round(self.state()["seconds"], 3)}

@@ -1,40 +1,40 @@
-"""The folder of a run: who may write there, which files are the run's, what becomes of those of an earlier run."""
+"""The folder of a run: its lock, the files of the run, and the files of an earlier run."""
 
 import itertools
 import json
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from support.console import say
 from support.errors import UserError
-from support.files.forms import is_number, read_json, shown
+from support.files.forms import read_json, shown
+from support.runs import records
 from support.runs.checkpoints import FILE, read_checkpoint, write_checkpoint
 from support.runs.models import save_model
-from support.runs.records import FILES, SETTINGS, check_that_it_is_free, circumstances, claim, peak_memory, write_json
 
-RESULT = {"seconds": {...: is_number}, "peak_memory_mb?": (is_number, None), ...: is_number}
-OF_NO_MODEL = {"settings.json", "curve.jsonl", "pretrained.npz"}  # of a run that never got to a model of its own
+from filelock import FileLock, Timeout
+
+OF_NO_MODEL = {"settings.json", "curve.jsonl", "pretrained.npz"}  # the files of a run that has saved no model.npz yet
 
 
 class RunFolder:
-    """The files of one run; between `open` and `close` no other process writes there.
+    """The files of one run. Between `open` and `close` no other process writes there.
 
     Parameters
     ----------
     path : path-like
     about : dict
-        What tells this run from others: its lesson, data set, settings and floatX.
+        The lesson, data set, settings and floatX of the run. Runs that differ in one of these are different runs.
 
     Attributes
     ----------
     about : dict
-        The same, and the `parts` of the run: with which rewrites, threads, versions and machine it went on from where.
-    resumed : dict, the state in the checkpoint of an unfinished or finished run; None where there is none
-    arrays : dict of array, in that checkpoint
-    is_finished : bool, whether that run came to its end
-    record : dict, what settings.json says: the same, and `files`, the names of the files that the run has written
+        The same, and the `parts` of the run. A part is the epochs made with the same rewrites, threads, versions and
+        machine.
+    resumed : dict, the state in the checkpoint of an earlier part; None if there is no checkpoint
+    arrays : dict of array, those in the checkpoint
+    is_finished : bool, whether the run came to its end before
+    record : dict, the content of settings.json: `about`, and `files`, the names of all files that the run has written
     """
 
     def __init__(self, path, about):
@@ -45,21 +45,14 @@ class RunFolder:
         self.is_finished = False
 
     def open(self, fresh):
-        """Lock the folder, find the run that is to go on, or move an earlier one aside.
+        """Lock the folder. Then find the run that goes on, or move the files of an earlier run to another folder.
 
-        Returns
-        -------
-        str, or None
-            What to tell the user.
-
-        Raises
-        ------
-        UserError
-            Where the folder cannot be written, another process writes to it, or it holds something else.
+        The line that is returned, if any, tells the user where they are. A UserError says that the folder cannot be
+        written, that another process writes to it, or that it holds something else.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self.lock = FileLock(self.path / ".lock", is_singleton=True)  # a notebook may begin a run anew
+            self.lock = FileLock(self.path / ".lock", is_singleton=True)  # a notebook may open its run a second time
             self.lock.acquire(timeout=0)
         except Timeout as error:
             raise UserError(
@@ -69,11 +62,10 @@ class RunFolder:
             raise self._unwritable(error) from error
         try:
             return self._start(fresh)
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            raise self._unwritable(error) from error
-        except BaseException:
-            self.close()
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from error
             raise
 
     def close(self):
@@ -85,46 +77,47 @@ class RunFolder:
         )
 
     def _start(self, fresh):
-        moved = None
+        moved, curve = None, []
         self.resumed, self.arrays = (None, {}) if fresh else read_checkpoint(self.path / FILE)
-        record = self._recorded()
-        part = {"epochs": 0, **circumstances()}
+        files = self._recorded_files()
+        part = {"epochs": 0, **records.circumstances()}
         if self.resumed is None:
-            own = [] if record is None else record["files"]
-            for name in (*FILES, "model.npz"):
-                if name not in own:
-                    check_that_it_is_free(self.path, name)
-            moved = self._set_aside(own)
-            self.about = {**self.about, "parts": [part]}
+            for name in (*records.FILES, "model.npz"):
+                if name not in files:
+                    records.check_that_it_is_free(self.path, name)
+            moved = self._set_aside(files)
+            files, parts = [], [part]
         else:
-            self._check_that_it_is_the_same(self.resumed["about"])
+            earlier, curve = self.resumed["about"], self.resumed["curve"]
+            self._check_that_it_is_the_same(earlier)
             self.is_finished = (self.path / "result.json").exists()
-            parts = self.resumed["about"]["parts"]
+            files, parts = earlier["files"] + files, earlier["parts"]
             if not self.is_finished and {**parts[-1], "epochs": 0} != part:
-                parts = [*parts, {**part, "epochs": len(self.resumed["curve"])}]
-            self.about = {**self.about, "parts": parts}
-        files = [*FILES, *(self.resumed["about"]["files"] + (record or {"files": []})["files"] if self.resumed else [])]
-        self.record = {**self.about, "files": list(dict.fromkeys(files))}
+                parts = [*parts, {**part, "epochs": len(curve)}]
+        self.about = {**self.about, "parts": parts}
+        self.record = {**self.about, "files": list(dict.fromkeys([*records.FILES, *files]))}
         if not self.is_finished:
-            write_json(self.path / "settings.json", self.record)
-            curve = self.resumed["curve"] if self.resumed else []
+            records.write_json(self.path / "settings.json", self.record)
             (self.path / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
         return moved and f"an earlier run's files were moved to {moved}"
 
-    def _recorded(self):
-        """The settings.json of the run that is there; None where there is none."""
+    def _recorded_files(self):
+        """The names of the files that the run in the folder has written, as its settings.json lists them."""
         path = self.path / "settings.json"
-        if not path.exists():
-            return None
         try:
-            return read_json(path, SETTINGS)
+            return read_json(path, records.SETTINGS)["files"]
+        except FileNotFoundError:
+            return []
         except UserError as error:
             raise UserError(
-                f"{path} is no file of a run, or damaged: move it away, or choose another --output-folder"
+                f"{path} is not a file of a run, or is damaged: move it away, or choose another --output-folder"
             ) from error
 
     def _set_aside(self, files):
-        """Move the files of an earlier run to a folder of their own inside this one; return that, or None."""
+        """Move the files of an earlier run to a new folder inside this one. Return that folder.
+
+        If the run has saved no model, its files may be overwritten: nothing is moved, and None is returned.
+        """
         earlier = [path for path in (self.path / name for name in files) if path.is_file()]
         if {path.name for path in earlier} <= OF_NO_MODEL:
             return None
@@ -149,17 +142,17 @@ class RunFolder:
             if there.get(name) != here[name]:
                 raise UserError(
                     f"{self.path} holds a run with {name} = {shown(there.get(name))}, not {here[name]}: --fresh (in a "
-                    "notebook fresh=True) starts over and keeps that one beside; or choose another --output-folder"
+                    "notebook fresh=True) starts over and keeps that run's files; or choose another --output-folder"
                 )
 
     def claim(self, name):
-        """The path of a file that the run is going to write; a UserError where somebody else's has that name."""
+        """The path of a file that the run is going to write. A UserError says that another file has this name."""
         with self.writing():
-            return claim(self.path, self.record, name)
+            return records.claim(self.path, self.record, name)
 
     @contextmanager
     def writing(self):
-        """Within the block, a disk that is full or gone ends the run with a line that says how it goes on."""
+        """If the disk is full or gone, the block ends with a UserError that says how the run goes on."""
         try:
             yield
         except OSError as error:
@@ -173,7 +166,7 @@ class RunFolder:
             write_checkpoint(self.path / FILE, {"about": self.record, **state}, arrays)
 
     def save_model(self, name, params, figures, curve):
-        """Save parameters with what they reached, and the curve until then, as a file of this name."""
+        """Save parameters as the file `name`.npz, with the figures that they reached and the curve until then."""
         path = self.claim(f"{name}.npz")
         curve = [{name: value for name, value in line.items() if name != "seconds"} for line in curve]
         with self.writing():
@@ -194,8 +187,8 @@ class RunFolder:
 
     def write_result(self, result):
         with self.writing():
-            write_json(self.path / "result.json", {**result, "peak_memory_mb": peak_memory()})
+            records.write_json(self.path / "result.json", {**result, "peak_memory_mb": records.peak_memory()})
 
     def read_result(self):
-        """What result.json of a finished run says."""
-        return read_json(self.path / "result.json", RESULT)
+        """The content of a finished run's result.json."""
+        return read_json(self.path / "result.json", records.RESULT)

@@ -1,4 +1,4 @@
-"""What a run is where its graphs are to be shown: it trains nothing."""
+"""A run that trains nothing. It writes the graphs of the lesson's functions instead."""
 
 from contextlib import ExitStack, nullcontext
 
@@ -9,16 +9,9 @@ from support.runs.run import Result
 
 
 class GraphRun:
-    """Stands in for a `Run`, and touches no file of one.
+    """A lesson uses it like a `Run`. It writes graphs to the folder graphs/ inside the run's, and no other file.
 
-    Within its context it writes the graphs of the lesson's functions to the folder graphs/ inside the run's.
-
-    Parameters
-    ----------
-    folder : RunFolder
-    settings : dict
-        The driver's arguments.
-    datasets : support.data.Datasets
+    The parameters are those of `Run`; the folder is not open.
     """
 
     curve = ()
@@ -42,7 +35,7 @@ class GraphRun:
         self.context.close()
 
     def track(self, model, *functions, name="model"):
-        """Nothing: there is nothing to go on from."""
+        """Do nothing: there is no run to go on with."""
 
     def show_graph(self, name, function, **arguments):
         """Write the graphs of one step of training, as text and as a page.
@@ -50,11 +43,11 @@ class GraphRun:
         Parameters
         ----------
         name : str
-            What the function trains, and the files' name.
+            The name of the files: what the function trains.
         function : compiled function
             Its first argument is the index of the minibatch.
         arguments
-            The values of its other arguments in training.
+            The values that its other arguments have in training.
         """
         title = f"{self.lesson}: {name.replace('_', ' ')}"
         chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"

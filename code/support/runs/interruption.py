@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first lets the minibatch that is being trained be finished, the second ends at once."""
+"""Ctrl-C and SIGTERM. The first signal ends the run after the present minibatch, the second ends it at once."""
 
 import signal
 import threading
@@ -6,12 +6,7 @@ from contextlib import contextmanager
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was asked to stop.
-
-    Attributes
-    ----------
-    signum : int
-    """
+    """The signal `signum` has asked a run to stop."""
 
     def __init__(self, signum, place="while nothing was being trained"):
         super().__init__(place)
@@ -19,17 +14,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Request:
-    """Whether a signal has asked a run to stop.
-
-    Attributes
-    ----------
-    signum : int, of the first signal that came; None until then
-    """
+    """Remembers the first signal that asks a run to stop: its number `signum`, or None."""
 
     signum = None
 
     def note(self, signum, frame):
-        """Handle a signal: the first is noted, the second ends the run at once."""
+        """Handle a signal. The first is noted, the second raises `Interrupted`."""
         if self.signum is not None:
             raise Interrupted(signum)
         self.signum = signum
@@ -37,7 +27,7 @@ class Request:
 
 @contextmanager
 def _handled_by(handle):
-    """Within the block a function handles both signals; outside of the main thread they stay as they were."""
+    """Within the block a function handles both signals. In a thread other than the main one, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -61,7 +51,7 @@ def handled():
 
 @contextmanager
 def deferred():
-    """Within the block the first signal waits, in the `Request` that the block gets, until the run looks at it."""
+    """Within the block the first signal is noted in a `Request`, which the block gets. The run looks at it there."""
     request = Request()
     with _handled_by(request.note):
         yield request

@@ -1,34 +1,29 @@
-"""Saved models: arrays by name in an .npz file, what they are in JSON beside them, no pickle."""
+"""Saved models: arrays by name in an .npz file, and a description in JSON. There is no pickle."""
 
 import hashlib
 from pathlib import Path
 
+from support.data import load_data
+from support.errors import UserError
+from support.files.archives import read_described, write_described
+from support.files.forms import shown
+
 import numpy as np
 import pytensor
 
-from support.files.archives import read_described, write_described
-from support.data import load_data
-from support.errors import UserError
-from support.files.forms import shown
-
-# What is said about a run and its models, as far as it is used again; see `support.files.forms.check_form`.
+# The form of the description, as far as it is read again; see `support.files.forms.check_form`.
 ABOUT = {"lesson": str, "dataset": {"name": str, "sha256": str}, "floatX": str, "settings": {"dataset": str}}
 
 
 def parameter_names(params):
-    """A unique name for each parameter of a model: its place in `params` and its own name."""
+    """A unique name for each parameter: its place in `params`, and its own name."""
     return [f"{place}.{param.name}" for place, param in enumerate(params)]
 
 
 def save_model(path, params, about):
-    """Write a model in place of an earlier one, which is replaced whole or not at all.
+    """Write the values of parameters into a model's file. An earlier file is replaced whole or not at all.
 
-    Parameters
-    ----------
-    path : Path
-    params : list of shared variables
-    about : dict
-        What JSON can hold: the lesson, its settings, the dataset, the errors.
+    `about` describes the model: a dict of the lesson, its settings, the data set and the errors, for JSON.
     """
     arrays = {name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)}
     write_described(path, {"about": about}, arrays)
@@ -41,18 +36,18 @@ class SavedModel:
     ----------
     path : path-like
     lesson : str
-        The lesson whose model it must be.
+        The model must be one of this lesson.
 
     Attributes
     ----------
-    about : dict, as given to `save_model`
+    about : dict, the description that `save_model` got
     arrays : list of array, in the order of the model's `params`
-    dataset : str, the data set that the model was trained on, as it was given to the driver
+    dataset : str, the driver's argument `dataset`: the data that the model was trained on
 
     Raises
     ------
     UserError
-        Where the file cannot be read, is no model, or is another lesson's.
+        The file cannot be read, is not a model, or belongs to another lesson.
     """
 
     def __init__(self, path, lesson):
@@ -64,15 +59,12 @@ class SavedModel:
             raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
         is_numbers = [array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays]
         if not is_numbers or not all(is_numbers):
-            raise UserError(f"{path} holds something else than finite numbers: train the model again")
+            raise UserError(f"{path} holds something other than finite numbers: train the model again")
 
     def restore(self, params):
-        """Put the saved values into the shared variables of a network of the same shape.
+        """Put the saved values into the parameters of a network.
 
-        Raises
-        ------
-        UserError
-            Where the shapes differ, or floatX does not hold a value.
+        A UserError says that the shapes differ, or that a value is too large for floatX.
         """
         saved = [array.shape for array in self.arrays]
         wanted = [param.get_value(borrow=True).shape for param in params]
@@ -83,17 +75,15 @@ class SavedModel:
                 value = array.astype(param.dtype)
             if not np.isfinite(value).all():
                 raise UserError(
-                    f"{self.path} holds numbers beyond {param.dtype}: PYTENSOR_FLAGS=floatX=float64 has them"
+                    f"{self.path} holds numbers too large for {param.dtype}: set PYTENSOR_FLAGS=floatX=float64"
                 )
-            param.get_value(borrow=True)[...] = value  # which keeps the memory that the parameter was given
+            param.get_value(borrow=True)[...] = value  # the parameter keeps its place in memory
 
     def layer_sizes(self, n_layers=None, arrays=None):
-        """[inputs, units of each layer ...] of a network whose `arrays`, by default all, are pairs of W and b.
+        """[inputs, units of each layer ...] of a network. `arrays` are its pairs of W and b, by default all arrays.
 
-        Raises
-        ------
-        UserError
-            Where the layers do not fit each other, or are not as many as `n_layers`: by default two or more.
+        A UserError says that a layer does not fit the one below, or that there are not `n_layers` layers, by default
+        two or more.
         """
         arrays = self.arrays if arrays is None else arrays
         weights, biases = arrays[::2], arrays[1::2]
@@ -109,38 +99,27 @@ class SavedModel:
         return [shapes[0][0]] + [shape[1] for shape in shapes]
 
     def load_data(self, dataset=None):
-        """The data set that the model was trained on, or another one, with as many inputs.
-
-        Raises
-        ------
-        UserError
-            Where it has other inputs, or as `support.data.load_data`.
-        """
+        """Load the data that the model was trained on, or another data set with as many inputs."""
         datasets = load_data(dataset or self.dataset)
         self.check_inputs(datasets)
         return datasets
 
     def check_inputs(self, datasets):
-        """A UserError where a data set has other inputs than the model."""
+        """Raise a UserError if a data set does not have as many inputs as the model."""
         n_in = self.arrays[0].shape[0]
         if datasets.n_in != n_in:
             raise UserError(f"{self.path} takes {n_in} inputs, but {datasets.name} has {datasets.n_in}")
 
 
 class PretrainedStack(SavedModel):
-    """The stack that a run kept at the end of its pre-training.
+    """A stack of layers that a run saved at the end of its pre-training. A UserError refuses any other model.
 
-    Its arrays are W and b of each layer, those of the logistic regression on top, and each layer's visible bias.
+    The arrays are W and b of each layer, W and b of the logistic regression on top, and the visible bias of each layer.
 
     Attributes
     ----------
     sha256 : str
-        Of the arrays: their types, shapes and values, whatever else the file says.
-
-    Raises
-    ------
-    UserError
-        As SavedModel; where the model is not one at the end of its pre-training, such as a fine-tuned one.
+        The checksum of the types, shapes and values of the arrays. The description does not change it.
     """
 
     def __init__(self, path, lesson):
@@ -158,17 +137,10 @@ class PretrainedStack(SavedModel):
         return super().layer_sizes(n_layers, self.arrays[: 2 * n_hidden_layers + 2])
 
     def check_fit(self, datasets, hidden_layers_sizes):
-        """The units of each hidden layer, where they are as asked for and inputs and classes are those of a data set.
+        """Return the units of each hidden layer.
 
-        Parameters
-        ----------
-        datasets : support.data.Datasets
-        hidden_layers_sizes : list of int, or None for those of the stack, whatever they are
-
-        Raises
-        ------
-        UserError
-            Where something differs.
+        A UserError says that the inputs or the classes differ from those of a data set, or that the units differ from
+        `hidden_layers_sizes`, a list of int. If that is None, any number of units will do.
         """
         _, *found, n_out = self.layer_sizes()
         self.check_inputs(datasets)
@@ -183,15 +155,9 @@ class PretrainedStack(SavedModel):
 
 
 def predict_test_set(x, y_pred, datasets, chunk=1000):
-    """The predicted class of each test image, (n,).
+    """The predicted class of each test image, (n,). `chunk` images are classified at once.
 
-    Parameters
-    ----------
-    x : symbolic matrix, (batch, n_in)
-    y_pred : symbolic integer vector, (batch,)
-    datasets : support.data.Datasets
-    chunk : int
-        Images that are classified at once.
+    `x` is a symbolic matrix, (batch, n_in), and `y_pred` a symbolic integer vector, (batch,), computed from it.
     """
     test_x = datasets[2][0].get_value(borrow=True)
     classify = pytensor.function([x], y_pred)

@@ -1,4 +1,4 @@
-"""The table of recorded runs, data/results/recipes.toml: lesson, options, and what is published of each."""
+"""The table data/results/recipes.toml: for each recorded run its lesson, its options and the published figures."""
 
 import re
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from support.files.forms import is_count, is_number, read_toml, shown
 
 RESULTS = ROOT / "data" / "results"
 RECIPES = RESULTS / "recipes.toml"
-WORSE = {True: "▲", False: "▼"}  # where lower is better, and where it is not
+MARKS = {"▲": "above", "▼": "below"}  # signs for a figure that is worse than the published one
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Figure:
     ----------
     field : str, its name in result.json
     name : str, its name in words
-    unit : str, where % shows 100 times the number
-    digits : int, after the point
+    unit : str; with % the tables show 100 times the number
+    digits : int, after the decimal point
     lower_is_better : bool
-    published : float, in the unit; None where nothing is published
+    published : float, in the unit; None if no value is published
     """
 
     field: str
@@ -33,16 +33,17 @@ class Figure:
     lower_is_better: bool
     published: float | None = None
 
-    def in_unit(self, number):
-        return 100 * number if self.unit == "%" else number
+    def values(self, runs):
+        """The numbers, in the unit, of those runs that have this figure."""
+        return [run[self.field] * (100 if self.unit == "%" else 1) for run in runs if self.field in run]
 
     def spelled(self, value):
-        """A value in the unit, at the digits that are shown."""
+        """A value in the unit, with the digits that are shown."""
         return f"{value:.{self.digits}f}"
 
     @property
     def target(self):
-        """The published value as it is shown."""
+        """The published value as the tables show it."""
         return "–" if self.published is None else self.spelled(self.published)
 
     @property
@@ -50,15 +51,15 @@ class Figure:
         return f"{self.name} {self.unit}".strip()
 
     def marked(self, value, text):
-        """The text that shows a value, with a mark where that is worse than the published one at the digits shown."""
+        """The text for a value. A mark is added if the value is worse than the published one, at the digits shown."""
         above = 0 if self.published is None else float(self.spelled(value)) - float(self.target)
-        is_worse = above > 0 if self.lower_is_better else above < 0
-        return f"{text} {WORSE[self.lower_is_better]}" if is_worse else text
+        mark = "▲" if above > 0 and self.lower_is_better else "▼" if above < 0 and not self.lower_is_better else ""
+        return f"{text} {mark}".rstrip()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run that is recorded, or is to be: a row of the table, which explains the fields at its top."""
+    """A run that is recorded, or will be: a row of the table. The top of the table explains the fields."""
 
     name: str
     lesson: str
@@ -71,7 +72,7 @@ class Recipe:
 
 
 def is_plain_name(value):
-    """Whether a value can name a file without leaving its folder."""
+    """Whether a value can be the name of a file in a folder, and not a path to another place."""
     return isinstance(value, str) and re.fullmatch(r"\w[\w.-]*", value) is not None
 
 
@@ -96,20 +97,13 @@ ROW = {
 
 
 def read_recipes(path=None):
-    """{name: Recipe} of the table's rows, in its order.
+    """{name: Recipe} for the rows of the table, in their order; by default those of the table in data/results.
 
-    Parameters
-    ----------
-    path : path-like, optional
-        By default the table in data/results.
-
-    Raises
-    ------
-    UserError
-        Where the table is missing or wrong.
+    A row without figures has those of its lesson's first row, without published values. A UserError says that the
+    table is missing or wrong.
     """
     path = RECIPES if path is None else path
-    recipes, first_rows = {}, {}
+    recipes = {}
     try:
         for number, row in enumerate(read_toml(path, {"run": [ROW]})["run"], 1):
             check_names(row, ROW, number)
@@ -118,8 +112,8 @@ def read_recipes(path=None):
             recipe = Recipe(**{**row, "figures": [Figure(**figure) for figure in row.get("figures", ())]})
             if recipe.name in recipes:
                 raise ValueError(f"two rows are named {recipe.name!r}")
-            first = first_rows.setdefault(recipe.lesson, recipe)
-            if recipe is not first and not recipe.figures:
+            first = first_row(recipe.lesson, recipes)
+            if first and not recipe.figures:
                 recipe = replace(recipe, figures=unpublished(first.figures))
             recipes[recipe.name] = recipe
     except OSError as error:
@@ -129,8 +123,13 @@ def read_recipes(path=None):
     return recipes
 
 
+def first_row(lesson, recipes):
+    """The first row of a lesson, which is its published recipe; None if the table has no row of the lesson."""
+    return next((recipe for recipe in recipes.values() if recipe.lesson == lesson), None)
+
+
 def check_names(row, form, number):
-    """See to it that no field of a row is misspelled: an optional one would be lost without a sign."""
+    """Raise a ValueError if a row has an unknown field. A misspelled optional field would be ignored otherwise."""
     unknown = row.keys() - {name.removesuffix("?") for name in form}
     if unknown:
         raise ValueError(f"row {number} has a field {shown(min(unknown))!r}, which nothing reads")

@@ -1,4 +1,4 @@
-"""What a run leaves behind in its folder: settings.json, curve.jsonl, result.json, and the table made from them."""
+"""The records that a run leaves in its folder: settings.json, curve.jsonl and result.json."""
 
 import inspect
 import json
@@ -9,17 +9,18 @@ from pathlib import Path
 
 from support import rewrites
 from support.errors import UserError
-from support.files.replacing import replacing
 from support.files.forms import is_count, is_number, read_json, read_json_lines, shown
+from support.files.replacing import replacing
 from support.settings import check_settings
 
-FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # that every run writes
+FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # every run writes these
+VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
 
-# What is read again of settings.json, and of a line of curve.jsonl; see `support.files.forms.check_form`.
+# The forms of the files, as far as they are read again; see `support.files.forms.check_form`.
 PART = {
     "epochs": is_count,
     "rewrites": [str],
-    "versions": {...: str},
+    "versions": dict.fromkeys(VERSIONS, str),
     "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
 }
 SETTINGS = {
@@ -27,7 +28,7 @@ SETTINGS = {
     "dataset": {"name": str, "sha256": str},
     "settings": {"dataset": str},
     "floatX": str,
-    "parts": [PART],
+    "parts": [PART, ...],
     "files": [lambda name: isinstance(name, str) and name == Path(name).name != ""],
 }
 LINE = {
@@ -37,44 +38,45 @@ LINE = {
     "patience?": is_count,
     ...: is_number,
 }
+RESULT = {"seconds": {...: is_number}, "epochs?": is_count, "peak_memory_mb?": (is_number, None), ...: is_number}
 
 
 def lesson_of(driver):
-    """The name of a driver's lesson, which is that of its file."""
+    """The name of a driver's lesson: the name of its file, without .py."""
     return Path(inspect.getsourcefile(inspect.unwrap(driver))).stem
 
 
 def circumstances():
-    """What a run's figures depend on beside its settings: the graph rewrites, the versions and the machine."""
+    """The things that a run's figures depend on beside its settings: graph rewrites, versions and machine."""
     return {"rewrites": rewrites.selected(), "versions": versions(), "machine": machine()}
 
 
 def versions():
-    """The versions that a run's figures depend on."""
-    packages = ("pytensor", "numpy", "scipy", "numba")
+    """The versions of Python and of the packages that a run's figures depend on."""
+    packages = [name for name in VERSIONS if name != "python"]
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def machine():
-    """The processor's name, as far as the system tells, its cores, and the threads that BLAS may use."""
+    """The name of the processor, if the system tells it; its cores; the number of threads that BLAS may use."""
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", errors="replace") as lines:
             name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):  # not Linux, or a processor without a name there
+    except (OSError, StopIteration):  # not Linux, or the file gives no name
         pass
     threads = os.environ["OMP_NUM_THREADS"]
     return {"processor": name, "cores": os.cpu_count(), "system": platform.system(), "threads": threads}
 
 
 def peak_memory():
-    """Megabytes that the process has needed at most; None where the system does not tell."""
+    """The most memory that the process has used, in megabytes; None if the system does not tell."""
     try:
         import resource
     except ImportError:  # Windows
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6)  # bytes there, KiB elsewhere
+    return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6)  # macOS counts bytes, others KiB
 
 
 def write_json(path, content):
@@ -84,24 +86,14 @@ def write_json(path, content):
 
 
 def picture_name(name, dataset):
-    """The file of a picture of a run: those of the embedded digits say so."""
+    """The file name of a picture. For the embedded digits, the name says so."""
     return f"{name}{'_digits' if dataset == 'digits' else ''}.png"
 
 
 def claim(folder, record, name):
-    """The path of a file that a run is going to write, after its name was noted in the run's settings.json.
+    """The path of a file that the run is going to write. Its name is added to the `files` in settings.json first.
 
-    Parameters
-    ----------
-    folder : Path
-    record : dict
-        What settings.json says, of which `files` are the names of all files that the run has written.
-    name : str
-
-    Raises
-    ------
-    UserError
-        Where a file of that name is there that the run did not write.
+    `record` is the content of settings.json. A UserError says that another file has this name already.
     """
     if name not in record["files"]:
         check_that_it_is_free(folder, name)
@@ -111,26 +103,28 @@ def claim(folder, record, name):
 
 
 def check_that_it_is_free(folder, name):
-    """A UserError where a file that no run wrote has this name."""
+    """Raise a UserError if there is a file of this name. The caller knows that no run wrote it."""
     if (folder / name).exists():
-        raise UserError(f"{folder} holds {name}, which no run there wrote: move it away, or choose another --output-folder")
+        raise UserError(
+            f"{folder} holds {name}, which no run there wrote: move it away, or choose another --output-folder"
+        )
 
 
 class RecordedRun:
-    """What a run left in its folder, checked.
+    """The records of a run, read from its folder and checked.
 
     Parameters
     ----------
     folder : path-like
     driver : function
-        The driver of the lesson whose run it must be.
+        The run must be one of this driver's lesson.
 
     Attributes
     ----------
     folder : Path
     lesson : str
     dataset : str, the name of the data set
-    sha256 : str, of the data
+    sha256 : str, the checksum of the data
     settings : dict, the driver's arguments
     curve : list of dict, one an epoch
     record : dict, the whole of settings.json
@@ -139,7 +133,7 @@ class RecordedRun:
     Raises
     ------
     UserError
-        Where the folder holds no run or another lesson's, or one of the files is damaged.
+        The folder holds no run, or one of another lesson; or one of the files is damaged.
     """
 
     def __init__(self, folder, driver):
@@ -150,7 +144,9 @@ class RecordedRun:
                 raise UserError(f"{folder} is not the folder of a run: it has no {path.name}")
         self.record = read_json(settings, SETTINGS)
         if self.record["lesson"] != self.lesson:
-            raise UserError(f"{folder} holds a run of the lesson {shown(self.record['lesson'])!r}, not of {self.lesson!r}")
+            raise UserError(
+                f"{folder} holds a run of the lesson {shown(self.record['lesson'])!r}, not of {self.lesson!r}"
+            )
         self.settings = check_settings(driver, self.record["settings"])
         self.dataset, self.sha256 = self.record["dataset"]["name"], self.record["dataset"]["sha256"]
         self.curve = read_json_lines(curve, LINE)

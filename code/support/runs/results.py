@@ -1,4 +1,4 @@
-"""The pages of published and reproduced figures, made from the records of runs and the table of recipes."""
+"""The pages that compare published and reproduced figures. They are made from the records and the table of recipes."""
 
 import itertools
 import math
@@ -9,15 +9,14 @@ from pathlib import Path
 
 from support.environment import ROOT
 from support.errors import UserError
-from support.files.forms import check_form, is_count, is_number, read_json, shown
+from support.files.forms import read_json, shown
 from support.files.pages import place, refresh
-from support.runs.recipes import RESULTS, WORSE, read_recipes, unpublished
+from support.runs.recipes import MARKS, RESULTS, first_row, read_recipes, unpublished
+from support.runs.records import RESULT, SETTINGS, VERSIONS
 
 from scipy import stats
 
 README = ROOT / "README.md"
-MARKS = {WORSE[True]: "above", WORSE[False]: "below"}
-VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
 
 NEW_PAGE = f"""\
 # Published and reproduced
@@ -27,19 +26,10 @@ NEW_PAGE = f"""\
 
 
 def reproduce(folder=RESULTS):
-    """Run the recipes that have no record in a folder of runs, one after the other, then write its page.
+    """Make the runs of the recipes that a folder of runs lacks, one after the other, and write the folder's page.
 
-    Where it is the folder of the recorded results, README's table is written, too.
-
-    Returns
-    -------
-    Path
-        Of the page.
-
-    Raises
-    ------
-    UserError
-        Where a run does not get to its end; the next call goes on with it.
+    If it is the folder of the recorded results, the table in README is written, too. The path of the page is returned.
+    A UserError says that a run has failed. The next call goes on with that run.
     """
     folder = Path(folder)
     recipes = read_recipes()
@@ -56,7 +46,7 @@ def reproduce(folder=RESULTS):
 
 
 def write_page(folder=RESULTS):
-    """Write the table and the pictures of a folder of runs into its README.md, which keeps the text around them."""
+    """Write the table and the pictures of a folder of runs into its README.md. The text around them stays."""
     folder = Path(folder)
     pictures = [
         f"![{path.parent.name}: {path.stem.replace('_', ' ')}]({path.relative_to(folder).as_posix()})"
@@ -72,47 +62,25 @@ def write_front(page=None):
     return refresh(README if page is None else page, {"lessons": front_table()}, place("lessons"))
 
 
-# What the tables use of the records; see `support.files.forms.check_form`.
-PART = {
-    "epochs": is_count,
-    "rewrites": [str],
-    "versions": dict.fromkeys(VERSIONS, str),
-    "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
-}
-SETTINGS = {
-    "lesson": str,
-    "dataset": {"name": str},
-    "settings": {...: object},
-    "floatX": str,
-    "parts": lambda parts: parts != [] and check_form(parts, [PART], "parts") is None,
-}
-RESULT = {"seconds": {...: is_number}, "epochs?": is_count}
-
-
 def read_record(folder, recipes):
-    """The settings and the result of a finished run, merged; None where the folder holds none.
+    """The settings and the result of a finished run in one dict; None if the folder holds no finished run.
 
-    Beside them stand the `figures` to show and the `published_minutes`. A run on MNIST has those of the row that its
-    folder is named after. Another run shows the figures of its lesson, without published values.
-
-    Raises
-    ------
-    UserError
-        Where one of the files is damaged.
+    Two entries are added: the `figures` to show, and the `published_minutes`. If the run is on MNIST and its folder is
+    named after a recipe of its lesson, they are those of the recipe. Any other run shows the figures of its lesson
+    without published values. A UserError says that a file is damaged.
     """
     try:
         settings = read_json(folder / "settings.json", SETTINGS)
-        lesson, row = settings["lesson"], recipes.get(folder.name)
-        is_recipe = row is not None and row.lesson == lesson and settings["dataset"]["name"] == "MNIST"
-        row = row if is_recipe else first_row(lesson, recipes)
-        figures = row.figures if row else []
-        result = read_json(folder / "result.json", RESULT | {f"{figure.field}?": is_number for figure in figures})
+        result = read_json(folder / "result.json", RESULT)
     except FileNotFoundError:
         return None
-    minutes = sum(row.published_minutes) if is_recipe else 0
-    return {
-        **settings, **result, "figures": figures if is_recipe else unpublished(figures), "published_minutes": minutes
-    }  # fmt: skip
+    lesson, recipe = settings["lesson"], recipes.get(folder.name)
+    if recipe is not None and recipe.lesson == lesson and settings["dataset"]["name"] == "MNIST":
+        figures, minutes = recipe.figures, sum(recipe.published_minutes)
+    else:
+        first = first_row(lesson, recipes)
+        figures, minutes = unpublished(first.figures) if first else [], 0
+    return {**settings, **result, "figures": figures, "published_minutes": minutes}
 
 
 def read_records(folder, recipes):
@@ -128,11 +96,6 @@ def read_records(folder, recipes):
     return {name: records[name] for name in sorted(records, key=order)}
 
 
-def first_row(lesson, recipes):
-    """The row of a lesson's published recipe; None where the table has no row of it."""
-    return next((recipe for recipe in recipes.values() if recipe.lesson == lesson), None)
-
-
 def by_lesson(records):
     """{lesson: {name: record}}, from records in the order of the lessons."""
     groups = itertools.groupby(records.items(), key=lambda item: item[1]["lesson"])
@@ -140,13 +103,9 @@ def by_lesson(records):
 
 
 def front_table(folder=RESULTS, recipes=None):
-    """A Markdown table with a line for each lesson, which links to its file, and the notes below it.
+    """The lines of a Markdown table, and of the notes below it. Each lesson has a line that links to its file.
 
-    A figure is that of the published recipe or, where there are runs of it with several seeds, their mean.
-
-    Returns
-    -------
-    list of str
+    The figures are those of the published recipe. If it was run with several seeds, they are the means.
     """
     recipes = read_recipes() if recipes is None else recipes
     groups = by_lesson(read_records(folder, recipes))
@@ -162,30 +121,27 @@ def front_table(folder=RESULTS, recipes=None):
 
 
 def mean_of(figure, runs):
-    """The mean of a figure over some runs, as the tables show it; a dash where one of them, or all, have none."""
-    if not runs or not all(figure.field in run for run in runs):
+    """The mean of a figure over some runs, as the tables show it; a dash if there is no run or one lacks it."""
+    values = figure.values(runs)
+    if not runs or len(values) < len(runs):
         return "–"
-    mean = statistics.mean(figure.in_unit(run[figure.field]) for run in runs)
+    mean = statistics.mean(values)
     return figure.marked(mean, figure.spelled(mean))
 
 
 def published_runs(recipe, runs):
-    """Of a lesson's runs, {name: record}, that of its published recipe and those that differ by their seed alone."""
+    """Those of a lesson's runs, {name: record}, that follow its published recipe. Their seeds may differ."""
     if recipe is None or recipe.name not in runs:
         return []
     return [record for record in runs.values() if same_but_for_seed(record, runs[recipe.name])]
 
 
 def results_table(folder=RESULTS, recipes=None):
-    """Markdown tables with a line for each finished run in a folder of runs, and what there is to say of them.
+    """The lines of Markdown tables, and of the notes below them. Each finished run in a folder of runs has a line.
 
-    Published figures stand only beside runs of the published recipe on MNIST, known by the name of the folder.
-    Runs of that recipe with other seeds are summed up in a line of their own, as mean and sample standard deviation.
-    A figure that is worse than the published one is marked. Lessons with the same figures share a table.
-
-    Returns
-    -------
-    list of str
+    Published figures stand only beside a run on MNIST whose folder is named after its recipe. Runs of the published
+    recipe with several seeds have one more line: the mean and the sample standard deviation. A figure that is worse
+    than the published one is marked. Lessons with the same figures share a table.
     """
     recipes = read_recipes() if recipes is None else recipes
     records = read_records(folder, recipes)
@@ -195,13 +151,13 @@ def results_table(folder=RESULTS, recipes=None):
         if columns is None or layout.get(lesson, columns) != columns:
             columns = layout.get(lesson, [])
             lines += ["", *head(columns)] if lines else head(columns)
-        lines += [line(name, record, columns) for name, record in runs.items()]
+        lines += [line(name, [record], record, columns) for name, record in runs.items()]
         recipe = first_row(lesson, recipes)
         seeds = published_runs(recipe, runs)
         fields = [figure.field for figure in seeds[0]["figures"]] if seeds else []
         if len(seeds) > 1 and all(field in record for record in seeds for field in (*fields, "epochs")):
             base = runs[recipe.name]
-            lines.append(spread(lesson, seeds, base, columns))
+            lines.append(line(f"{lesson}, {len(seeds)} seeds", seeds, base, columns))
             if len(seeds) > 2:
                 judgements += judgement(lesson, seeds, base["figures"])
     notes = [recipe.note for recipe in recipes.values() if recipe.note and recipe.name in records]
@@ -210,7 +166,7 @@ def results_table(folder=RESULTS, recipes=None):
 
 
 def columns_of(recipes):
-    """{lesson: headings of its table}: lessons share the table of the ones before them where that has their figures."""
+    """{lesson: headings of its table}. A lesson joins the table before it if that has all of its figures."""
     headings = {recipe.lesson: {} for recipe in recipes.values()}
     for recipe in recipes.values():
         headings[recipe.lesson] |= dict.fromkeys(figure.heading for figure in recipe.figures)
@@ -221,10 +177,8 @@ def columns_of(recipes):
 
 
 def with_notes(lines, notes):
-    """Tables and the paragraphs below them, with the mark explained where it is used."""
-    marks = [
-        f"{mark} {side} the published figure." for mark, side in MARKS.items() if any(mark in text for text in lines)
-    ]
+    """The lines of tables and the paragraphs below them. The marks that the tables use are explained first."""
+    marks = [f"{mark} {side} the published figure." for mark, side in MARKS.items() if mark in "".join(lines)]
     return lines + [text for note in (*marks, *notes) for text in ("", note)]
 
 
@@ -234,37 +188,30 @@ def head(columns):
     return [f"| run | data |{pairs} epochs | seed |", "|---" * (2 * len(columns) + 6) + "|"]
 
 
-def line(name, record, columns):
-    """The line of a run."""
-    cells = {}
-    for figure in record["figures"]:
-        value = figure.in_unit(record[figure.field]) if figure.field in record else None
-        text = "–" if value is None else figure.marked(value, figure.spelled(value))
-        cells[figure.heading] = figure.target, text
-    minutes = minutes_of(record)
-    took = f"{minutes:.1f}" if minutes >= 0.05 else "< 0.1"
-    return row(
-        name, record["dataset"]["name"], *in_columns(cells, columns), published_minutes(record), took,
-        record.get("epochs", "–"), record["settings"].get("seed", "–"),
-    )  # fmt: skip
-
-
-def spread(lesson, records, base, columns):
-    """The line that sums up runs that differ in their seeds; `base` is that of the published seed."""
+def line(name, runs, base, columns):
+    """The line of one run, or of several that differ in their seeds. `base` is the one with the published figures."""
     cells = {}
     for figure in base["figures"]:
-        values = [figure.in_unit(record[figure.field]) for record in records]
-        text = mean_and_deviation(values, figure.digits)
-        cells[figure.heading] = figure.target, figure.marked(statistics.mean(values), text)
+        values = figure.values(runs)
+        text = figure.marked(statistics.mean(values), summed_up(values, figure.digits)) if values else "–"
+        cells[figure.heading] = figure.target, text
+    minutes = [sum(run["seconds"].values()) / 60 for run in runs]
+    is_short = len(runs) == 1 and minutes[0] < 0.05
     return row(
-        f"{lesson}, {len(records)} seeds", base["dataset"]["name"], *in_columns(cells, columns),
-        published_minutes(base), mean_and_deviation([minutes_of(record) for record in records], 1),
-        mean_and_deviation([record["epochs"] for record in records], 0), "–",
-    )  # fmt: skip
+        name,
+        base["dataset"]["name"],
+        *itertools.chain(*(cells.get(column, ("–", "–")) for column in columns)),
+        f"{base['published_minutes']:.0f}" if base["published_minutes"] else "–",
+        "< 0.1" if is_short else summed_up(minutes, 1),
+        summed_up([run["epochs"] for run in runs if "epochs" in run], 0),
+        base["settings"].get("seed", "–") if len(runs) == 1 else "–",
+    )
 
 
-def in_columns(cells, columns):
-    return itertools.chain(*(cells.get(column, ("–", "–")) for column in columns))
+def summed_up(values, digits):
+    """A value; or the mean and the sample standard deviation of several; or a dash if there is none."""
+    numbers = [statistics.mean(values), statistics.stdev(values)] if len(values) > 1 else values
+    return " ± ".join(f"{number:.{digits}f}" for number in numbers) or "–"
 
 
 def row(*cells):
@@ -272,9 +219,9 @@ def row(*cells):
 
 
 def judgement(lesson, records, figures):
-    """How likely the published figures are, if they are one more draw from the spread of these runs."""
+    """Sentences that say how likely the published figures are as one more draw from the spread of these runs."""
     for figure in figures:
-        values = [figure.in_unit(record[figure.field]) for record in records]
+        values = figure.values(records)
         mean, deviation, n = statistics.mean(values), statistics.stdev(values), len(values)
         if figure.published is not None and deviation > 0:
             distance = abs(float(figure.target) - mean) / (deviation * math.sqrt(1 + 1 / n))
@@ -293,7 +240,7 @@ def published_machines(records, recipes):
 
 
 def circumstances(records):
-    """A line for each machine and set of versions that the runs were made with."""
+    """A line for each machine and set of versions that runs were made with."""
     groups = {}
     for name, record in records.items():
         groups.setdefault(circumstance(record), []).append(name)
@@ -301,38 +248,22 @@ def circumstances(records):
 
 
 def circumstance(record):
-    """With which arithmetic, machine and versions a run was made, part by part where it was continued elsewhere."""
-    texts = [f"{record['floatX']}, {part_circumstance(record['parts'][0])}"]
-    for part in record["parts"][1:]:
-        texts.append(f"from its epoch {part['epochs'] + 1} on, counted over all phases, {part_circumstance(part)}")
+    """The precision, rewrites, machine and versions of a run; for each of its parts, if it went on under others."""
+    texts = []
+    for part in record["parts"]:
+        machine, versions = part["machine"], part["versions"]
+        begin = f"from its epoch {part['epochs'] + 1} on, counted over all phases" if texts else record["floatX"]
+        threads = f"{machine['threads']} thread{'' if machine['threads'] == '1' else 's'}"
+        texts.append(
+            f"{begin}, {'with' if part['rewrites'] else 'without'} the graph rewrites, {threads} of "
+            f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
+        )
+        texts.append(", ".join(f"{name} {versions[key]}" for key, name in VERSIONS.items()))
     return "; ".join(texts)
 
 
-def part_circumstance(part):
-    """With which rewrites, machine and versions a part of a run was made."""
-    machine, versions = part["machine"], part["versions"]
-    threads = f"{machine['threads']} thread{'' if machine['threads'] == '1' else 's'}"
-    return (
-        f"{'with' if part['rewrites'] else 'without'} the graph rewrites, {threads} of {machine['processor']}, "
-        f"{machine['cores']} cores, {machine['system']}; "
-        + ", ".join(f"{name} {versions[key]}" for key, name in VERSIONS.items())
-    )
-
-
 def same_but_for_seed(record, other):
-    """Whether two runs have the same data and settings but for the seed; an option that is None is as good as none."""
+    """Whether two runs have the same data and settings, except the seed. An option that is None counts as not given."""
     settings = [{**each["settings"], **each["dataset"], "seed": None} for each in (record, other)]
     one, other = ({name: value for name, value in each.items() if value is not None} for each in settings)
     return one == other
-
-
-def minutes_of(record):
-    return sum(record["seconds"].values()) / 60
-
-
-def published_minutes(record):
-    return f"{record['published_minutes']:.0f}" if record["published_minutes"] else "–"
-
-
-def mean_and_deviation(values, digits):
-    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"

@@ -1,7 +1,6 @@
-"""A run of training: what its loops over epochs and minibatches do beside training."""
+"""A run of training: the work of its loops that is not training, such as checkpoints, times and records."""
 
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,16 +14,15 @@ from support.runs.state import State
 
 @dataclass
 class Result:
-    """What a driver returns.
+    """The result of a driver.
 
     Attributes
     ----------
-    model : the trained model; with validation, the best one and not the last one
+    model : the trained model; with validation the best one, which may not be the last
     curve : list of dict, one an epoch, as in curve.jsonl
-    figures : dict of float
-        What that model reached, as in result.json.
-    validation_error, test_error : float in 0..1, among the figures; None without validation
-    best_iteration : int, minibatches trained when it was found; None without validation
+    figures : dict of float, what the model reached, as in result.json
+    validation_error, test_error : float in 0..1, two of the figures; None without validation
+    best_iteration : int, the number of minibatches trained when the model was found; None without validation
     """
 
     model: object
@@ -39,14 +37,14 @@ class Result:
 class Run:
     """A training run, as a lesson sees it.
 
-    A run of the same settings that was not finished is continued, one that was is shown again: `epochs` then yields
-    only what is left to train. A run is a context: its end, whichever it is, lets other processes into the folder.
+    If the folder holds an unfinished run of the same settings, this run goes on with it, and `epochs` yields only the
+    epochs that are left to train. If that run is finished, nothing is left to train, and its figures are printed again.
+    A run is a context. At the end of the block, other processes may write to the folder again.
 
     Parameters
     ----------
-    folder : RunFolder, opened
-    settings : dict
-        The driver's arguments.
+    folder : RunFolder, which is open
+    settings : dict, the driver's arguments
     datasets : support.data.Datasets
     """
 
@@ -66,7 +64,7 @@ class Run:
 
     @property
     def curve(self):
-        """A dict an epoch, as in curve.jsonl."""
+        """A dict for each epoch, as in curve.jsonl."""
         return self.state.curve
 
     @property
@@ -75,36 +73,36 @@ class Run:
         return self.state.clock.seconds
 
     def track(self, model, *functions, name="model"):
-        """Say what training changes, and put an interrupted run's values into it.
+        """Name the functions that train a model. If the run was interrupted, its values are put into their variables.
 
         Parameters
         ----------
         model : object with `params`
         functions : compiled functions
-            All shared variables that these update are tracked, such as the states of generators.
+            All shared variables that they update are saved in checkpoints, such as the states of random generators.
         name : str
-            Of the model's file, without its ending.
+            The name of the model's file, without its ending.
         """
         self.state.track(model.params, functions)
         if not self.folder.is_finished:
             self.folder.claim(f"{name}.npz")
 
     def show_graph(self, name, function, **arguments):
-        """Nothing, but where a run shows its graphs: see `GraphRun`."""
+        """Do nothing. In a run that shows its graphs, `GraphRun.show_graph` takes this place."""
 
     @contextmanager
     def timed(self, phase, rate, title=None):
-        """Measure a phase and print its time, in minutes, on standard error; a checkpoint marks its end.
+        """Measure a phase, write a checkpoint at its end and print its time, in minutes, on standard error.
 
-        Within it the first Ctrl-C lets the minibatch that is being trained be finished.
+        Within the block the first Ctrl-C takes effect when the minibatch is trained.
 
         Parameters
         ----------
         phase : str
         rate : str
-            The argument of the driver that is to be lowered where the phase diverges.
+            The argument of the driver that must be lowered if the phase diverges.
         title : str, optional
-            What the printed line calls the phase.
+            The phase in words, for the printed line.
         """
         self.state.rate = rate
         epochs_before = len(self.curve)
@@ -122,7 +120,7 @@ class Run:
         print(f"{what} ran for {minutes:.2f}m", file=sys.stderr, flush=True)
 
     def epochs(self, n_epochs, n_minibatches, first=1, stopping=None, chance_cost=None, **place):
-        """Yield an `Epoch` for each epoch, and write its line of the curve when it is over.
+        """Yield an `Epoch` for each epoch. When it is over, write its line of the curve.
 
         Parameters
         ----------
@@ -132,11 +130,11 @@ class Run:
         first : int
             The number of the first epoch.
         stopping : EarlyStopping, optional
-            What the lesson's rule remembers, to be kept in the checkpoints, too.
+            The state of the lesson's rule, which is saved in checkpoints.
         chance_cost : float, optional
-            What a model that has learnt nothing pays; printed beside the very first cost.
+            The cost of a model that has learnt nothing. It is printed beside the very first cost.
         place
-            What else tells where in the run the epochs are, such as `layer=0`.
+            Further numbers that tell the place of the epochs in the run, such as `layer=0`.
         """
         stage, start, begun = self.state.begin(n_epochs, n_minibatches, stopping)
         for done in range(start, n_epochs):
@@ -155,68 +153,54 @@ class Run:
             self.curve.append(line)
             self.folder.append_to_curve(line)
             is_over = epoch.is_last or done + 1 == n_epochs
-            self.state.position = (stage + 1, 0, None, None) if is_over else (stage, done + 1, stopping, None)
-            if time.monotonic() - self.state.saved_at > self.seconds_between_checkpoints:
-                self.state.write()
-            self._end_if_asked_to()
+            position = (stage + 1, 0, None, None) if is_over else (stage, done + 1, stopping, None)
+            self._reach(position, self.seconds_between_checkpoints)
             if is_over:
                 break
 
     def _after_minibatch(self, stage, done, epoch):
-        """Write a checkpoint where it is time to, and end the run where that was asked for."""
-        self.state.position = stage, done, epoch.stopping, epoch
-        if time.monotonic() - self.state.saved_at > self.seconds_within_an_epoch:
-            self.state.write()
-        self._end_if_asked_to()
+        self._reach((stage, done, epoch.stopping, epoch), self.seconds_within_an_epoch)
 
-    def _end_if_asked_to(self):
+    def _reach(self, position, seconds):
+        """Note the place of the run. Write a checkpoint if the last one is too old, or if the run was asked to end."""
+        self.state.position = position
+        self.state.write_after(seconds)
         if self.request.signum is not None:
             self.state.write()
             raise Interrupted(self.request.signum, self.state.epoch.place_in_run)
 
     def keep(self, model, name="model", **figures):
-        """Save a model in place of the one that was kept before under this name.
-
-        Parameters
-        ----------
-        model : object with `params`
-        name : str
-            Of the file, without its ending.
-        figures
-            What the model reached, as in `Epoch.figures`.
-        """
+        """Save a model as the file `name`.npz, in place of an earlier one, with the figures that it reached."""
         self.state.keep(model.params, figures, name)
         self.folder.save_model(name, model.params, figures, self.curve)
 
     def keep_pretrained(self, params):
-        """Save parameters as pretrained.npz between the loops over epochs that pre-train them and the next one.
+        """Save parameters as pretrained.npz, after the loops that pre-train them and before the next loop.
 
-        A run that goes on after that has the file already, and other parameters by now.
+        A run that goes on after this place has the file already, and its parameters have changed since. So it saves
+        nothing.
         """
-        if self.state.is_at_start_of(self.state.stage):
+        if self.state.is_between_loops():
             self.folder.save_model("pretrained", params, {"pretrained": True}, self.curve)
 
     def finish(self, model=None, closing=None, evaluate=None):
-        """Put the best parameters back into the model, write and print what it reached, and return the `Result`.
+        """Put the best parameters back into the model, write and print its figures, and return the `Result`.
 
         Parameters
         ----------
         model : object with `params`, optional
-            That `keep` kept last.
+            The model that `keep` kept last.
         closing : function, optional
-            Makes a line to print of the figures, {name: number}.
+            Makes the line to print from the figures, {name: number}.
         evaluate : function, optional
-            Gives further figures of the model, {name: number}. It is called once, at the end of the training; a
-            finished run that is shown again has them in its result.json.
+            Returns further figures of the model, {name: number}. It is called once, at the end of the training. If a
+            finished run is shown again, its result.json has these figures.
         """
         best, is_shown_again = self.state.best, self.folder.is_finished
         if model is not None:
-            try:
-                best.restore(model.params)
-            except ValueError as error:  # a checkpoint from which nothing was left to train
-                raise self.state.misfit() from error
+            self.state.restore_best(model.params)
             if not is_shown_again:
-                # A run that was killed after it had saved a model may have found another best since.
+                # The model's file may be that of a better model, saved just before the run was killed: write it again.
                 self.folder.save_model(best.name, model.params, best.figures, self.curve)
         if is_shown_again:
             result = self.folder.read_result()
@@ -234,17 +218,12 @@ class Run:
         return Result(model, self.curve, figures)
 
     def save_picture(self, name, pixels):
-        """Save grey pixels, (height, width) of uint8, as a PNG; without Pillow, say that it is left out."""
+        """Save grey pixels, (height, width) of uint8, as a PNG. Without Pillow, say that it is left out."""
         if not self.folder.is_finished:
             self.folder.save_picture(picture_name(name, self.datasets.name), pixels)
 
     def draw(self, plot):
-        """Draw the pictures of the run, if it has just ended: whatever becomes of them, its results stand.
-
-        Parameters
-        ----------
-        plot : function of the run's folder and its data sets
-        """
+        """Call `plot` with the folder and the data, if the run has just ended. An error there does not end the run."""
         if self.folder.is_finished:
             return
         try:

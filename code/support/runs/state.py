@@ -1,32 +1,32 @@
-"""Where a run is: all that a checkpoint holds."""
+"""The state of a run: everything that a checkpoint holds."""
 
 import time
-
-import numpy as np
 
 from support.errors import UserError
 from support.files.forms import check_form, is_count, is_number
 from support.runs.checkpoints import FILE, REMEDY, Tracked, pack
 from support.runs.clock import Clock
 
+import numpy as np
+
 VALIDATED = {"validation_error": is_number, "test_error": is_number, "iteration": is_count}  # figures of a best model
 
 
 class BestModel:
-    """The parameters that a run keeps, and what they reached.
+    """The best parameters of a run so far.
 
     Attributes
     ----------
-    figures : dict of float
-    values : list of array, empty as long as none are kept
-    name : str, of the model's file, without its ending
+    figures : dict of float, what these parameters reached
+    values : list of array, empty until a model is kept
+    name : str, the model's file without its ending
     """
 
     def __init__(self, figures, values):
         self.figures, self.values, self.name = figures, values, "model"
 
     def check(self, params):
-        """Raise a ValueError where the kept values are not those of these parameters."""
+        """Raise a ValueError if the kept values do not fit these parameters."""
         if self.figures and not self.values:
             raise ValueError("there is no best model")
         if "validation_error" in self.figures:
@@ -36,12 +36,6 @@ class BestModel:
             if saved.shape != value.shape or saved.dtype != value.dtype:
                 raise ValueError(f"{param.name} is {saved.dtype} {saved.shape}")
 
-    def restore(self, params):
-        """Put the kept values back into the parameters; a ValueError where they do not fit."""
-        self.check(params)
-        for param, value in zip(params, self.values, strict=True):
-            param.set_value(value, borrow=True)
-
 
 class State:
     """The state of a run, which its checkpoints hold.
@@ -49,20 +43,20 @@ class State:
     Parameters
     ----------
     folder : RunFolder
-        Opened; the state in its checkpoint is taken on.
+        It is open. If it holds a checkpoint, the run goes on from there.
 
     Attributes
     ----------
-    resumed : dict
-        What the checkpoint says, until the run goes on; None where there is none.
+    resumed : dict, the state in the checkpoint until the run goes on; None if there is no checkpoint
     curve : list of dict, one an epoch
     clock : Clock
     best : BestModel
     tracked : Tracked
-    stage : int, loops over epochs that the lesson has begun
-    position : (stage, epochs done in it, EarlyStopping or None, Epoch or None if none has begun)
-    epoch : Epoch that is trained, and `rate`, the argument of the driver that is too high where it diverges
-    saved_at : float, when the last checkpoint was written
+    stage : int, the number of loops over epochs that the lesson has begun
+    position : (stage, epochs of it that are over, EarlyStopping or None, the Epoch that has begun or None)
+    epoch : Epoch, the one that is trained
+    rate : str, the argument of the driver that must be lowered if the run diverges
+    saved_at : float, the time of the last checkpoint
     """
 
     def __init__(self, folder):
@@ -78,7 +72,7 @@ class State:
         self.saved_at = time.monotonic()
 
     def track(self, params, functions):
-        """Track what `functions` update; a UserError where the checkpoint is another network's."""
+        """Track what the functions update. A UserError says that the checkpoint belongs to another network."""
         try:
             if self.tracked.add(params, functions, self.resumed, self.arrays):
                 self.best.check(params)
@@ -90,9 +84,9 @@ class State:
 
         Returns
         -------
-        stage : int
-        start : int, epochs of it that are over
-        epoch : dict, the state of an epoch that was begun; None where there is none
+        stage : int, the number of the loop
+        start : int, the number of its epochs that are over
+        epoch : dict, the state of the epoch in which the checkpoint was written, or None
         """
         stage, self.stage = self.stage, self.stage + 1
         if self.resumed is None or stage > self.resumed["stage"]:
@@ -111,28 +105,28 @@ class State:
                 raise self.misfit() from error
         return stage, start, epoch
 
-    def is_at_start_of(self, stage):
-        """Whether the run is between the loops over epochs before this one and this one."""
+    def is_between_loops(self):
+        """Whether the run is after the loops over epochs that have begun, and before the first epoch of the next."""
         at = self.resumed
-        return at is None or (at["stage"], at["epochs_done"], at["epoch"]) == (stage, 0, None)
+        return at is None or (at["stage"], at["epochs_done"], at["epoch"]) == (self.stage, 0, None)
 
     def go_on(self):
-        """Forget the checkpoint: the run is past it."""
+        """Forget the checkpoint: the run trains again from here."""
         self.resumed, self.arrays = None, {}
 
     def misfit(self):
         return UserError(f"{self.folder.path / FILE} fits another network or schedule: {REMEDY}")
 
     def diverged(self, what):
-        """The end of a run whose numbers overflow."""
+        """The error that ends a run whose numbers are no longer finite."""
         option, rate = "--" + self.rate.replace("_", "-"), self.folder.about["settings"].get(self.rate)
         return UserError(
             f"{what}: the run has diverged; choose {option} below {rate}, with --fresh to start over (the last good "
-            f"checkpoint and best model, where there were any, are kept in {self.folder.path})"
+            f"checkpoint and best model, if any, are kept in {self.folder.path})"
         )
 
     def check_finite(self, values):
-        """Let no file with NaN or infinity replace a good one.
+        """Raise an error before a file with NaN or infinity replaces a good one.
 
         The cost is computed before the update, so it can look fine while the weights are ruined.
         """
@@ -140,10 +134,19 @@ class State:
             raise self.diverged(f"the parameters became infinite or NaN in {self.epoch.place_in_run}")
 
     def keep(self, params, figures, name):
-        """Take the parameters' present values for the best ones."""
+        """Keep a copy of the parameters as the best ones."""
         values = [param.get_value() for param in params]
         self.check_finite(values)
         self.best.figures, self.best.values, self.best.name = figures, values, name
+
+    def restore_best(self, params):
+        """Put the best values back into the parameters."""
+        try:
+            self.best.check(params)
+        except ValueError as error:  # nothing was left to train, so `track` did not check these
+            raise self.misfit() from error
+        for param, value in zip(params, self.best.values, strict=True):
+            param.set_value(value, borrow=True)
 
     def write(self):
         """Write a checkpoint."""
@@ -164,3 +167,8 @@ class State:
         }
         self.folder.write_checkpoint(state, {**arrays, **best})
         self.saved_at = time.monotonic()
+
+    def write_after(self, seconds):
+        """Write a checkpoint if the last one is older than this."""
+        if time.monotonic() - self.saved_at > seconds:
+            self.write()

@@ -1,4 +1,4 @@
-"""What early stopping remembers from one minibatch to the next; the rule itself stands in lesson 1's loop."""
+"""The memory of early stopping between minibatches. The rule itself stands in the loop of lesson 1."""
 
 import math
 from dataclasses import dataclass, field
@@ -15,18 +15,18 @@ class EarlyStopping:
     Parameters
     ----------
     patience : int
-        Minibatches to train in any case; the rule raises it.
+        Minibatches to train in any case. The rule raises this number.
     n_train_batches : int
         Minibatches an epoch.
 
     Attributes
     ----------
     validation_frequency : int
-        Minibatches from one validation to the next: an epoch, or half of the patience where that is less.
+        Minibatches from one validation to the next: an epoch or, if that is less, half of the patience.
     best_validation_error : float
-        In 0..1; infinite until the first validation.
+        In 0..1; infinite before the first validation.
     best_iteration : int
-        Where that was; None until the first validation.
+        The iteration with this error; None before the first validation.
 
     References
     ----------
@@ -39,7 +39,7 @@ class EarlyStopping:
     best_validation_error: float = math.inf
     best_iteration: int | None = None
 
-    # That a state out of a checkpoint must have; see `support.files.forms.check_form`.
+    # The form of a state in a checkpoint; see `support.files.forms.check_form`.
     FORM = {
         "patience": is_count,
         "n_train_batches": is_count,
@@ -52,7 +52,7 @@ class EarlyStopping:
         self.validation_frequency = min(self.n_train_batches, self.patience // 2)
 
     def resume(self, state):
-        """Take on the state out of a checkpoint; a ValueError where it is one of another schedule."""
+        """Take over a state from a checkpoint. A ValueError says that it belongs to another schedule."""
         if state["validation_frequency"] != self.validation_frequency:
             raise ValueError("validation_frequency")
         vars(self).update({name: state[name] for name in vars(self)})

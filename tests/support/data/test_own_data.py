@@ -111,10 +111,10 @@ WRONG = {
     "labels in a column": (dict(y=Y[:, None]), "y of shape (70, 1)"),
     "labels of floats": (dict(y=Y / 1.0), "labels that are not whole numbers"),
     "labels below 0": (dict(y=Y - 1), "labels that are not whole numbers from 0"),
-    "labels of text": (dict(y=Y.astype(str)), "something else than numbers"),
+    "labels of text": (dict(y=Y.astype(str)), "something other than numbers"),
     "x of int64": (dict(x=X.astype(int)), "x of int64; needed are floats, or uint8"),
-    "complex x": (dict(x=X * 1j), "something else than numbers"),
-    "objects": (dict(x=X.astype(object)), "something else than numbers"),
+    "complex x": (dict(x=X * 1j), "something other than numbers"),
+    "objects": (dict(x=X.astype(object)), "something other than numbers"),
     "NaN": (dict(x=np.where(X == X[9, 3, 3], np.nan, X)), "not a finite number"),
     "split of another sum": (dict(split=[50, 10, 9]), "split is [50 10  9], not three counts of its 70 examples"),
     "split of two": (dict(split=[60, 10]), "split is [60 10]"),
@@ -122,7 +122,7 @@ WRONG = {
     "split with an empty part": (dict(split=[60, 10, 0]), "split is [60 10  0]"),
     "split that wraps around": (dict(split=np.array([2**64 - 1, 61, 10], "u8")), "split is [18446744073709551615"),
     "split of a part for each": (dict(split=np.zeros(N, int)), "split is [0 0 0 0"),
-    "six examples": (dict(x=X[:6], y=Y[:6]), "of 6 examples none would be left"),
+    "six examples": (dict(x=X[:6], y=Y[:6]), "6 examples are too few to split"),
 }
 
 

@@ -77,8 +77,8 @@ def test_an_array_larger_than_what_is_inflated_at_once(path):
 
 def test_what_claims_more_than_the_limit_is_refused(path):
     np.savez_compressed(path, x=np.zeros(10_000))
-    assert "claims to hold more than it can, or than 80,127 bytes" in refusal(path, 80_000 + 127)
-    assert "claims to hold more" in refusal(path)  # than the file's own size
+    assert "says that it holds more than it can, or more than 80,127 bytes" in refusal(path, 80_000 + 127)
+    assert "says that it holds more" in refusal(path)  # than the file's own size
     assert read_arrays(path, "", 80_000 + 128)["x"].shape == (10_000,)
 
 
@@ -96,7 +96,7 @@ def test_what_claims_more_than_the_limit_is_refused(path):
 )
 def test_other_things_than_numbers_are_refused(path, array, kind):
     np.savez(path, x=array)
-    assert "something else than numbers" in refusal(path)
+    assert "something other than numbers" in refusal(path)
 
 
 def test_two_arrays_of_one_name_are_refused(path):
@@ -122,7 +122,7 @@ def test_a_list_that_is_cut_is_refused(path):
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_compression_that_cannot_be_bounded_is_refused(path, compression):
     archive(path, [("x.npy", npy(np.zeros(9)))], compression)
-    assert "compressed otherwise" in refusal(path, ROOMY)
+    assert "compressed in a way that NumPy does not use" in refusal(path, ROOMY)
 
 
 @pytest.mark.parametrize("shape", ["(2,)", "(4,)", "(-3, -1)", "(10**30,)", "(3.0,)", "3", "(" * 200 + ")" * 200])

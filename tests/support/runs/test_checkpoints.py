@@ -5,28 +5,25 @@ import io
 import json
 import os
 import shutil
-import signal
 from contextlib import nullcontext, suppress
 from types import SimpleNamespace
+
+from small_runs import Datasets, train, train_levels, updating
+from support.errors import UserError
+from support.files import replacing as files
+from support.files.archives import read_described, write_described
+from support.runs import checkpoints, open_run, records
+from support.runs.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
+from support.runs.interruption import Interrupted
+from support.runs.models import SavedModel
+from support.runs.run import Run
+from support.runs.state import State
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-import logistic_sgd
 from filelock import FileLock, Timeout
-
-from support.files import replacing as files
-from support.runs import checkpoints, records
-from support.files.archives import read_described, write_described
-from support.runs.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
-from support.errors import UserError
-from support.runs.interruption import Interrupted
-from support.runs import open_run
-from support.runs.models import SavedModel
-from support.runs.run import Run
-from support.runs.state import State
-from small_runs import Datasets, train, train_levels, updating
 
 
 @pytest.fixture(autouse=True)
@@ -367,7 +364,7 @@ def diverge(folder, phase="training", after=3, of_cost=False, fresh=False):
     ],
 )
 def test_divergence_names_its_place_and_the_rate_and_keeps_what_was_good(phase, option, of_cost, what, tmp_path):
-    for attempt in range(2):  # the same command goes on from the last good checkpoint, and ends in the same way
+    for _attempt in range(2):  # the same command goes on from the last good checkpoint, and ends in the same way
         with pytest.raises(UserError) as refusal:
             diverge(tmp_path, phase, of_cost=of_cost)
         text = str(refusal.value)

@@ -3,9 +3,9 @@
 import random
 import signal
 
-import pytest
-
 import torture
+
+import pytest
 
 
 @pytest.fixture(autouse=True)

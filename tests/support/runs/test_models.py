@@ -1,9 +1,9 @@
+from support.errors import UserError
+from support.runs.models import SavedModel, save_model
+
 import numpy as np
 import pytensor
 import pytest
-
-from support.errors import UserError
-from support.runs.models import SavedModel, save_model
 
 ABOUT = {
     "lesson": "mlp",

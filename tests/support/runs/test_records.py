@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 
-import pytest
-
 from support.runs import interruption, records
 from support.runs.folder import RunFolder
 from support.runs.records import machine, peak_memory, write_json
+
+import pytest
 
 
 def test_the_processor_is_named_without_proc(monkeypatch):

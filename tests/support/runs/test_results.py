@@ -60,8 +60,8 @@ def record(folder, lesson, dataset="MNIST", settings=None, rewrites=("rank_updat
         json.dumps(
             {
                 "lesson": lesson,
-                "dataset": {"name": dataset},
-                "settings": {"seed": 7, **(settings or {})},
+                "dataset": {"name": dataset, "sha256": "0"},
+                "settings": {"dataset": dataset, "seed": 7, **(settings or {})},
                 "floatX": "float32",
                 "parts": parts or [part(rewrites=rewrites)],
                 "files": ["settings.json", "result.json"],

@@ -136,7 +136,9 @@ def driver(learning_rate=0.1, n_epochs=2):
 
 
 def start(folder, **settings):
-    return open_run(driver, {"dataset": "made up", "learning_rate": 0.1, "output_folder": folder, **settings}, datasets_of(8, 4, 4))
+    return open_run(
+        driver, {"dataset": "made up", "learning_rate": 0.1, "output_folder": folder, **settings}, datasets_of(8, 4, 4)
+    )
 
 
 @pytest.fixture
@@ -265,7 +267,7 @@ def test_settings_that_name_files_elsewhere_are_no_runs(name, tmp_path):
     record = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**record, "files": [name]}))
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="is no file of a run, or damaged"):
+    with pytest.raises(UserError, match="is not a file of a run, or is damaged"):
         start(folder)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
