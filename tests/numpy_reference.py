@@ -46,3 +46,73 @@ def autoencoder_cost_and_gradients(x, corrupted, W, b, b_prime):
     delta_z = (z - x) / len(x)
     delta_h = (delta_z @ W) * h * (1 - h)
     return cost, [corrupted.T @ delta_h + delta_z.T @ h, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+
+
+def sparse_autoencoder_cost_and_gradients(x, target, weight, W, b, b_prime):
+    """Cross-entropy of x and its reconstruction, plus weight times the divergence of the mean activations."""
+    h = sigmoid(x @ W + b)
+    z = sigmoid(h @ W.T + b_prime)
+    a = h.mean(axis=0)
+    divergence = target * np.log(target / a) + (1 - target) * np.log((1 - target) / (1 - a))
+    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1)) + weight * divergence.sum()
+
+    delta_z = (z - x) / len(x)
+    slope_of_divergence = -target / a + (1 - target) / (1 - a)
+    delta_h = (delta_z @ W + weight * slope_of_divergence / len(x)) * h * (1 - h)
+    return cost, [x.T @ delta_h + delta_z.T @ h, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+
+
+def contractive_autoencoder_cost_and_gradients(x, level, W, b, b_prime):
+    """Cross-entropy of x and its reconstruction, plus level times the mean squared norm of the Jacobian."""
+    h = sigmoid(x @ W + b)
+    z = sigmoid(h @ W.T + b_prime)
+    slope = h * (1 - h)
+    column_norms = (W**2).sum(axis=0)
+    jacobian = sum(np.sum((W * row) ** 2) for row in slope) / len(x)
+    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1)) + level * jacobian
+
+    delta_z = (z - x) / len(x)
+    delta_h = (delta_z @ W + level * 2 * slope * (1 - 2 * h) * column_norms / len(x)) * slope
+    dW = x.T @ delta_h + delta_z.T @ h + level * 2 * W * (slope**2).mean(axis=0)
+    return cost, [dW, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+
+
+def linear_autoencoder_cost_and_gradient(x, mean, W):
+    """Squared error of x - mean and its projection, with tied weights, and its gradient."""
+    x = x - mean
+    residual = x - x @ W @ W.T
+    return np.mean(np.sum(residual**2, axis=1)), -2 / len(x) * (x.T @ residual + residual.T @ x) @ W
+
+
+def variational_bound_and_gradients(x, epsilon, params):
+    """Mean of the bound over the minibatch, for given noise, and its gradients.
+
+    Parameters
+    ----------
+    x : (batch, n_visible) of zeros and ones
+    epsilon : (batch, n_latent)
+    params : W, b of the encoder's hidden layer, the mean, the log-variance, the decoder's hidden layer, the output
+    """
+    We, be, Wm, bm, Wv, bv, Wd, bd, Wo, bo = params
+    h = np.tanh(x @ We + be)
+    mean, log_variance = h @ Wm + bm, h @ Wv + bv
+    deviation = np.exp(log_variance / 2)
+    z = mean + deviation * epsilon
+    g = np.tanh(z @ Wd + bd)
+    p = sigmoid(g @ Wo + bo)
+    likelihood = np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), axis=1)
+    divergence = np.sum(mean**2 + deviation**2 - 1 - log_variance, axis=1) / 2
+    bound = np.mean(likelihood - divergence)
+
+    n = len(x)
+    delta_p = (x - p) / n
+    delta_g = (delta_p @ Wo.T) * (1 - g**2)
+    delta_z = delta_g @ Wd.T
+    delta_mean = delta_z - mean / n
+    delta_log_variance = delta_z * deviation * epsilon / 2 - (deviation**2 - 1) / (2 * n)
+    delta_h = (delta_mean @ Wm.T + delta_log_variance @ Wv.T) * (1 - h**2)
+    gradients = []
+    layers = (x, delta_h), (h, delta_mean), (h, delta_log_variance), (z, delta_g), (g, delta_p)
+    for inputs, delta in layers:
+        gradients += [inputs.T @ delta, delta.sum(axis=0)]
+    return bound, gradients

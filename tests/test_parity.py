@@ -1,8 +1,9 @@
-"""On MNIST, the figures of the original: every step in float64 (reference/theano.json), and the exact error."""
+"""On MNIST, the figures of the original: every step in float64 (reference/*.json), and the exact error."""
 
 import json
 from pathlib import Path
 
+import cA
 import dA
 import logistic_sgd
 import mlp
@@ -15,7 +16,9 @@ import pytensor.tensor as pt
 import pytest
 
 pytestmark = pytest.mark.mnist
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "theano.json").read_text())
+REFERENCE, FAMILY = (
+    json.loads((Path(__file__).parent / "reference" / name).read_text()) for name in ("theano.json", "family.json")
+)
 RTOL = 1e-10  # the order of floating-point sums differs, nothing else
 
 
@@ -91,6 +94,22 @@ def test_dA(datasets):
     step = pytensor.function([index], cost, updates=updates, givens=givens)
     assert_trajectory(step, recorded["costs"])
     assert_params(da.params, recorded["params"])
+
+
+def test_cA(datasets):
+    recorded = FAMILY["cA"]
+    batch_size = recorded["batch_size"]
+    rng = np.random.RandomState(recorded["seed"])
+    ca = cA.cA(rng, n_visible=784, n_hidden=recorded["n_hidden"], n_batchsize=batch_size)
+    assert_params(ca.params, recorded["initial_params"])
+    cost, updates = ca.get_cost_updates(recorded["contraction_level"], recorded["learning_rate"])
+    index = pt.lscalar("index")
+    givens = {ca.x: logistic_sgd.minibatch(datasets[0][0], index, batch_size)}
+    figures = [pt.mean(ca.L_rec), ca.L_jacob, cost]
+    step = pytensor.function([index], figures, updates=updates, givens=givens)
+    series = np.transpose([recorded[name] for name in ("reconstruction", "jacobian", "costs")])
+    assert_trajectory(step, series)
+    assert_params(ca.params, recorded["params"])
 
 
 @pytest.mark.parametrize("entry", ["SdA", "SdA_minibatch"])

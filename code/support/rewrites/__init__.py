@@ -20,6 +20,8 @@ processor, so what counts is the number of passes over each weight matrix W (n, 
 | sparse_product     | X W, for a small minibatch           | SparseProduct(X, W)          | 1 -> share of X != 0 |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
+| factored_sum       | sum of (S_bj W_ij)^2                 | sums of each factor alone    | batch -> 1           |
+| shrinking_update   | W - lr (X'D + W r), r a row          | RankUpdate(W (1 - lr r), ..) | 2 or more -> 2       |
 | log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
 | vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
@@ -31,15 +33,16 @@ X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one exam
 in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy, which says what
 it computes, and a Numba implementation, which runs.
 
-The values are equal but for rounding, infinity and NaN included, with one exception: zero times infinity or NaN adds
-nothing to a SparseProduct, which does not read what is multiplied by zero.
+The values are equal but for rounding, infinity and NaN included, with two exceptions: zero times infinity or NaN adds
+nothing to a SparseProduct, which does not read what is multiplied by zero; and a factored sum can be infinite where some
+of the products that it does not make would be zero times infinity.
 
 A rewrite that a graph does not fit leaves it alone. Each is registered under its name and `TAG`, so that
 `mode.excluding("rank_update")` or `mode.excluding(TAG)` leaves it, or all of them, out of one function.
 """
 
 from support.errors import UserError
-from support.rewrites import activations, coin_flips, decoder, entropy, linker, products, updates  # noqa: F401
+from support.rewrites import activations, coin_flips, decoder, entropy, jacobian, linker, products, updates  # noqa: F401
 from support.rewrites.registry import NAMES, TAG, switch  # noqa: F401
 
 _selected = NAMES

@@ -249,10 +249,13 @@ def dot_to_sparse_product(fgraph, node):
 
 @node_rewriter([Dot])
 def dot_to_narrow_product(fgraph, node):
-    """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns"""
+    """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns
+
+    A transpose is left to BLAS, which takes it as it lies, where loops along its rows would need a copy.
+    """
     X, W = node.inputs
     batch, columns = X.type.shape[0], W.type.shape[1]
-    if batch is not None and batch > 1 and columns is not None and columns <= NARROW:
+    if untransposed(X) is None and batch is not None and batch > 1 and columns is not None and columns <= NARROW:
         return replacement(node, NarrowProduct(), X, W)
 
 

@@ -305,6 +305,14 @@ def descent_to_rank_update(fgraph, node):
     if any(side.type.broadcastable[1] for side in sides):
         return None  # one row or column, which is added to each of W
 
+    betas = [term.coefficient(W.dtype) for term in others]
+    updated = joined_update(W, products, pt.add(*betas) if len(betas) > 1 else betas[0])
+    copy_stack_trace(out, updated)
+    return [updated]
+
+
+def joined_update(W, products, beta):
+    """beta W plus one or more products, as one RankUpdate; `products` are of `support.rewrites.patterns.Term`."""
     if len(products) == 1:
         X, D, alpha = products[0].left, products[0].right, products[0].coefficient(W.dtype)
     else:
@@ -313,10 +321,7 @@ def descent_to_rank_update(fgraph, node):
         X = pt.join(0, *(term.left for term in products))
         D = pt.join(0, *(scalar * of_one_batch(term) for scalar, term in zip(own, products)))
         alpha = multiplied(common, W.dtype)
-    betas = [term.coefficient(W.dtype) for term in others]
-    updated = RankUpdate()(W, X, D, alpha, pt.add(*betas) if len(betas) > 1 else betas[0])
-    copy_stack_trace(out, updated)
-    return [updated]
+    return RankUpdate()(W, X, D, alpha, beta)
 
 
 def of_one_batch(term):

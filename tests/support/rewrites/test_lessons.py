@@ -3,12 +3,15 @@
 python -m pytest tests/support/rewrites/test_lessons.py --all-sizes
 """
 
+from cA import cA
 from dA import dA
 from graphs import has_ours, interpreted_mode
 from logistic_sgd import LogisticRegression, minibatch, minibatch_function, sgd_updates
 from mlp import MLP
+from sA import sA
 from SdA import SdA
 from support.rewrites import TAG
+from vae import VAE
 
 import numpy as np
 import pytensor
@@ -36,12 +39,27 @@ def mlp_step(rng, train_set, batch, n_hidden):
     return minibatch_function(cost, x, y, train_set, batch, updates), model.params
 
 
-def dA_step(rng, train_set, batch, n_hidden):
-    model = dA(rng, n_visible=N_IN, n_hidden=n_hidden)
-    cost, updates = model.get_cost_updates(0.3, 0.1)
+def unsupervised_step(model, train_set, batch, *arguments):
+    cost, updates = model.get_cost_updates(*arguments)
     index = pt.lscalar("index")
     givens = {model.x: minibatch(train_set[0], index, batch)}
     return pytensor.function([index], cost, updates=updates, givens=givens), model.params
+
+
+def dA_step(rng, train_set, batch, n_hidden):
+    return unsupervised_step(dA(rng, n_visible=N_IN, n_hidden=n_hidden), train_set, batch, 0.3, 0.1)
+
+
+def sA_step(rng, train_set, batch, n_hidden):
+    return unsupervised_step(sA(rng, n_visible=N_IN, n_hidden=n_hidden), train_set, batch, 0.2, 3.0, 0.1)
+
+
+def cA_step(rng, train_set, batch, n_hidden):
+    return unsupervised_step(cA(rng, n_visible=N_IN, n_hidden=n_hidden), train_set, batch, 0.4, 0.1)
+
+
+def vae_step(rng, train_set, batch, n_hidden):
+    return unsupervised_step(VAE(rng, n_visible=N_IN, n_hidden=n_hidden, n_latent=2), train_set, batch, 0.1)
 
 
 def pretraining_step(rng, train_set, batch, n_hidden):
@@ -66,14 +84,14 @@ def trajectory(make_step, batch, n_hidden, mode):
     return has_ours(getattr(step, "func", step)), [np.array(costs), *(param.get_value() for param in params)]
 
 
-STEPS = [logistic_step, mlp_step, dA_step, pretraining_step, finetuning_step]
+STEPS = [logistic_step, mlp_step, dA_step, pretraining_step, finetuning_step, sA_step, cA_step, vae_step]
 
 
 def pytest_generate_tests(metafunc):
     """All sizes where they are asked for, or else two of each lesson, other ones of each."""
     cases = [(step, batch, n_hidden) for step in STEPS for batch in BATCHES for n_hidden in HIDDEN]
     if not metafunc.config.getoption("all_sizes"):
-        cases = [(step, batch, HIDDEN[i]) for i, step in enumerate(STEPS) for batch in (1, BATCHES[4 - i % 4])]
+        cases = [(step, batch, HIDDEN[i % 5]) for i, step in enumerate(STEPS) for batch in (1, BATCHES[4 - i % 4])]
     metafunc.parametrize("make_step, batch, n_hidden", cases)
 
 

@@ -1,0 +1,333 @@
+"""Lesson 7: a contractive autoencoder.
+
+The model
+    The autoencoder of lesson 3, without its noise:
+
+        y = sigmoid(x W + b),    z = sigmoid(y W' + b'),    W' = W transposed (tied weights)
+
+    A good code should change little when the input changes a little. How much it changes is what the Jacobian tells,
+    the matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is
+    y (1 - y), its entries are
+
+        J_ij = dy_j / dx_i = y_j (1 - y_j) W_ij.
+
+    A contractive autoencoder [1] adds the sum of their squares to its cost. For a minibatch of B examples it is
+
+        cost = (1/B) sum_b L(x_b, z_b) + contraction_level (1/B) sum_b |J(x_b)|^2,
+
+    where L is the cross-entropy of lesson 3. The two terms pull against each other. The second is lowest for a code
+    that never changes. The first needs a code that tells the training images apart. What is left is a code that
+    changes along the few directions in which one digit turns into another, and along no others.
+
+    Tied weights matter here. With weights of its own the decoder could grow while the encoder shrinks: the Jacobian
+    would become as small as one likes, and the reconstruction would stay as it is.
+
+One example, with numbers
+    Two pixels, one hidden unit, one image: x = (1, 0). W = (2, 1)', b = -2, b' = (0, 0); the contraction level is 1.
+
+        y = sigmoid(2 - 2) = 1/2                                     slope = y (1 - y) = 1/4
+        J = 1/4 (2, 1)' = (1/2, 1/4)'                                |J|^2 = 1/4 + 1/16 = 5/16
+        z = (sigmoid(1), sigmoid(1/2)) = (0.731, 0.622)              L = -ln 0.731 - ln(1 - 0.622) = 1.287
+        d|J|^2/dW = 2 (1/4)^2 W = (1/4, 1/8)'                        d|J|^2/dy = 2 (1/4) (1 - 2 y) |W|^2 = 0
+
+    The penalty shrinks both weights. It also moves a unit out of the middle, where its slope is largest; this one is
+    exactly there, and so it is not moved.
+
+The graph
+    `get_jacobian` has a row for each pixel and a column for each unit, for every example: 392,000 numbers an example
+    with 784 pixels and 500 units. The compiled function never makes them. The squares have the slopes and the weights
+    as factors, so that the sum can be taken of each alone:
+
+        sum_bij J_bij^2 = sum_j (sum_b (y_bj (1 - y_bj))^2) (sum_i W_ij^2).
+
+    The rewrite `factored_sum` finds this, in the sum and in its gradient. A step then takes about as long as a step
+    of the plain autoencoder.
+
+    The original tutorial divides the sum by the size of the minibatch with `//`. For Theano that is a rounded number,
+    whose gradient is zero. Its cost contains the penalty, and its steps ignore it. Here the division is a true one.
+
+The loop
+    As in lesson 3, an epoch is a pass over the minibatches. Two means are printed: that of the cost of reconstruction,
+    and that of the norm, the root of the mean squared norm in each minibatch.
+
+What to look at
+    The picture `singular_values`. A singular value of the Jacobian tells how much the code changes along one direction
+    of the input. The curve of the contractive autoencoder is lower everywhere and falls faster: few directions are
+    left that change the code. The run trains a second autoencoder without the penalty, from the same weights, for the
+    sake of that picture.
+
+Exercises, and then their answers, stand at the foot of this file.
+
+References
+    [1] S. Rifai, P. Vincent, X. Muller, X. Glorot, Y. Bengio, Contractive Auto-Encoders: Explicit Invariance During
+        Feature Extraction, ICML 2011.
+"""
+
+import sys
+
+from dA import Autoencoder
+from logistic_sgd import minibatch, sgd_updates
+from support.command import command
+from support.console import say
+from support.data import load_data
+from support.pictures import Pictures
+from support.pictures.figures import COLOURS, markers, new_figure, whole_numbers
+from support.runs import open_run
+from support.runs.models import SavedModel
+from support.runs.run import Result
+from support.settings import checked
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+N_SPECTRA = 100  # test images whose Jacobians are looked at
+
+
+class cA(Autoencoder):
+    """A contractive autoencoder with tied weights.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.RandomState
+        Draws the initial weights, and nothing else.
+    input : symbolic matrix, (batch, n_visible), optional
+        By default a new one.
+    n_visible : int
+        Number of inputs.
+    n_hidden : int
+        Number of hidden units.
+    n_batchsize : int
+        Examples in a minibatch. It is kept as an attribute only: the cost takes the number of examples from the input.
+    W : shared matrix, (n_visible, n_hidden), optional
+        By default uniform in +-4 sqrt(6 / (n_visible + n_hidden)).
+    bhid : shared vector, (n_hidden,), optional
+        Hidden bias, by default zero.
+    bvis : shared vector, (n_visible,), optional
+        Visible bias, by default zero.
+
+    Attributes
+    ----------
+    x, W, b, b_prime, W_prime, params
+        As in `dA.Autoencoder`.
+    L_rec : symbolic vector, (batch,), after `get_cost_updates`
+        The cross-entropy of each example, in nats.
+    L_jacob : symbolic scalar, after `get_cost_updates`
+        The squared norm of the Jacobian, mean over the minibatch.
+    """
+
+    def __init__(self, numpy_rng, input=None, n_visible=784, n_hidden=100, n_batchsize=1, W=None, bhid=None, bvis=None):
+        super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
+        self.n_batchsize = n_batchsize
+
+    def get_jacobian(self, hidden, W):
+        """The derivatives of the hidden units with respect to the inputs.
+
+        Parameters
+        ----------
+        hidden : symbolic matrix, (batch, n_hidden)
+            The values of the hidden units.
+        W : symbolic matrix, (n_visible, n_hidden)
+
+        Returns
+        -------
+        symbolic tensor, (batch, n_visible, n_hidden)
+        """
+        slope = hidden * (1 - hidden)  # (batch, n_hidden)
+        return slope[:, None, :] * W[None, :, :]
+
+    def get_cost_updates(self, contraction_level, learning_rate):
+        """The cost and the updates of one step of training; sets `L_rec` and `L_jacob`.
+
+        Parameters
+        ----------
+        contraction_level : float or symbolic scalar, at least 0
+            Weight of the penalty.
+        learning_rate : float or symbolic scalar
+
+        Returns
+        -------
+        cost : symbolic scalar
+        updates : dict of what the parameters become
+        """
+        y = self.get_hidden_values(self.x)  # (batch, n_hidden)
+        z = self.get_reconstructed_input(y)  # (batch, n_visible)
+        J = self.get_jacobian(y, self.W)  # (batch, n_visible, n_hidden)
+        self.L_rec = self.get_reconstruction_cost(z)  # (batch,)
+        self.L_jacob = pt.mean(pt.sum(J**2, axis=(1, 2)))
+        y.name, z.name, J.name, self.L_rec.name, self.L_jacob.name = "y", "z", "J", "L_rec", "L_jacob"
+
+        cost = pt.mean(self.L_rec) + contraction_level * self.L_jacob
+        return cost, sgd_updates(cost, self.params, learning_rate)
+
+
+def file_name(level):
+    """The name of the model that was trained at this contraction level."""
+    return "model" if level else "model_without_penalty"
+
+
+@checked
+def test_cA(
+    learning_rate=0.01, training_epochs=20, dataset="mnist.pkl.gz", batch_size=10, output_folder=None,
+    contraction_level=0.1, n_hidden=500, seed=123, fresh=False, show_graph=False,
+):  # fmt: skip
+    """Train a contractive autoencoder, and one without the penalty beside it.
+
+    Parameters
+    ----------
+    learning_rate : float, at least 0
+        Size of a step.
+    training_epochs : int, at least 1
+        Passes over the training set.
+    contraction_level : float, at least 0
+        Weight of the penalty; with 0 there is nothing to compare with, and one autoencoder is trained.
+    n_hidden : int, at least 1
+        Hidden units.
+    dataset, batch_size, seed, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
+
+    Returns
+    -------
+    dict of support.runs.run.Result
+        By contraction level. A ValueError says which argument cannot be used, and why.
+    """
+    settings = locals()
+    say("... loading data")
+    datasets = load_data(dataset)
+    datasets.check_that_they_can_be_rebuilt()
+    n_train_batches = datasets.n_minibatches(batch_size)
+    (train_set_x, _), _, _ = datasets
+    results = {}
+    with open_run(test_cA, settings, datasets) as run:
+        for level in dict.fromkeys([contraction_level, 0.0]):
+            say(f"... building the model, with a contraction level of {level:g}")
+            index = pt.lscalar("index")
+            x = pt.matrix("x")  # (batch, n_visible)
+            ca = cA(np.random.RandomState(seed), x, datasets.n_in, n_hidden, n_batchsize=batch_size)
+            cost, updates = ca.get_cost_updates(level, learning_rate)
+            train_ca = pytensor.function(
+                [index],
+                [cost, pt.mean(ca.L_rec), pt.sqrt(ca.L_jacob)],
+                updates=updates,
+                givens={x: minibatch(train_set_x, index, batch_size)},
+            )
+            run.track(ca, train_ca, name=file_name(level))
+            run.show_graph(f"contraction_level_{level:g}", train_ca)
+
+            say("... training")
+            chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2, without the penalty
+            with run.timed(f"contraction level {level:g}", "learning_rate"):
+                for epoch in run.epochs(
+                    training_epochs, n_train_batches, 0, chance_cost=chance_cost, contraction_level=level
+                ):
+                    for minibatch_index in epoch:
+                        cost, reconstruction, norm = train_ca(minibatch_index)
+                        epoch.add_cost(cost, reconstruction=reconstruction, jacobian_norm=norm)
+                    means = epoch.means
+                    say(
+                        f"Training epoch {epoch.number}, reconstruction cost {means['reconstruction']:f} "
+                        f"jacobian norm {means['jacobian_norm']:f}"
+                    )
+                    run.keep(ca, file_name(level))
+            results[level] = Result(ca, [line for line in run.curve if line["contraction_level"] == level])
+
+        def evaluate():
+            names = {contraction_level: "", 0.0: "_without_penalty"} if contraction_level else {0.0: ""}
+            return {
+                f"{figure}{names[line['contraction_level']]}": line[figure]
+                for line in run.curve  # of whose lines the last ones count
+                for figure in ("reconstruction", "jacobian_norm")
+            }
+
+        run.finish(
+            closing=lambda reached: (
+                "Optimization complete with reconstruction cost {reconstruction:f} and jacobian norm "
+                "{jacobian_norm:f} in the last epoch".format(**reached)
+            ),
+            evaluate=evaluate,
+        )
+        run.draw(plot)
+    return results
+
+
+def load_model(saved):
+    """A contractive autoencoder with the parameters of a saved model."""
+    n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
+    ca = cA(np.random.RandomState(0), None, n_visible, n_hidden)
+    saved.restore(ca.params)
+    return ca
+
+
+def singular_values(W, hidden):
+    """Those of the Jacobians of some examples, largest first, mean over the examples.
+
+    Parameters
+    ----------
+    W : array, (n_visible, n_hidden)
+    hidden : array, (n, n_hidden)
+        The values of the hidden units.
+    """
+    W, slope = W.astype(np.float64), (hidden * (1 - hidden)).astype(np.float64)
+    # J'J has as eigenvalues the squares. It is smaller than J, and W'W is the same for all examples.
+    squares = np.array([np.linalg.eigvalsh(s[:, None] * products * s) for products in [W.T @ W] for s in slope])
+    return np.sqrt(np.maximum(squares, 0)).mean(axis=0)[::-1][: W.shape[0]]
+
+
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: costs, singular values, filters and reconstructions, with the penalty and without.
+
+    The parameters are those of `logistic_sgd.plot`.
+    """
+    pictures = Pictures(folder, test_cA, datasets, stages={"contraction_level": "training"})
+    levels = pictures.values("contraction_level")
+    if levels:
+        pictures.save(curve_figure(pictures.run.curve, levels), "costs")
+    filters, rows, spectra = {}, [], {}
+    for level, saved in zip(levels, pictures.models({file_name(level): SavedModel for level in levels})):
+        if saved:
+            ca, name = load_model(saved), f"contraction level {level:g}"
+            hidden = ca.get_hidden_values(ca.x)
+            filters[name] = ca.W
+            (rebuilt,) = pictures.of_test_images(ca.x, ca.get_reconstructed_input(hidden))
+            rows.append((name, rebuilt))
+            codes = pytensor.function([ca.x], hidden)(pictures.test_set[0][:N_SPECTRA])
+            spectra[name] = singular_values(ca.W.get_value(), codes)
+    pictures.draw_filters(filters)
+    pictures.draw_reconstructions(rows)
+    if spectra:
+        figure, (axes,) = new_figure(4)
+        for (name, values), colour in zip(spectra.items(), COLOURS):
+            axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=name)
+        axes.set_yscale("log")
+        top = max(values[0] for values in spectra.values())
+        axes.set_ylim(top * 1e-5, top * 2)
+        axes.set_xlabel("number of the singular value")
+        axes.set_ylabel("singular value")
+        axes.legend(frameon=False)
+        figure.suptitle(f"Singular values of the Jacobian, mean over {len(codes)} test images")
+        pictures.save(figure, "singular_values")
+
+
+def curve_figure(curve, levels):
+    """The cost of reconstruction and the norm of the Jacobian, by epoch."""
+    figure, panels = new_figure(3.6, ncols=2)
+    series = (panels[0], "reconstruction", "nats an image"), (panels[1], "jacobian_norm", "norm of the Jacobian")
+    for axes, field, label in series:
+        for level, colour in zip(levels, COLOURS):
+            lines = [line for line in curve if line["contraction_level"] == level]
+            epochs = [line["epoch"] for line in lines]
+            name = f"contraction level {level:g}"
+            axes.plot(epochs, [line[field] for line in lines], color=colour, label=name, **markers(epochs))
+        whole_numbers(axes.xaxis)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+    panels[0].legend(frameon=False)
+    figure.suptitle("Cost of reconstruction and norm of the Jacobian, mean of each epoch")
+    return figure
+
+
+QUICK = {"training_epochs": 2}
+SHORT = {"training_epochs": 2, "batch_size": 20, "n_hidden": 9}  # for tests, on a small data set
+
+if __name__ == "__main__":
+    sys.exit(command(test_cA, quick=QUICK, plot=plot))

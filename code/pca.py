@@ -1,0 +1,354 @@
+"""Lesson 5: a linear autoencoder finds the plane of principal component analysis.
+
+The model
+    An autoencoder without sigmoids. With m the mean of the training set, and a weight matrix W that both maps share,
+
+        y = (x - m) W,    z = y W' + m,    W' = W transposed,
+
+        cost = (1/n) sum_x |x - z|^2.
+
+    The code y has few entries, so z lies in a plane of few dimensions through m. The cost is lowest for the plane
+    that lies closest to the images. Principal component analysis (PCA) finds that plane without any descent: it is
+    spanned by those eigenvectors of the covariance matrix
+
+        C = (1/n) sum_x (x - m)'(x - m)
+
+    that belong to the largest eigenvalues. The cost there is the sum of all other eigenvalues. Baldi and Hornik [1]
+    show, for two maps whose weights are not tied, that the cost has no other valley: where else its gradient is zero,
+    there is a way down.
+
+    The autoencoder finds the plane, but not the axes. If Q is a rotation of the code, W Q gives the same z as W does.
+    So the columns of W are some axes of the plane, in no order. Tied weights leave them at right angles, at least, and
+    of length one: W'W is the identity at the optimum.
+
+    It is often said that an autoencoder with sigmoids does better than PCA. In squared error it cannot, as long as its
+    output is linear [2]: a hidden layer of whatever kind gives codes of as many dimensions, and PCA's plane is the best
+    one. What is gained comes from a sigmoid at the output, which bends the plane. See exercise 2.
+
+One example, with numbers
+    Two pixels, one hidden unit, two images: x = (2, 1) and (1, 3). Say m = (1, 1) and W = (1, 1)'.
+
+        y = (1, 0) W = 1             z - m = (1, 1)        x - z = (0, -1)        |x - z|^2 = 1
+        y = (0, 2) W = 2             z - m = (2, 2)        x - z = (-2, 0)        |x - z|^2 = 4        cost = 5/2
+
+    W stands in both maps. So with e = x - z the gradient has two parts for each image: -2 (e' y + (x - m)' (e W)).
+
+        -2 ((0, -1)' 1 + (1, 0)' (-1)) = (2, 2)'
+        -2 ((-2, 0)' 2 + (0, 2)' (-2)) = (8, 8)'             dcost/dW = (5, 5)', their mean
+
+    Both weights must shrink. At length one, W = (1, 1)' / sqrt(2), the cost is 5/4; only the direction is left to turn.
+
+The graph
+    `pt.grad` gives the gradient. What to do with it is a question of its own. The other lessons take small steps, a
+    minibatch at a time. Here cost and gradient of the whole training set make one compiled function, and SciPy's
+    L-BFGS-B [3] calls it. Whoever wrote that optimiser need not have heard of neural networks: a cost and its gradient
+    are all that it asks for. It works in double precision, and so does this lesson.
+
+The loop
+    There is none to write: it is inside the optimiser. After each of its iterations it calls `after_iteration`, which
+    puts the weights into the model, and an epoch of the run is over.
+
+What to look at
+    The first lines name PCA's optimum, and each later line how far above it the cost still is. In the picture
+    `components`, look for a column of W among the eigenvectors: there is none. Then look at `reconstructions`: of both
+    they are the same.
+
+Exercises, and then their answers, stand at the foot of this file.
+
+References
+    [1] P. Baldi, K. Hornik, Neural Networks and Principal Component Analysis: Learning from Examples Without Local
+        Minima, Neural Networks 2, 1989.
+    [2] H. Bourlard, Y. Kamp, Auto-Association by Multilayer Perceptrons and Singular Value Decomposition, Biological
+        Cybernetics 59, 1988.
+    [3] R. H. Byrd, P. Lu, J. Nocedal, C. Zhu, A Limited Memory Algorithm for Bound Constrained Optimization, SIAM
+        Journal on Scientific Computing 16, 1995.
+"""
+
+import sys
+
+from logistic_sgd import parameter
+from mlp import uniform_weights
+from support.command import command
+from support.console import progress, say
+from support.data import load_data
+from support.errors import UserError
+from support.pictures import Pictures
+from support.pictures.figures import BLUE, filters_figure, markers, new_figure
+from support.runs import open_run
+from support.runs.models import SavedModel
+from support.settings import checked
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import scipy.linalg
+import scipy.optimize
+
+MEMORY = 30  # steps from which the optimiser estimates the curvature
+GRADIENT = 1e-6  # where no entry of the gradient is larger, it ends
+
+
+class LinearAutoencoder:
+    """An autoencoder with linear maps and tied weights.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.RandomState
+        Draws the initial weights, and nothing else.
+    input : symbolic matrix, (batch, n_visible), optional
+        By default a new one.
+    n_visible : int
+        Number of inputs.
+    n_hidden : int
+        Number of hidden units, the dimensions of the plane.
+    W : shared matrix, (n_visible, n_hidden), optional
+        By default uniform in +-sqrt(6 / (n_visible + n_hidden)).
+    bvis : shared vector, (n_visible,), optional
+        The training set's mean, which nothing trains; by default zero.
+
+    Attributes
+    ----------
+    x : symbolic matrix, (batch, n_visible), the input
+    W, b_prime : shared variables, the weights and the mean
+    W_prime : symbolic matrix, (n_hidden, n_visible), W transposed
+    params : [W]
+    """
+
+    def __init__(self, numpy_rng, input=None, n_visible=784, n_hidden=50, W=None, bvis=None):
+        self.n_visible = n_visible
+        self.n_hidden = n_hidden
+        self.W = uniform_weights(numpy_rng, n_visible, n_hidden) if W is None else W
+        self.b_prime = parameter(np.zeros(n_visible), "b_prime") if bvis is None else bvis
+        self.W_prime = self.W.T
+        self.x = pt.matrix("x") if input is None else input
+        self.params = [self.W]
+
+    def get_hidden_values(self, input):
+        """The code, (batch, n_hidden)."""
+        return pt.dot(input - self.b_prime, self.W)
+
+    def get_reconstructed_input(self, hidden):
+        """The input rebuilt from the code, (batch, n_visible)."""
+        return pt.dot(hidden, self.W_prime) + self.b_prime
+
+    def get_cost_gradient(self):
+        """The cost and its gradient.
+
+        Returns
+        -------
+        cost : symbolic scalar
+            The squared error, summed over the entries, mean over the examples.
+        gradient : symbolic matrix, (n_visible, n_hidden)
+        """
+        y = self.get_hidden_values(self.x)  # (batch, n_hidden)
+        z = self.get_reconstructed_input(y)  # (batch, n_visible)
+        cost = pt.mean(pt.sum((self.x - z) ** 2, axis=1))
+        y.name, z.name, cost.name = "y", "z", "cost"
+        return cost, pt.grad(cost, self.W)
+
+
+def principal_components(x):
+    """PCA of a data set, by the eigenvectors of its covariance matrix.
+
+    Parameters
+    ----------
+    x : array, (n, n_visible)
+
+    Returns
+    -------
+    mean : array, (n_visible,)
+    eigenvalues : array, (n_visible,), the largest first
+    eigenvectors : array, (n_visible, n_visible), one a column, in the same order
+    """
+    mean = x.mean(axis=0)
+    centred = x - mean
+    eigenvalues, eigenvectors = np.linalg.eigh(centred.T @ centred / len(x))  # over n, not n - 1, as the cost is
+    return mean, eigenvalues[::-1], eigenvectors[:, ::-1]
+
+
+def largest_angle(W, eigenvectors):
+    """The largest principal angle between the planes that two matrices' columns span, in degrees."""
+    return float(np.degrees(scipy.linalg.subspace_angles(W, eigenvectors).max()))
+
+
+def minimise(run, autoencoder, cost_and_gradient, max_iterations, optimum):
+    """Let L-BFGS-B change the weights, from where they are; each of its iterations is an epoch of the run.
+
+    A run that was interrupted goes on from its last weights. What the optimiser had learnt of the cost's curvature is
+    lost then, so that it goes on by another way, to the same optimum.
+    """
+    shape = autoencoder.W.get_value(borrow=True).shape
+    n_left = max_iterations - len(run.curve)
+    epochs = iter(run.epochs(max_iterations, 1))
+    epoch = next(epochs, None)
+    if epoch is None:
+        return  # nothing is left to do
+    bar = iter(progress(range(n_left), "iterations"))
+
+    def of_weights(weights):
+        cost, gradient = cost_and_gradient(weights.reshape(shape))
+        return float(cost), gradient.ravel()
+
+    def after_iteration(intermediate_result):
+        nonlocal epoch
+        if epoch.trained:  # it is the one of the iteration before
+            epoch = next(epochs)
+        next(bar, None)
+        autoencoder.W.set_value(intermediate_result.x.reshape(shape))
+        cost = float(intermediate_result.fun)
+        epoch.add_cost(cost)
+        epoch.trained = 1
+        epoch.figures["excess"] = cost - optimum
+        if epoch.number % 10 == 0:
+            say(f"Iteration {epoch.number}, cost {cost:f}, above the optimum by {cost - optimum:.3g}")
+        run.keep(autoencoder)
+
+    found = scipy.optimize.minimize(
+        of_weights,
+        autoencoder.W.get_value().ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        callback=after_iteration,
+        # It ends where no entry of the gradient is larger than gtol, not where the cost falls slowly (ftol).
+        options={"maxiter": n_left, "maxfun": 10 * max_iterations, "maxcor": MEMORY, "gtol": GRADIENT, "ftol": 0},
+    )
+    if not epoch.trained:
+        after_iteration(found)  # the weights were at the optimum from the start
+    epoch.is_last = True
+    next(epochs, None)
+
+
+@checked
+def test_pca(
+    n_hidden=50, max_iterations=2000, dataset="mnist.pkl.gz", seed=123, output_folder=None, fresh=False,
+    show_graph=False,
+):  # fmt: skip
+    """Minimise the cost of a linear autoencoder, and compare it with principal component analysis.
+
+    Parameters
+    ----------
+    n_hidden : int, at least 1
+        Hidden units, the dimensions of the plane.
+    max_iterations : int, at least 1
+        Iterations of L-BFGS-B at most.
+    dataset, seed, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
+
+    Returns
+    -------
+    support.runs.run.Result
+        A ValueError says which argument cannot be used, and why.
+    """
+    settings = locals()
+    with pytensor.config.change_flags(floatX="float64"):  # the optimiser's
+        say("... loading data")
+        datasets = load_data(dataset)
+        if n_hidden > datasets.n_in:
+            raise UserError(f"n_hidden must be at most {datasets.n_in}, the values of an example, not {n_hidden}")
+        (train_set_x, _), _, (test_set_x, _) = datasets
+        with open_run(test_pca, settings, datasets) as run:
+            say("... finding the eigenvectors of the covariance")
+            mean, eigenvalues, eigenvectors = principal_components(train_set_x.get_value(borrow=True))
+            optimum = float(eigenvalues[n_hidden:].sum())
+            say(f"PCA's optimum with {n_hidden} components: {optimum:.11f}")
+
+            say("... building the model")
+            x = pt.matrix("x")  # (n, n_visible)
+            autoencoder = LinearAutoencoder(
+                np.random.RandomState(seed), x, datasets.n_in, n_hidden, bvis=parameter(mean, "b_prime")
+            )
+            weights = pt.matrix("weights", shape=(datasets.n_in, n_hidden))
+            cost_and_gradient = pytensor.function(
+                [weights], autoencoder.get_cost_gradient(), givens={x: train_set_x, autoencoder.W: weights}
+            )
+            run.track(autoencoder)
+            run.show_graph("cost_and_gradient", cost_and_gradient, weights=autoencoder.W.get_value())
+
+            say("... minimising the cost")
+            with run.timed("training", "max_iterations"):
+                minimise(run, autoencoder, cost_and_gradient, max_iterations, optimum)
+
+            def evaluate():
+                W = autoencoder.W.get_value()
+                centred = test_set_x.get_value(borrow=True) - mean
+                test_cost = np.mean(np.sum((centred - centred @ W @ W.T) ** 2, axis=1))
+                return {
+                    "cost": float(cost_and_gradient(W)[0]),
+                    "optimum": optimum,
+                    "excess": float(cost_and_gradient(W)[0]) - optimum,
+                    "largest_angle": largest_angle(W, eigenvectors[:, :n_hidden]),
+                    "test_cost": float(test_cost),
+                    "iterations": len(run.curve),
+                }
+
+            result = run.finish(
+                autoencoder,
+                lambda reached: (
+                    "Optimization complete after {iterations:.0f} iterations: cost {cost:.11f}, above the optimum by "
+                    "{excess:.3g}; largest angle between the planes {largest_angle:.4f} degrees".format(**reached)
+                ),
+                evaluate,
+            )
+            run.draw(plot)
+            return result
+
+
+def load_model(saved, mean):
+    """A linear autoencoder with the weights of a saved model, and this mean."""
+    if len(saved.arrays) != 1 or saved.arrays[0].ndim != 2:
+        raise UserError(f"{saved.path} fits another network: needed is one matrix")
+    n_visible, n_hidden = saved.arrays[0].shape
+    autoencoder = LinearAutoencoder(
+        np.random.RandomState(0), None, n_visible, n_hidden, bvis=parameter(mean, "b_prime")
+    )
+    saved.restore(autoencoder.params)
+    return autoencoder
+
+
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: the cost above the optimum, the axes of both planes, reconstructions, the codes.
+
+    The parameters are those of `logistic_sgd.plot`.
+    """
+    with pytensor.config.change_flags(floatX="float64"):
+        pictures = Pictures(folder, test_pca, datasets)
+        draw_excess(pictures)
+        (saved,) = pictures.models({"model": SavedModel})
+        if not saved:
+            return
+        train_x = pictures.datasets[0][0].get_value(borrow=True)
+        mean, _, eigenvectors = principal_components(train_x)
+        autoencoder = load_model(saved, mean)
+        components = eigenvectors[:, : autoencoder.n_hidden]
+        panels = {"eigenvectors, the largest eigenvalue first": components, "columns of W": autoencoder.W.get_value()}
+        figure = filters_figure(panels, pictures.datasets.image_shape)
+        figure.suptitle("Axes of the same plane: black is the lowest entry of each, white the highest")
+        pictures.save(figure, "components")
+
+        images = pictures.test_set[0][:10]
+        by_pca = (images - mean) @ components @ components.T + mean
+        rebuilt = autoencoder.get_reconstructed_input(autoencoder.get_hidden_values(autoencoder.x))
+        (by_autoencoder,) = pictures.of_test_images(autoencoder.x, rebuilt)
+        rows = [("by PCA", np.clip(by_pca, 0, 1)), ("by the autoencoder", np.clip(by_autoencoder, 0, 1))]
+        pictures.draw_reconstructions(rows)
+
+
+def draw_excess(pictures):
+    """How far the cost is above the optimum, after each iteration."""
+    curve = [line for line in pictures.run.curve if line["excess"] > 0]
+    if curve:
+        figure, (axes,) = new_figure(3.6)
+        iterations, excess = ([line[name] for line in curve] for name in ("epoch", "excess"))
+        axes.plot(iterations, excess, color=BLUE, **markers(iterations))
+        axes.set_yscale("log")
+        axes.set_xlabel("iteration of L-BFGS-B")
+        axes.set_ylabel("cost − PCA's optimum\n(squared error an image)")
+        figure.suptitle("Cost of the linear autoencoder, above that of principal component analysis")
+        pictures.save(figure, "costs")
+
+
+QUICK = {"n_hidden": 10, "max_iterations": 30}
+SHORT = {"n_hidden": 3, "max_iterations": 60}  # for tests, on a small data set
+
+if __name__ == "__main__":
+    sys.exit(command(test_pca, quick=QUICK, plot=plot))

@@ -1,0 +1,165 @@
+import cA
+import dA
+from graphs import interpreted_mode, nodes
+from numpy_reference import contractive_autoencoder_cost_and_gradients
+from support.data import load_data
+from support.rewrites.updates import RankUpdate
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+def make_step(ca, contraction_level=0.1, learning_rate=0.1):
+    cost, updates = ca.get_cost_updates(contraction_level, learning_rate)
+    return pytensor.function([ca.x], [cost, ca.L_rec, ca.L_jacob], updates=updates)
+
+
+def test_one_step_worked_out_by_hand(float64):
+    # Two visible units, one hidden: x = (1, 0), W = (2, 1)', b = -2, b' = (0, 0), contraction level 1.
+    #   y  = sigmoid(2 - 2) = 1/2, slope s = y (1 - y) = 1/4
+    #   z  = (sigmoid(1), sigmoid(1/2)),  L_rec = softplus(-1) + softplus(1/2)
+    #   J  = s W = (1/2, 1/4),  L_jacob = 1/4 + 1/16 = 5/16
+    #   dL_rec/d(input of z) = z - x = (p - 1, q), with p = sigmoid(1), q = sigmoid(1/2)
+    #   dL_rec/d(input of y) = ((p - 1) 2 + q) / 4
+    #   dL_jacob/dW = 2 s^2 W = (1/4, 1/8)';  dL_jacob/dy = 2 s (1 - 2y) |W|^2 = 0, since y = 1/2
+    ca = cA.cA(np.random.RandomState(0), n_visible=2, n_hidden=1)
+    for param, value in zip(ca.params, ([[2.0], [1.0]], [-2.0], [0.0, 0.0])):
+        param.set_value(np.array(value))
+    p, q = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(-0.5))
+    cost, L_rec, L_jacob = make_step(ca, contraction_level=1.0, learning_rate=0.8)([[1.0, 0.0]])
+    assert L_rec == pytest.approx([np.log1p(np.exp(-1)) + np.log1p(np.exp(0.5))], rel=1e-14)
+    assert L_jacob == pytest.approx(5 / 16, rel=1e-15) and cost == pytest.approx(L_rec[0] + 5 / 16, rel=1e-15)
+    delta = ((p - 1) * 2 + q) / 4
+    W, b, b_prime = (param.get_value() for param in ca.params)
+    expected = [[2 - 0.8 * (delta + (p - 1) / 2 + 1 / 4)], [1 - 0.8 * (q / 2 + 1 / 8)]]
+    np.testing.assert_allclose(W, expected, rtol=1e-14)
+    np.testing.assert_allclose(b, [-2 - 0.8 * delta], rtol=1e-14)
+    np.testing.assert_allclose(b_prime, [-0.8 * (p - 1), -0.8 * q], rtol=1e-14)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_cost_and_gradients_are_those_of_numpy(level, float64):
+    rng = np.random.RandomState(0)
+    ca = cA.cA(rng, n_visible=6, n_hidden=4)
+    for param in ca.params:
+        param.set_value(rng.randn(*param.get_value().shape))
+    before = [param.get_value() for param in ca.params]
+    x = rng.uniform(size=(5, 6))
+    cost, _, _ = make_step(ca, level, learning_rate=1.0)(x)
+    expected_cost, gradients = contractive_autoencoder_cost_and_gradients(x, level, *before)
+    np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
+    for param, value, gradient in zip(ca.params, before, gradients):
+        np.testing.assert_allclose(value - param.get_value(), gradient, rtol=1e-11, atol=1e-14)
+
+
+def test_the_jacobian_is_that_of_the_hidden_units(float64):
+    rng = np.random.RandomState(0)
+    ca = cA.cA(rng, n_visible=5, n_hidden=3)
+    x = pt.dmatrix("x")
+    hidden = ca.get_hidden_values(x)
+    J = ca.get_jacobian(hidden, ca.W)
+    one = pt.dvector("one")
+    derivatives = pt.jacobian(ca.get_hidden_values(one[None, :])[0], one).T  # (n_visible, n_hidden)
+    examples = rng.uniform(size=(4, 5))
+    actual = pytensor.function([x], J)(examples)
+    assert actual.shape == (4, 5, 3)
+    for value, example in zip(actual, examples):
+        np.testing.assert_allclose(value, pytensor.function([one], derivatives)(example), rtol=1e-13)
+
+
+def test_without_the_penalty_a_step_is_that_of_the_plain_autoencoder(float64):
+    ca, da = (
+        cA.cA(np.random.RandomState(3), n_visible=6, n_hidden=4),
+        dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4),
+    )
+    for ours, its in zip(ca.params, da.params):
+        its.set_value(ours.get_value())
+    x = np.random.RandomState(1).uniform(size=(5, 6))
+    cost, _, _ = make_step(ca, 0.0)(x)
+    expected, updates = da.get_cost_updates(0.0, 0.1)
+    assert cost == pytest.approx(pytensor.function([da.x], expected, updates=updates)(x), rel=1e-14)
+    for ours, its in zip(ca.params, da.params):
+        np.testing.assert_allclose(ours.get_value(), its.get_value(), rtol=1e-13)
+
+
+def test_the_penalty_has_a_gradient_and_lowers_the_norm():
+    # The original's division, of whole numbers, has none: then both norms are the same.
+    norms = []
+    for level in 0.0, 0.1:
+        ca = cA.cA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+        step = make_step(ca, level)
+        x = np.random.RandomState(1).uniform(size=(5, 6)).astype(pytensor.config.floatX)
+        for _ in range(20):
+            _, _, norm = step(x)
+        norms.append(norm)
+    assert norms[1] < 0.97 * norms[0]
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_everything_is_of_floatX(floatX):
+    with pytensor.config.change_flags(floatX=floatX):
+        ca = cA.cA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+        cost, updates = ca.get_cost_updates(pt.scalar("level"), pt.scalar("lr"))
+    assert {cost.dtype, ca.L_rec.dtype, ca.L_jacob.dtype} | {updates[param].dtype for param in ca.params} == {floatX}
+
+
+def test_draws_are_the_weights_alone(float64):
+    ca = cA.cA(np.random.RandomState(7), n_visible=60, n_hidden=90)
+    expected = np.random.RandomState(7).uniform(-0.8, 0.8, (60, 90))  # 4 sqrt(6 / 150)
+    np.testing.assert_allclose(ca.W.get_value(), expected, rtol=1e-15)
+    assert ca.params == [ca.W, ca.b, ca.b_prime]
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_the_compiled_step_makes_no_tensor_of_the_jacobians_size(batch_size):
+    ca = cA.cA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+    cost, updates = ca.get_cost_updates(0.1, 0.1)
+    data = pytensor.shared(np.ones((6, 6), pytensor.config.floatX))
+    index = pt.lscalar("index")
+    givens = {ca.x: dA.minibatch(data, index, batch_size)}
+    step = pytensor.function(
+        [index], [ca.L_rec.mean(), ca.L_jacob], updates=updates, givens=givens, mode=interpreted_mode()
+    )
+    assert len(nodes(step, RankUpdate)) == 1
+    for node in step.maker.fgraph.toposort():
+        shapes = [variable.type.broadcastable for variable in node.inputs if hasattr(variable.type, "broadcastable")]
+        # Operands that together have three long axes would be multiplied to a tensor of that shape, if only in a loop.
+        long_axes = [axes for axes in zip(*(shape for shape in shapes if len(shape) == 3)) if not all(axes)]
+        assert len(long_axes) < 3, node
+
+
+def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, capsys, float64):
+    results = cA.test_cA(0.02, 2, small_dataset, 20, tmp_path, 0.3, 7, 5)
+    train_x = load_data(small_dataset)[0][0].get_value()
+    printed = capsys.readouterr().out
+    assert list(results) == [0.3, 0.0]
+    for level, result in results.items():
+        ca = cA.cA(np.random.RandomState(5), n_visible=49, n_hidden=7)
+        step = make_step(ca, level, 0.02)
+        for number, line in enumerate(result.curve):
+            costs, L_rec, L_jacob = map(np.array, zip(*(step(train_x[i : i + 20]) for i in range(0, 300, 20))))
+            assert line["epoch"] == number and line["cost"] == pytest.approx(costs.mean(), rel=1e-11)
+            assert line["reconstruction"] == pytest.approx(L_rec.mean(), rel=1e-11)
+            assert line["jacobian_norm"] == pytest.approx(np.sqrt(L_jacob).mean(), rel=1e-11)
+            figures = f"reconstruction cost {L_rec.mean():f} jacobian norm {np.sqrt(L_jacob).mean():f}"
+            assert f"Training epoch {number}, {figures}\n" in printed
+        np.testing.assert_allclose(result.model.W.get_value(), ca.W.get_value(), rtol=1e-9)
+    names = "costs", "filters", "reconstructions", "singular_values"
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(names)
+
+
+def test_a_contraction_level_below_zero_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="contraction_level must be a number of at least 0"):
+        cA.test_cA(contraction_level=-0.1, output_folder=tmp_path)
+
+
+@pytest.mark.parametrize("n_visible, n_hidden", [(6, 4), (3, 5)])
+def test_singular_values_are_those_of_the_jacobians(n_visible, n_hidden):
+    rng = np.random.RandomState(0)
+    W, hidden = rng.randn(n_visible, n_hidden), rng.uniform(size=(7, n_hidden))
+    expected = np.mean([np.linalg.svd(W * (h * (1 - h)), compute_uv=False) for h in hidden], axis=0)
+    np.testing.assert_allclose(cA.singular_values(W, hidden), expected, rtol=1e-7)

@@ -1,0 +1,124 @@
+import pca
+from numpy_reference import linear_autoencoder_cost_and_gradient
+from support.data import load_data
+from support.runs.run import Run
+
+import numpy as np
+import pytensor
+import pytest
+from scipy.linalg import subspace_angles
+from scipy.optimize import minimize
+
+pytestmark = pytest.mark.usefixtures("interpreted", "float64")
+
+
+def make_autoencoder(n_visible, n_hidden, mean, W=None, seed=0):
+    mean = pytensor.shared(np.asarray(mean), name="mean")
+    autoencoder = pca.LinearAutoencoder(np.random.RandomState(seed), n_visible=n_visible, n_hidden=n_hidden, bvis=mean)
+    if W is not None:
+        autoencoder.W.set_value(np.asarray(W))
+    return autoencoder, pytensor.function([autoencoder.x], list(autoencoder.get_cost_gradient()))
+
+
+def test_cost_and_gradient_worked_out_by_hand():
+    # Two visible units, one hidden; the mean is (1, 1), W = (1, 1)'. For x = (2, 1), x - m = (1, 0):
+    #   y = 1, z - m = (1, 1), error (0, -1), squared 1
+    # For x = (1, 3), x - m = (0, 2): y = 2, z - m = (2, 2), error (-2, 0), squared 4. The mean is 5/2.
+    #   With e the error: d(|e|^2)/dW = -2 (e y + (x - m)(e W)), since W stands in both maps:
+    #   -2 ((0, -1) 1 + (1, 0) (-1)) = (2, 2), and -2 ((-2, 0) 2 + (0, 2) (-2)) = (8, 8). The mean is (5, 5).
+    _, cost_and_gradient = make_autoencoder(2, 1, [1.0, 1.0], [[1.0], [1.0]])
+    cost, gradient = cost_and_gradient([[2.0, 1.0], [1.0, 3.0]])
+    assert cost == pytest.approx(5 / 2, rel=1e-15)
+    np.testing.assert_allclose(gradient, [[5.0], [5.0]], rtol=1e-15)
+
+
+def test_cost_and_gradient_are_those_of_numpy():
+    rng = np.random.RandomState(0)
+    x, mean, W = rng.randn(20, 6), rng.randn(6), rng.randn(6, 3)
+    _, cost_and_gradient = make_autoencoder(6, 3, mean, W)
+    cost, gradient = cost_and_gradient(x)
+    expected_cost, expected_gradient = linear_autoencoder_cost_and_gradient(x, mean, W)
+    np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
+    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-12)
+
+
+def test_eigenvectors_are_those_of_the_covariance_over_n():
+    x = np.random.RandomState(0).randn(50, 5) * [3, 1, 4, 2, 5] + 10
+    mean, eigenvalues, eigenvectors = pca.principal_components(x)
+    np.testing.assert_allclose(mean, x.mean(axis=0), rtol=1e-14)
+    covariance = np.cov(x.T, bias=True)
+    np.testing.assert_allclose(eigenvectors * eigenvalues @ eigenvectors.T, covariance, rtol=1e-11, atol=1e-13)
+    assert (np.diff(eigenvalues) < 0).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_optimum_is_the_sum_of_the_discarded_eigenvalues_and_its_subspace_pcas(seed):
+    x = np.random.RandomState(5).randn(200, 7) @ np.random.RandomState(6).randn(7, 7) + 3
+    mean, eigenvalues, eigenvectors = pca.principal_components(x)
+    autoencoder, cost_and_gradient = make_autoencoder(7, 3, mean, seed=seed)
+
+    def of_weights(w):
+        autoencoder.W.set_value(w.reshape(7, 3))
+        cost, gradient = cost_and_gradient(x)
+        return float(cost), gradient.ravel()
+
+    start = autoencoder.W.get_value().ravel()
+    found = minimize(of_weights, start, jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-9, "maxiter": 500})
+    W = found.x.reshape(7, 3)
+    assert found.fun == pytest.approx(eigenvalues[3:].sum(), rel=1e-12)
+    assert np.degrees(subspace_angles(W, eigenvectors[:, :3])).max() < 1e-3
+    np.testing.assert_allclose(W.T @ W, np.eye(3), atol=1e-6)
+    # The same plane, but other axes.
+    assert np.abs(np.abs(W) - np.abs(eigenvectors[:, :3])).max() > 0.05
+
+
+def test_the_mean_is_not_trained_and_draws_are_the_weights_alone():
+    autoencoder = pca.LinearAutoencoder(np.random.RandomState(7), n_visible=60, n_hidden=90)
+    assert autoencoder.params == [autoencoder.W]
+    expected = np.random.RandomState(7).uniform(-0.2, 0.2, (60, 90))  # sqrt(6 / 150)
+    np.testing.assert_allclose(autoencoder.W.get_value(), expected, rtol=1e-15)
+    np.testing.assert_array_equal(autoencoder.b_prime.get_value(), np.zeros(60))
+
+
+def test_the_driver_reaches_the_optimum_and_says_so(small_dataset, tmp_path, capsys):
+    result = pca.test_pca(n_hidden=3, max_iterations=200, dataset=small_dataset, seed=5, output_folder=tmp_path)
+    x = load_data(small_dataset)[0][0].get_value()
+    _, eigenvalues, _ = pca.principal_components(x)
+    assert result.figures["optimum"] == pytest.approx(eigenvalues[3:].sum(), rel=1e-13)
+    assert result.figures["cost"] == pytest.approx(result.figures["optimum"], rel=1e-9)
+    assert result.figures["largest_angle"] < 0.1
+    costs = [line["cost"] for line in result.curve]
+    assert [line["epoch"] for line in result.curve] == list(range(1, len(costs) + 1))
+    assert sorted(costs, reverse=True) == costs and len(costs) < 200
+    assert costs[-1] == result.figures["cost"]
+    assert f"cost {costs[-1]:.11f}" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.glob("*.png")} == {"costs.png", "components.png", "reconstructions.png"}
+    again = pca.test_pca(n_hidden=3, max_iterations=200, dataset=small_dataset, seed=5, output_folder=tmp_path)
+    assert again.figures == result.figures and len(again.curve) == len(costs)
+
+
+def test_a_run_that_was_stopped_goes_on_from_its_last_weights(small_dataset, tmp_path, monkeypatch):
+    arguments = {"n_hidden": 3, "max_iterations": 200, "dataset": small_dataset, "output_folder": tmp_path}
+    monkeypatch.setattr(Run, "seconds_between_checkpoints", 0)
+    keep, kept = Run.keep, []
+
+    def keep_and_fail(run, model, *names, **figures):
+        keep(run, model, *names, **figures)
+        kept.append(run.curve[-1]["cost"] if run.curve else None)
+        if len(kept) == 9:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "keep", keep_and_fail)
+        with pytest.raises(KeyboardInterrupt):
+            pca.test_pca(**arguments)
+    result = pca.test_pca(**arguments)
+    costs = [line["cost"] for line in result.curve]
+    assert costs[7] == kept[-1] and sorted(costs, reverse=True) == costs  # the eight that were whole are there
+    assert costs[8] < costs[7]
+    assert result.figures["cost"] == pytest.approx(result.figures["optimum"], rel=1e-9)
+
+
+def test_more_hidden_units_than_inputs_are_refused(small_dataset, tmp_path):
+    with pytest.raises(ValueError, match="n_hidden must be at most 49"):
+        pca.test_pca(n_hidden=50, dataset=small_dataset, output_folder=tmp_path)

@@ -1,0 +1,139 @@
+import json
+
+import dA
+import sA
+from numpy_reference import sparse_autoencoder_cost_and_gradients
+from support.data import load_data
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+def make_step(sa, sparsity_target=0.1, sparsity_weight=1.0, learning_rate=0.1):
+    cost, updates = sa.get_cost_updates(sparsity_target, sparsity_weight, learning_rate)
+    return pytensor.function([sa.x], [cost, sa.sparsity_penalty, sa.mean_activation], updates=updates)
+
+
+def test_one_step_worked_out_by_hand(float64):
+    # Two visible units, one hidden; a minibatch of x = (1, 0) and (0, 1). W = (2 ln 3, 0)', b = -ln 3, b' = (0, 0).
+    #   y  = sigmoid(ln 3) = 3/4 and sigmoid(-ln 3) = 1/4, so that the mean activation a is 1/2; y (1 - y) = 3/16 twice
+    #   z  = (sigmoid(3/2 ln 3), 1/2) = (p, 1/2) and (sigmoid(1/2 ln 3), 1/2) = (q, 1/2)
+    #   KL(1/4 || 1/2) = 1/4 ln(1/2) + 3/4 ln(3/2);  its slope at a: -(1/4)/(1/2) + (3/4)/(1/2) = 1, a half for each y
+    #   L_rec = -ln p + ln 2 and -ln(1 - q) + ln 2, mean over both
+    #   dcost/d(input of z) = (z - x)/2 = ((p - 1)/2, 1/4) and (q/2, -1/4)
+    #   dcost/dy = (p - 1)/2 * 2 ln 3 + 1/2 and q/2 * 2 ln 3 + 1/2, with a sparsity weight of 1
+    ln3 = np.log(3)
+    sa = sA.sA(np.random.RandomState(0), n_visible=2, n_hidden=1)
+    for param, value in zip(sa.params, ([[2 * ln3], [0.0]], [-ln3], [0.0, 0.0])):
+        param.set_value(np.array(value))
+    p, q = 1 / (1 + 3**-1.5), 1 / (1 + 3**-0.5)
+    cost, penalty, activation = make_step(sa, sparsity_target=0.25, learning_rate=0.1)(np.eye(2))
+    divergence = np.log(1 / 2) / 4 + 3 * np.log(3 / 2) / 4
+    assert activation == pytest.approx([1 / 2], rel=1e-15) and penalty == pytest.approx(divergence, rel=1e-14)
+    assert cost == pytest.approx((-np.log(p) - np.log(1 - q)) / 2 + np.log(2) + divergence, rel=1e-14)
+    delta = np.array([(p - 1) * ln3 + 1 / 2, q * ln3 + 1 / 2]) * 3 / 16
+    W, b, b_prime = (param.get_value() for param in sa.params)
+    gradient = [[delta[0] + (p - 1) / 2 * 3 / 4 + q / 2 / 4], [delta[1] + 1 / 4 * 3 / 4 - 1 / 4 / 4]]
+    np.testing.assert_allclose(W, np.array([[2 * ln3], [0.0]]) - 0.1 * np.array(gradient), rtol=1e-14)
+    np.testing.assert_allclose(b, [-ln3 - 0.1 * delta.sum()], rtol=1e-14)
+    np.testing.assert_allclose(b_prime, [-0.1 * (p - 1 + q) / 2, 0], rtol=1e-14, atol=1e-16)
+
+
+@pytest.mark.parametrize("weight", [0.0, 3.0])
+def test_cost_and_gradients_are_those_of_numpy(weight, float64):
+    rng = np.random.RandomState(0)
+    sa = sA.sA(rng, n_visible=6, n_hidden=4)
+    for param in sa.params:
+        param.set_value(rng.randn(*param.get_value().shape))
+    before = [param.get_value() for param in sa.params]
+    x = rng.uniform(size=(5, 6))
+    cost, _, _ = make_step(sa, 0.2, weight, learning_rate=1.0)(x)
+    expected_cost, gradients = sparse_autoencoder_cost_and_gradients(x, 0.2, weight, *before)
+    np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
+    for param, value, gradient in zip(sa.params, before, gradients):
+        np.testing.assert_allclose(value - param.get_value(), gradient, rtol=1e-11, atol=1e-14)
+
+
+def test_the_divergence_is_zero_at_the_target_and_positive_elsewhere(float64):
+    activation = np.array([0.01, 0.09, 0.1, 0.11, 0.5, 0.99])
+    divergence = sA.kl_of_coins(0.1, pt.constant(activation)).eval()
+    assert divergence[2] == pytest.approx(0, abs=1e-16)
+    assert (np.delete(divergence, 2) > 0).all()
+    # The mean logarithm by which a toss of the first coin is likelier for it than for the second.
+    tosses = np.random.RandomState(0).uniform(size=10**6) < 0.1
+    ratios = np.where(tosses, np.log(0.1 / 0.5), np.log(0.9 / 0.5))
+    assert abs(ratios.mean() - divergence[4]) < 4 * ratios.std() / 1000
+
+
+def test_the_penalty_moves_the_mean_activation_to_the_target():
+    rng = np.random.RandomState(1)
+    x = rng.uniform(size=(50, 6)).astype(pytensor.config.floatX)
+    sa = sA.sA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+    step = make_step(sa, 0.1, 30.0, 0.01)
+    _, _, before = step(x)
+    for _ in range(500):
+        _, _, after = step(x)
+    assert np.abs(before - 0.1).min() > 0.1 and np.abs(after - 0.1).max() < 0.02
+
+
+def test_without_the_penalty_a_step_is_that_of_the_plain_autoencoder(float64):
+    sa = sA.sA(np.random.RandomState(3), n_visible=6, n_hidden=4)
+    da = dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+    for ours, its in zip(sa.params, da.params):
+        its.set_value(ours.get_value())
+    x = np.random.RandomState(1).uniform(size=(5, 6))
+    cost, _, _ = make_step(sa, sparsity_weight=0.0)(x)
+    expected, updates = da.get_cost_updates(0.0, 0.1)
+    assert cost == pytest.approx(pytensor.function([da.x], expected, updates=updates)(x), rel=1e-14)
+    for ours, its in zip(sa.params, da.params):
+        np.testing.assert_allclose(ours.get_value(), its.get_value(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_everything_is_of_floatX(floatX):
+    with pytensor.config.change_flags(floatX=floatX):
+        sa = sA.sA(np.random.RandomState(0), n_visible=6, n_hidden=4)
+        cost, updates = sa.get_cost_updates(0.1, pt.scalar("weight"), pt.scalar("lr"))
+    figures = cost, sa.L_rec, sa.mean_activation, sa.sparsity_penalty
+    assert {figure.dtype for figure in figures} | {updates[param].dtype for param in sa.params} == {floatX}
+
+
+def test_draws_are_the_weights_alone(float64):
+    sa = sA.sA(np.random.RandomState(7), n_visible=60, n_hidden=90)
+    expected = np.random.RandomState(7).uniform(-0.8, 0.8, (60, 90))  # 4 sqrt(6 / 150)
+    np.testing.assert_allclose(sa.W.get_value(), expected, rtol=1e-15)
+    assert sa.params == [sa.W, sa.b, sa.b_prime]
+
+
+def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, capsys, float64):
+    results = sA.test_sA(0.3, 2, small_dataset, 10, tmp_path, 7, 0.2, 3.0, 5)
+    datasets = load_data(small_dataset)
+    train_x, valid_x, test_x = (x.get_value() for x, _ in datasets)
+    assert list(results) == [3.0, 0.0]
+    for weight, result in results.items():
+        sa = sA.sA(np.random.RandomState(5), n_visible=49, n_hidden=7)
+        step = make_step(sa, 0.2, weight, 0.3)
+        for line in result.curve:
+            costs, penalties, _ = zip(*(step(train_x[i : i + 10]) for i in range(0, 300, 10)))
+            activations = pytensor.function([sa.x], sa.get_hidden_values(sa.x))(valid_x).mean(axis=0)
+            assert line["cost"] == pytest.approx(np.mean(costs), rel=1e-11)
+            assert line["penalty"] == pytest.approx(np.mean(penalties), rel=1e-11)
+            assert line["mean_activation"] == pytest.approx(activations.mean(), rel=1e-11)
+            assert line["highest_activation"] == pytest.approx(activations.max(), rel=1e-11)
+        np.testing.assert_allclose(result.model.W.get_value(), sa.W.get_value(), rtol=1e-9)
+        if weight:
+            figures = json.loads((tmp_path / "result.json").read_text())
+            activations = pytensor.function([sa.x], sa.get_hidden_values(sa.x))(test_x).mean(axis=0)
+            assert figures["lowest_activation"] == pytest.approx(activations.min(), rel=1e-9)
+    names = "activations", "activations_by_epoch", "costs", "filters", "reconstructions"
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(names)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0, -0.1])
+def test_a_target_that_no_coin_has_is_refused(target, tmp_path):
+    with pytest.raises(ValueError, match=r"sparsity_target must be a number in \(0, 1\)"):
+        sA.test_sA(sparsity_target=target, output_folder=tmp_path)

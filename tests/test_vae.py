@@ -1,0 +1,272 @@
+import vae
+from graphs import interpreted_mode, nodes
+from numpy_reference import variational_bound_and_gradients
+from support.data import load_data
+from support.rewrites.entropy import LogLikelihood
+from support.runs.models import save_model
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from scipy.stats import norm
+
+pytestmark = pytest.mark.usefixtures("interpreted")
+
+
+def make_vae(n_visible=6, n_hidden=4, n_latent=3, seed=0, scale=None):
+    model = vae.VAE(np.random.RandomState(seed), n_visible=n_visible, n_hidden=n_hidden, n_latent=n_latent)
+    if scale is not None:
+        rng = np.random.RandomState(seed + 1)
+        for param in model.params:
+            param.set_value(scale * rng.randn(*param.get_value().shape).astype(param.dtype))
+    return model
+
+
+def test_the_bound_worked_out_by_hand(float64):
+    # Two visible units, one hidden unit in each network, one latent unit; x = (1, 0). The encoder's weights are zero,
+    # and so are those of its outputs; their biases are 1 for the mean and ln 4 for the log-variance:
+    #   mean = 1, variance = 4, z = 1 + 2 epsilon
+    #   KL = (mean^2 + variance - 1 - ln variance) / 2 = (1 + 4 - 1 - ln 4) / 2 = 2 - ln 2
+    # The decoder's weights are zero, its hidden bias, too; the output's biases are ln 3 and 0, whatever z is:
+    #   p = (3/4, 1/2), log p(x|z) = ln(3/4) + ln(1 - 1/2) = ln(3/8)
+    #   bound = ln(3/8) - 2 + ln 2 = ln(3/4) - 2
+    model = make_vae(2, 1, 1)
+    for param in model.params:
+        param.set_value(np.zeros_like(param.get_value()))
+    model.mean[1].set_value(np.array([1.0]))
+    model.log_variance[1].set_value(np.array([np.log(4)]))
+    model.output[1].set_value(np.array([np.log(3), 0]))
+    _, bound = model.elbo(model.x)
+    assert pytensor.function([model.x], bound)([[1.0, 0.0]]) == pytest.approx([np.log(3 / 4) - 2], rel=1e-14)
+    _, z = model.sample_latent(*model.encode(model.x), rng=pt.random.shared_rng(seed=5))
+    expected = 1 + 2 * np.random.default_rng(5).normal(size=(1, 1))
+    np.testing.assert_allclose(pytensor.function([model.x], z)([[1.0, 0.0]]), expected, rtol=1e-14)
+
+
+def test_cost_and_gradients_are_those_of_numpy(float64):
+    model = make_vae(scale=0.5)
+    x = np.random.RandomState(2).uniform(size=(5, 6))
+    generator = model.theano_rng.get_value()  # a copy, from which we draw what PyTensor is going to draw
+    binary, epsilon = generator.binomial(1, x), generator.normal(size=(5, 3))
+    assert 0 < binary.mean() < 1
+    next_rng, ones = model.binarise(model.x)
+    _, bound = model.elbo(ones, next_rng)
+    actual = pytensor.function([model.x], [bound.mean(), *pt.grad(bound.mean(), model.params)])(x)
+    expected, gradients = variational_bound_and_gradients(binary, epsilon, [p.get_value() for p in model.params])
+    np.testing.assert_allclose(actual[0], expected, rtol=1e-13)
+    for value, gradient in zip(actual[1:], gradients, strict=True):
+        np.testing.assert_allclose(value, gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_the_cost_is_the_negative_bound_of_the_binarised_images(float64):
+    model = make_vae(scale=0.5)
+    x = np.random.RandomState(2).uniform(size=(5, 6))
+    generator = model.theano_rng.get_value()
+    binary, epsilon = generator.binomial(1, x), generator.normal(size=(5, 3))
+    expected, _ = variational_bound_and_gradients(binary, epsilon, [p.get_value() for p in model.params])
+    cost, updates = model.get_cost_updates(0.001)
+    step = pytensor.function([model.x], cost, updates=updates)
+    assert step(x) == pytest.approx(-expected, rel=1e-13)
+    assert (
+        model.theano_rng.get_value().bit_generator.state == generator.bit_generator.state
+    )  # all draws have moved it on
+
+
+def test_gradient_of_the_bound_agrees_with_finite_differences_for_fixed_noise(float64):
+    rng = np.random.RandomState(0)
+    x = pt.constant(rng.randint(0, 2, (3, 5)).astype("float64"))
+    epsilon = pt.constant(rng.randn(3, 2))
+
+    def bound(*params):
+        model = make_vae(5, 4, 2)
+        pairs = list(zip(params[::2], params[1::2]))
+        model.encoder, model.mean, model.log_variance, model.decoder, model.output = pairs
+        model.sample_latent = lambda mean, log_variance, rng=None: (rng, mean + pt.exp(log_variance / 2) * epsilon)
+        return model.elbo(x)[1].mean()
+
+    shapes = [param.get_value().shape for param in make_vae(5, 4, 2).params]
+    pytensor.gradient.verify_grad(bound, [rng.randn(*shape) for shape in shapes], rng=rng)
+
+
+def test_the_divergence_in_closed_form_is_the_mean_of_samples(float64):
+    # KL = E[log q(z|x) - log p(z)]; for the constants that drop out of the difference see the two densities.
+    mean, log_variance = np.array([[0.7, -0.4]]), np.array([[-1.0, 0.6]])
+    closed = vae.kl_to_standard_normal(pt.constant(mean), pt.constant(log_variance)).eval()
+    epsilon = np.random.RandomState(0).randn(10**6, 2)
+    z = mean + np.exp(log_variance / 2) * epsilon
+    ratios = np.sum((z**2 - epsilon**2 - log_variance) / 2, axis=1)
+    assert closed.shape == (1,) and abs(ratios.mean() - closed[0]) < 4 * ratios.std() / 1000
+    assert vae.kl_to_standard_normal(pt.zeros((2, 3)), pt.zeros((2, 3))).eval() == pytest.approx([0, 0], abs=1e-15)
+
+
+def test_latent_samples_have_the_mean_and_the_deviation_that_they_should(float64):
+    model = make_vae()
+    mean, log_variance = pt.full((100_000, 2), 0.3), pt.full((100_000, 2), np.log(0.25))
+    next_rng, z = model.sample_latent(mean, log_variance)
+    draw = pytensor.function([], z, updates={model.theano_rng: next_rng})
+    first, second = draw(), draw()
+    assert abs(first.mean() - 0.3) < 4 * 0.5 / np.sqrt(first.size)
+    assert abs(first.std() - 0.5) < 4 * 0.5 / np.sqrt(2 * first.size)
+    assert (first != second).all()  # the generator's state went on
+
+
+def test_images_are_binarised_with_the_grey_value_as_probability():
+    model = make_vae()
+    next_rng, ones = model.binarise(model.x)
+    draw = pytensor.function([model.x], ones, updates={model.theano_rng: next_rng})
+    grey = np.array([0, 0.25, 0.75, 1], pytensor.config.floatX)
+    values = draw(np.tile(grey, (40_000, 1)))
+    assert values.dtype == pytensor.config.floatX and set(np.unique(values)) == {0, 1}
+    deviation = np.sqrt(grey * (1 - grey) / 40_000)
+    assert (np.abs(values.mean(axis=0) - grey) <= 4 * deviation).all()
+    assert (draw(np.tile(grey, (40_000, 1))) != values).any()
+
+
+def test_importance_weights_are_those_of_numpy(float64):
+    model = make_vae(scale=0.5)
+    x = np.array([[1.0, 0, 0, 1, 1, 0]])
+    n = 7
+    epsilon = np.random.default_rng(5).normal(size=(n, 3))
+    _, log_weights = model.get_importance_weights(model.x, n, pt.random.shared_rng(seed=5))
+    actual = pytensor.function([model.x], log_weights)(x)
+    We, be, Wm, bm, Wv, bv, Wd, bd, Wo, bo = (param.get_value() for param in model.params)
+    h = np.tanh(x @ We + be)
+    mean, log_variance = h @ Wm + bm, h @ Wv + bv
+    z = mean + np.exp(log_variance / 2) * epsilon
+    p = 1 / (1 + np.exp(-(np.tanh(z @ Wd + bd) @ Wo + bo)))
+    likelihood = np.sum(np.log(np.where(x == 1, p, 1 - p)), axis=1)
+    prior = norm.logpdf(z).sum(axis=1)
+    posterior = norm.logpdf(z, mean, np.exp(log_variance / 2)).sum(axis=1)
+    np.testing.assert_allclose(actual, likelihood + prior - posterior, rtol=1e-12)
+
+
+def test_the_estimate_lies_between_the_bound_and_the_exact_likelihood(float64):
+    # With one latent entry the integral over the codes can be taken as a sum over a fine grid.
+    model = make_vae(n_visible=6, n_hidden=4, n_latent=1, scale=1.0)
+    x = np.array([[1.0, 0, 0, 1, 1, 0]])
+    z = np.linspace(-10, 10, 20_001)[:, None]
+    codes = pt.matrix("codes")
+    images = pt.repeat(pt.constant(x), len(z), axis=0)
+    likelihood = pytensor.function([codes], model.get_log_likelihood(images, codes))(z)
+    exact = np.log(np.sum(np.exp(likelihood + norm.logpdf(z[:, 0]))) * 0.001)
+    estimate = vae.estimate_log_likelihood(model, x, 50_000)
+    _, log_weights = model.get_importance_weights(model.x, 50_000, pt.random.shared_rng(seed=1))
+    bound = pytensor.function([model.x], log_weights)(x).mean()
+    assert estimate == pytest.approx(exact, abs=0.01)
+    assert bound < exact - 0.05
+
+
+def test_adam_steps_worked_out_by_hand(float64):
+    # cost = 3 w: the gradient is 3 at each step. With rate 0.1, betas 0.9 and 0.999:
+    #   step 1: mean 0.3, square 0.009; corrected by 0.1 and 0.001: 3 and 9; w falls by 0.1 * 3 / (3 + epsilon)
+    #   step 2: mean 0.57, square 0.017991; corrected by 0.19 and 0.001999: 3 and 9 again
+    w = pytensor.shared(np.array([1.0, 1.0]), name="w")
+    cost = pt.sum(3 * w)
+    step = pytensor.function([], cost, updates=vae.adam_updates(cost, [w], 0.1, epsilon=0.5))
+    step()
+    np.testing.assert_allclose(w.get_value(), 1 - 0.1 * 3 / 3.5, rtol=1e-12)
+    step()
+    np.testing.assert_allclose(w.get_value(), 1 - 0.2 * 3 / 3.5, rtol=1e-12)
+
+
+def test_adam_is_that_of_numpy(float64):
+    rng = np.random.RandomState(0)
+    w, target = pytensor.shared(rng.randn(3, 2), name="w"), rng.randn(3, 2)
+    expected, mean, square = w.get_value(), 0, 0
+    cost = pt.sum((w - target) ** 4)
+    step = pytensor.function([], cost, updates=vae.adam_updates(cost, [w], 0.01))
+    for t in range(1, 6):
+        gradient = 4 * (expected - target) ** 3
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        expected = expected - 0.01 * (mean / (1 - 0.9**t)) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
+        step()
+        np.testing.assert_allclose(w.get_value(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("floatX", ["float32", "float64"])
+def test_everything_is_of_floatX(floatX):
+    with pytensor.config.change_flags(floatX=floatX):
+        model = make_vae()
+        cost, updates = model.get_cost_updates(pt.scalar("lr"))
+    tensors = {variable: new for variable, new in updates.items() if variable is not model.theano_rng}
+    assert {cost.dtype} | {new.dtype for new in tensors.values()} == {floatX}
+    assert len(tensors) == 3 * len(model.params) + 1
+
+
+def test_the_compiled_bound_comes_from_the_logits_and_stays_finite_where_the_sigmoid_saturates():
+    model = make_vae(2, 1, 1)
+    _, bound = model.elbo(model.x)
+    assert len(nodes(pytensor.function([model.x], bound, mode=interpreted_mode()), LogLikelihood)) == 1
+    of_images = pytensor.function([model.x], bound)
+    for param in model.params:
+        param.set_value(np.zeros_like(param.get_value()))
+    model.output[1].set_value(np.array([1000, -1000], pytensor.config.floatX))  # p = (1, 0), for x = (0, 1)
+    assert of_images(np.array([[0, 1]], pytensor.config.floatX)) == [-2000]
+
+
+def test_draws_come_in_their_order(float64):
+    model = make_vae(60, 90, 10, seed=7)
+    rng = np.random.RandomState(7)
+    expected = np.random.default_rng(rng.randint(2**30)).bit_generator.state
+    assert model.theano_rng.get_value().bit_generator.state == expected
+    for W, b in model.encoder, model.mean, model.log_variance, model.decoder, model.output:
+        shape = W.get_value().shape
+        bound = np.sqrt(6 / sum(shape))
+        np.testing.assert_allclose(W.get_value(), rng.uniform(-bound, bound, shape), rtol=1e-15)
+        assert not b.get_value().any()
+
+
+def test_the_driver_keeps_the_epoch_with_the_best_validation_bound(small_dataset, tmp_path, capsys, float64):
+    arguments = {"dataset": small_dataset, "batch_size": 20, "n_hidden": 9, "n_latent": 2, "n_importance_samples": 30}
+    result = vae.test_vae(0.1, 6, seed=5, output_folder=tmp_path, **arguments)
+    datasets = load_data(small_dataset)
+    model = vae.VAE(np.random.RandomState(5), n_visible=49, n_hidden=9, n_latent=2)
+    cost, updates = model.get_cost_updates(0.1)
+    step = pytensor.function([model.x], cost, updates=updates)
+    train_x = datasets[0][0].get_value()
+    validate, test = (vae.bound_function(model, datasets[i][0], 20) for i in (1, 2))
+    bounds, tested = [], []
+    for line in result.curve:
+        costs = [step(train_x[i : i + 20]) for i in range(0, 300, 20)]
+        assert line["cost"] == pytest.approx(np.mean(costs), rel=1e-10)
+        assert line["cost"] == pytest.approx(line["divergence"] - line["log_likelihood"], rel=1e-10)
+        bounds.append(validate())
+        tested.append(test())
+        assert line["validation_bound"] == pytest.approx(bounds[-1], rel=1e-10)
+    best = int(np.argmax(bounds))
+    assert best < 5, "choose another seed: the last epoch is the best one, which tells nothing"
+    assert result.figures["best_epoch"] == best + 1 and result.figures["epochs"] == 6
+    assert result.figures["validation_bound"] == pytest.approx(bounds[best], rel=1e-10)
+    assert result.figures["test_bound"] == pytest.approx(tested[best], rel=1e-10)
+    assert result.figures["test_log_likelihood"] > result.figures["test_bound"]
+    names = "bound", "samples", "reconstructions", "walks", "plane", "codes"
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(names)
+
+    first = vae.sample(tmp_path / "model.npz").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    assert first == vae.sample(tmp_path / "model.npz").read_bytes()
+    assert first != vae.sample(tmp_path / "model.npz", seed=1).read_bytes()
+
+
+def test_a_bound_is_taken_with_the_same_draws_each_time(small_dataset):
+    model = make_vae(49, 4, 3, scale=0.3)
+    bound = vae.bound_function(model, load_data(small_dataset)[1][0], 20)
+    assert bound() == bound()
+
+
+def test_no_latent_units_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="n_latent must be a whole number of at least 1"):
+        vae.test_vae(n_latent=0, output_folder=tmp_path)
+
+
+def test_another_networks_model_is_refused(tmp_path):
+    about = {
+        "lesson": "vae",
+        "dataset": {"name": "x", "sha256": "0"},
+        "floatX": "float32",
+        "settings": {"dataset": "x"},
+    }
+    save_model(tmp_path / "model.npz", make_vae().params[:4], about)
+    with pytest.raises(ValueError, match="it has 4 parameters, not 10"):
+        vae.sample(tmp_path / "model.npz")
