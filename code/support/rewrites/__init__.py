@@ -33,8 +33,8 @@ X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one exam
 in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy, which says what
 it computes, and a Numba implementation, which runs.
 
-The values are equal but for rounding, infinity and NaN included, with two exceptions: zero times infinity or NaN adds
-nothing to a SparseProduct, which does not read what is multiplied by zero; and a factored sum can be infinite where some
+The values are equal but for rounding, infinity and NaN included, with two exceptions. Zero times infinity or NaN adds
+nothing to a SparseProduct, which does not read what is multiplied by zero. And a factored sum can be infinite where one
 of the products that it does not make would be zero times infinity.
 
 A rewrite that a graph does not fit leaves it alone. Each is registered under its name and `TAG`, so that
