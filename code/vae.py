@@ -62,8 +62,8 @@ The loop
 
 What to look at
     `samples`, images that nobody has drawn. `walks`: between the codes of two digits lie, mostly, codes of things that
-    look like digits, too. `bound`: the two terms, and which of them moves when. With `--n-latent 2`, `plane` is a map of
-    all that the model knows, and `codes` shows where the test images are on it.
+    look like digits, too. `bound`: the two terms, and which of them moves when. With `--n-latent 2`, `plane` is a map
+    of all that the model knows, and `codes` shows where the test images are on it.
 
     The figures are nats an image. Other papers' are lower or higher for one more reason: their images were made black
     and white once, while ours are drawn afresh each time.

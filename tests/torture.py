@@ -53,8 +53,10 @@ def make_dataset(path):
 def start(lesson, dataset, folder):
     """A process that trains a lesson, given by its name or its path."""
     path = ROOT / "code" / f"{lesson}.py" if isinstance(lesson, str) else lesson
-    schedule = options({**short_schedules(path.parent)[path.stem], "batch_size": 1})
-    arguments = [str(path), "--dataset", str(dataset), *schedule]
+    schedule = short_schedules(path.parent)[path.stem]
+    if "batch_size" in schedule:
+        schedule["batch_size"] = 1
+    arguments = [str(path), "--dataset", str(dataset), *options(schedule)]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments, "--output-folder", str(folder)],
         stdout=subprocess.PIPE,
@@ -65,7 +67,13 @@ def start(lesson, dataset, folder):
 
 
 def outcome(folder, output):
-    """What must not depend on how often a run was killed."""
+    """What must not depend on how often a run was killed.
+
+    An optimiser that lost what it had learnt of the curvature goes on by another way: its cost is the same, at the end.
+    """
+    result = json.loads((folder / "result.json").read_text())
+    if "excess" in result:  # above the optimum that the lesson knows
+        return abs(result["excess"]) < 1e-9
     curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
     for line in curve:
         del line["seconds"]
