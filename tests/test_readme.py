@@ -42,7 +42,7 @@ given = set(arguments)
 schedule = short_schedules(Path("code")).get(script)
 if script in ("benchmark", "torture") or arguments[:2] == ["-m", "pytest"]:
     arguments.append("--help")
-elif schedule is not None and not given & {"--predict", "--plot"}:
+elif schedule is not None and not given & {"--predict", "--plot", "--sample"}:
     if not any(Path(argument).is_file() for argument in arguments[1:] if not argument.endswith("pretrained.npz")):
         arguments += ["--dataset", small]
     if "--pretrained" in given:
