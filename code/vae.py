@@ -568,3 +568,34 @@ SHORT = {"training_epochs": 2, "batch_size": 20, "n_hidden": 9, "n_latent": 2, "
 
 if __name__ == "__main__":
     sys.exit(command(test_vae, quick=QUICK, plot=plot, sample=sample))
+
+
+"""Exercises
+
+Before each run, write down what you expect.
+
+1. The code. Run `--quick` with `--n-latent` 2, 5, 20 and 50. When does another entry stop to pay? Look at the
+   divergence, too.
+2. The plane. Look at `codes.png` and `plane.png` of the run with two entries. Which digits have a place of
+   their own, and which lie on top of each other? What pulls them together?
+3. The two numbers. In the default run the estimate of log p(x) is above the test bound by 7 nats. What is the
+   difference? Could you lower it without changing the decoder?
+
+
+
+
+Answers
+
+Figures are for MNIST, one run each, with the default seed: nats an image.
+
+1. After five epochs the test bound is -174.0, -139.7, -114.2 and -111.7. The divergence is
+   4.6, 10.5, 26.8 and 33.9 nats. From 20 to 50 entries the code tells 7 nats more, and the images are likelier by 10,
+   so that little is gained. An entry without use costs nothing: it stays at the standard normal distribution.
+2. After five epochs the ones have a place of their own. So have the zeros, at the other end, and the sevens, next to
+   the nines. Fours lie among the nines. Twos, threes, fives, sixes and eights still share the middle. The divergence
+   pulls the codes of every image towards the same normal distribution. To keep away from there costs nats, and pays
+   only where the decoder can do something with it.
+3. It is the divergence of the encoder's guess from the true distribution of the codes, given the image. A better
+   encoder would lower it, such as one that does not take the entries of a code as independent. The estimate is a little
+   too low itself, as it is from a finite number of codes.
+"""
