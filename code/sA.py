@@ -58,7 +58,7 @@ from support.command import command
 from support.console import say
 from support.data import load_data
 from support.pictures import Pictures
-from support.pictures.figures import BLUE, COLOURS, ORANGE, markers, new_figure, whole_numbers
+from support.pictures.figures import BLUE, COLOURS, ORANGE, costs_figure, markers, new_figure, whole_numbers
 from support.runs import open_run
 from support.runs.models import SavedModel
 from support.runs.run import Result
@@ -271,7 +271,8 @@ def plot(folder, datasets=None):
     """
     pictures = Pictures(folder, test_sA, datasets, stages={"sparsity_weight": "training"})
     weights = pictures.values("sparsity_weight")
-    pictures.draw_costs("sparsity_weight", lambda weight: f"sparsity weight {weight:g}", together=True)
+    if weights:
+        pictures.save(costs_figure(reconstruction_costs(pictures.run.curve, weights), together=True), "costs")
     draw_activations_by_epoch(pictures, weights)
     filters, rows, activations = {}, [], {}
     for weight, saved in zip(weights, pictures.models({file_name(weight): SavedModel for weight in weights})):
@@ -296,6 +297,15 @@ def plot(folder, datasets=None):
         axes.legend(frameon=False)
         figure.suptitle("Mean activation of each hidden unit")
         pictures.save(figure, "activations")
+
+
+def reconstruction_costs(curve, weights):
+    """{name: (epochs, their costs of reconstruction)} of the autoencoders that were trained with these weights."""
+    series = {}
+    for weight in weights:
+        lines = [line for line in curve if line["sparsity_weight"] == weight]
+        series[f"sparsity weight {weight:g}"] = [[line[name] for line in lines] for name in ("epoch", "reconstruction")]
+    return series
 
 
 def draw_activations_by_epoch(pictures, weights):
