@@ -21,7 +21,8 @@ def draw_comparisons(folder=RESULTS):
             curve = Path(folder) / recipe.name / "curve.jsonl"
             if recipe.lesson == lesson and curve.exists():
                 points = [(line["epoch"], 100 * line["validation_error"]) for line in validated(curve)]
-                groups.setdefault(options_but_the_seed(recipe), []).append(points)
+                if points:
+                    groups.setdefault(options_but_the_seed(recipe), []).append(points)
         if len(groups) > 1:
             with replacing(Path(folder) / f"{lesson}.png") as file:
                 comparison_figure(lesson, groups).savefig(file, format="png", dpi=DPI)

@@ -215,7 +215,7 @@ def summed_up(values, digits):
 
 
 def row(*cells):
-    return f"| {' | '.join(map(shown, cells))} |"
+    return f"| {' | '.join(shown(cell, width=300) for cell in cells)} |"
 
 
 def judgement(lesson, records, figures):
