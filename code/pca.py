@@ -86,7 +86,7 @@ import scipy.linalg
 import scipy.optimize
 
 MEMORY = 30  # steps from which the optimiser estimates the curvature
-GRADIENT = 1e-6  # where no entry of the gradient is larger, it ends
+GRADIENT = 1e-7  # where no entry of the gradient is larger, it ends
 
 
 class LinearAutoencoder:
