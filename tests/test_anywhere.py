@@ -55,7 +55,7 @@ def read(path):
 def test_a_home_that_cannot_be_written_is_told_and_does_not_matter(start, folder, result, tmp_path, home):
     done = start(name=f"home{len(home)}", HOME=home, TMPDIR=str(tmp_path))
     assert result_of(done, folder / f"home{len(home)}") == result
-    (compiled,) = tmp_path.iterdir()
+    (compiled,) = tmp_path.glob("pytensor-*")  # PyTensor 3.0 leaves source beside it
     first, *others = done.stderr.splitlines()
     assert first == f"'{home}/.pytensor' cannot be written: compiled code is kept in '{compiled}'"
     assert compiled.stat().st_mode & 0o077 == 0 and any(compiled.iterdir())

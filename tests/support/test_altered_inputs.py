@@ -51,8 +51,9 @@ ABOUT = {
 RECORDS = {
     "settings.json": {
         "lesson": "SdA",
-        "dataset": {"name": "MNIST"},
-        "settings": {"seed": 7},
+        "dataset": {"name": "MNIST", "sha256": "0"},
+        "settings": {"dataset": "mnist", "seed": 7},
+        "files": ["model.npz"],
         "floatX": "float32",
         "parts": [
             {
@@ -189,7 +190,7 @@ class Uses:
         monkeypatch.setattr(mnist, "MIRRORS", [])
         monkeypatch.setattr(digits, "make_digits", lambda: SETS)
         monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # and what else takes long
-        monkeypatch.setattr(records, "versions", dict)
+        monkeypatch.setattr(records, "versions", lambda: dict.fromkeys(records.VERSIONS, "9.9"))
         monkeypatch.delenv("MNIST_DIR", raising=False)
         monkeypatch.chdir(folder)
         self._make_models(folder, monkeypatch)
