@@ -20,7 +20,7 @@ from pytensor.tensor.basic import Join, get_underlying_scalar_constant_value
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix, vector
 
-BLOCK = 8  # rows, which stay in the first-level cache between their two uses
+FACTORS = 512  # of a product before its logarithm is taken, as in LogLikelihood
 
 
 class TiedDecoder(Op):
@@ -67,13 +67,12 @@ def tied_decoder(op, node):
     dtype = node.outputs[0].type.numpy_dtype
     zero, one = dtype.type(0), dtype.type(1)
     exp = exponential(dtype)
-    factors = 512  # as in LogLikelihood
 
     @numba_njit(error_model="numpy")
-    def activate(logits, targets, z, errors, count):
+    def activate(logits, targets, z, errors):
         """The log-likelihood but for the logarithm of a product, and that product, of some entries."""
         total, product = 0.0, 1.0
-        for q in range(count):
+        for q in range(len(targets)):
             a, x = logits[q], targets[q]
             e = exp(-abs(a))
             s = one / (one + e)
@@ -83,63 +82,67 @@ def tied_decoder(op, node):
             product *= s
         return total, product
 
+    @numba_njit
+    def decode_row(row, h):
+        a = zero
+        for j in range(len(h)):
+            a += row[j] * h[j]
+        return a
+
+    @numba_njit
+    def go_back_row(row, h, back, e, step):
+        for j in range(len(h)):
+            w = row[j]
+            back[j] += e * w
+            if update:
+                row[j] = w + step * e * h[j]
+
+    @numba_njit
+    def go_back_and_decode(W, i, k, h, back, errors, step, logits):
+        """Four rows from i on go back, and are updated; meanwhile four from k on come from memory, and are decoded."""
+        r0, r1, r2, r3 = W[i], W[i + 1], W[i + 2], W[i + 3]
+        n0, n1, n2, n3 = W[k], W[k + 1], W[k + 2], W[k + 3]
+        e0, e1, e2, e3 = errors[0], errors[1], errors[2], errors[3]
+        s0, s1, s2, s3 = step * e0, step * e1, step * e2, step * e3
+        a0, a1, a2, a3 = zero, zero, zero, zero
+        for j in range(W.shape[1]):
+            a0 += n0[j] * h[j]
+            a1 += n1[j] * h[j]
+            a2 += n2[j] * h[j]
+            a3 += n3[j] * h[j]
+            w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
+            back[j] += (e0 * w0 + e1 * w1) + (e2 * w2 + e3 * w3)
+            if update:
+                r0[j] = w0 + s0 * h[j]
+                r1[j] = w1 + s1 * h[j]
+                r2[j] = w2 + s2 * h[j]
+                r3[j] = w3 + s3 * h[j]
+        logits[0], logits[1], logits[2], logits[3] = a0, a1, a2, a3
+
     @numba_njit(error_model="numpy")
     def pass_over(W, h, c, x, step, z, back, first, last):
-        m = W.shape[1]
-        logits, errors = np.empty(BLOCK, dtype), np.empty(BLOCK, dtype)
+        logits, errors = np.empty(4, dtype), np.empty(4, dtype)
         total, product = 0.0, 1.0
-        i = first
-        while i < last:
-            count = min(BLOCK, last - i)
-            fours = count // 4 * 4
-            for q in range(0, fours, 4):
-                r0, r1, r2, r3 = W[i + q], W[i + q + 1], W[i + q + 2], W[i + q + 3]
-                a0, a1, a2, a3 = zero, zero, zero, zero
-                for j in range(m):
-                    a0 += r0[j] * h[j]
-                    a1 += r1[j] * h[j]
-                    a2 += r2[j] * h[j]
-                    a3 += r3[j] * h[j]
-                logits[q], logits[q + 1], logits[q + 2], logits[q + 3] = a0, a1, a2, a3
-            for q in range(fours, count):
-                r0 = W[i + q]
-                a0 = zero
-                for j in range(m):
-                    a0 += r0[j] * h[j]
-                logits[q] = a0
-            for q in range(count):
+        rest = last - (last - first) % 4
+        for q in range(4 if first < rest else 0):
+            logits[q] = decode_row(W[first + q], h)
+        for i in range(first, rest, 4):
+            for q in range(4):
                 logits[q] += c[i + q]
-            part, likelihoods = activate(logits, x[i:], z[i:], errors, count)
+            part, likelihoods = activate(logits, x[i : i + 4], z[i:], errors)
             total += part
             product *= likelihoods
-            if (i - first) % factors == 0:
+            if (i - first) % FACTORS == 0:
                 total += np.log(product)
                 product = 1.0
-            for q in range(0, fours, 4):
-                r0, r1, r2, r3 = W[i + q], W[i + q + 1], W[i + q + 2], W[i + q + 3]
-                e0, e1, e2, e3 = errors[q], errors[q + 1], errors[q + 2], errors[q + 3]
-                if update:
-                    s0, s1, s2, s3 = step * e0, step * e1, step * e2, step * e3
-                    for j in range(m):
-                        w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
-                        back[j] += (e0 * w0 + e1 * w1) + (e2 * w2 + e3 * w3)
-                        r0[j] = w0 + s0 * h[j]
-                        r1[j] = w1 + s1 * h[j]
-                        r2[j] = w2 + s2 * h[j]
-                        r3[j] = w3 + s3 * h[j]
-                else:
-                    for j in range(m):
-                        back[j] += (e0 * r0[j] + e1 * r1[j]) + (e2 * r2[j] + e3 * r3[j])
-            for q in range(fours, count):
-                r0 = W[i + q]
-                e0 = errors[q]
-                s0 = step * e0
-                for j in range(m):
-                    w0 = r0[j]
-                    back[j] += e0 * w0
-                    if update:
-                        r0[j] = w0 + s0 * h[j]
-            i += count
+            # After the last four come the first ones again, whose logits nobody reads.
+            go_back_and_decode(W, i, i + 4 if i + 4 < rest else first, h, back, errors, step, logits)
+        for i in range(rest, last):
+            logits[0] = decode_row(W[i], h) + c[i]
+            part, likelihoods = activate(logits, x[i : i + 1], z[i:], errors)
+            total += part
+            product *= likelihoods
+            go_back_row(W[i], h, back, errors[0], step)
         return total + np.log(product)
 
     @numba_njit(parallel=PARALLEL)
