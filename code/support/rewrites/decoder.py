@@ -21,17 +21,19 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix, vector
 
 FACTORS = 512  # of a product before its logarithm is taken, as in LogLikelihood
+FEW = 4  # examples; up to here one pass by loops is faster than two by BLAS
+LARGE = 2**18  # entries of W, which then does not stay in the second-level cache between the two
 
 
 class TiedDecoder(Op):
-    """What a decoder a = h W' + c, z = sigmoid(a), gives for a target x, of one example, in one pass over W.
+    """What a decoder a = h W' + c, z = sigmoid(a), gives for a target x, in one pass over W.
 
-    Row i of W gives a_i, hence z_i and its error z_i - x_i. The error times the same row is a part of what goes back
-    to h, so that both are computed while the row is in the first-level cache.
+    Row i of W gives a_i, hence z_i and its error z_i - x_i, of each example. The error times the same row is a part of
+    what goes back to h, so that both are computed while the row is in the first-level cache.
 
-    W is (n, m), h (1, m), c and x (1, n). The results are the log-likelihood of `LogLikelihood`, (1,), z (1, n) and
-    (z - x) W, (1, m). With `update` there is one more input, the scalar `step`, and one more result, of which row i is
-    written in the same pass: W + step (z - x)'h.
+    W is (n, m), h (batch, m), c (1, n) and x (batch, n). The results are the log-likelihood of `LogLikelihood`,
+    (batch,), z (batch, n) and (z - x) W, (batch, m). With `update`, which is for one example, there is one more input,
+    the scalar `step`, and one more result, of which row i is written in the same pass: W + step (z - x)'h.
     """
 
     __props__ = ("update", "inplace")
@@ -45,8 +47,9 @@ class TiedDecoder(Op):
     def make_node(self, W, h, c, x, *step):
         n, m = W.type.shape
         n = n or c.type.shape[1] or x.type.shape[1]
-        row_of = [matrix(dtype=W.dtype, shape=(1, columns)) for columns in (n, m)]
-        outputs = [vector(dtype=W.dtype, shape=(1,)), *row_of]
+        batch = h.type.shape[0]
+        rows_of = [matrix(dtype=W.dtype, shape=(batch, columns)) for columns in (n, m)]
+        outputs = [vector(dtype=W.dtype, shape=(batch,)), *rows_of]
         if self.update:
             return Apply(self, [W, h, c, x, pt.cast(*step, W.dtype)], [*outputs, W.type()])
         return Apply(self, [W, h, c, x], outputs)
@@ -145,27 +148,95 @@ def tied_decoder(op, node):
             go_back_row(W[i], h, back, errors[0], step)
         return total + np.log(product)
 
+    @numba_njit
+    def decode_pair(W, i, h, r, logits):
+        """Four rows from i on decode two examples from r on: each entry that is loaded is used for several sums."""
+        r0, r1, r2, r3 = W[i], W[i + 1], W[i + 2], W[i + 3]
+        p, q = h[r], h[r + 1]
+        p0, p1, p2, p3 = zero, zero, zero, zero
+        q0, q1, q2, q3 = zero, zero, zero, zero
+        for j in range(W.shape[1]):
+            w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
+            p0 += w0 * p[j]
+            p1 += w1 * p[j]
+            p2 += w2 * p[j]
+            p3 += w3 * p[j]
+            q0 += w0 * q[j]
+            q1 += w1 * q[j]
+            q2 += w2 * q[j]
+            q3 += w3 * q[j]
+        logits[r, 0], logits[r, 1], logits[r, 2], logits[r, 3] = p0, p1, p2, p3
+        logits[r + 1, 0], logits[r + 1, 1], logits[r + 1, 2], logits[r + 1, 3] = q0, q1, q2, q3
+
+    @numba_njit
+    def go_back_pair(W, i, back, r, errors):
+        r0, r1, r2, r3 = W[i], W[i + 1], W[i + 2], W[i + 3]
+        p, q = back[r], back[r + 1]
+        p0, p1, p2, p3 = errors[r, 0], errors[r, 1], errors[r, 2], errors[r, 3]
+        q0, q1, q2, q3 = errors[r + 1, 0], errors[r + 1, 1], errors[r + 1, 2], errors[r + 1, 3]
+        for j in range(W.shape[1]):
+            w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
+            p[j] += (p0 * w0 + p1 * w1) + (p2 * w2 + p3 * w3)
+            q[j] += (q0 * w0 + q1 * w1) + (q2 * w2 + q3 * w3)
+
+    @numba_njit(error_model="numpy")
+    def pass_over_for_pairs(W, h, c, x, z, back, totals, first, last):
+        batch = x.shape[0]
+        logits, errors = np.zeros((len(h), 4), dtype), np.zeros((len(h), 4), dtype)
+        products = np.ones(batch)
+        rest = last - (last - first) % 4
+        for i in range(first, last, 4):
+            rows = min(4, last - i)
+            for r in range(0, len(h), 2):
+                if i < rest:
+                    decode_pair(W, i, h, r, logits)
+                else:
+                    for q in range(rows):
+                        logits[r, q], logits[r + 1, q] = decode_row(W[i + q], h[r]), decode_row(W[i + q], h[r + 1])
+            for r in range(batch):
+                for q in range(rows):
+                    logits[r, q] += c[i + q]
+                part, likelihoods = activate(logits[r], x[r, i : i + rows], z[r, i:], errors[r])
+                totals[r] += part
+                products[r] *= likelihoods
+                if (i - first) % FACTORS == 0:
+                    totals[r] += np.log(products[r])
+                    products[r] = 1.0
+            for r in range(0, len(h), 2):
+                if i < rest:
+                    go_back_pair(W, i, back, r, errors)
+                else:
+                    for q in range(rows):
+                        go_back_row(W[i + q], h[r], back[r], errors[r, q], zero)
+                        go_back_row(W[i + q], h[r + 1], back[r + 1], errors[r + 1, q], zero)
+        totals[:batch] += np.log(products)
+
     @numba_njit(parallel=PARALLEL)
     def pass_over_parts(W, h, c, x, step, z, back, totals):
         n = W.shape[0]
         for part in numba.prange(THREADS):
             first, last = part * n // THREADS, (part + 1) * n // THREADS
-            totals[part] = pass_over(W, h, c, x, step, z, back[part], first, last)
+            if x.shape[0] == 1:
+                totals[part, 0] = pass_over(W, h[0], c[0], x[0], step, z[0], back[part, 0], first, last)
+            else:
+                pass_over_for_pairs(W, h, c[0], x, z, back[part], totals[part], first, last)
 
     @numba_njit
     def decode(W, h, c, x, step):
         n, m = W.shape
-        if h.shape[0] != 1 or c.shape[0] != 1 or x.shape[0] != 1:
+        batch = h.shape[0]
+        if update and batch != 1:
             raise ValueError("not one example")
-        if h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
+        if c.shape[0] != 1 or x.shape[0] != batch or h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
             raise ValueError("shapes of W, h, c and x do not fit")
-        z, back, totals = np.empty((1, n), dtype), np.zeros((THREADS, m), dtype), np.zeros(THREADS)
-        pass_over_parts(W, h[0], c[0], x[0], step, z[0], back, totals)
+        rows = batch if batch == 1 else batch + batch % 2  # of pairs
+        examples = np.zeros((rows, m), dtype)
+        examples[:batch] = h
+        z, back, totals = np.empty((batch, n), dtype), np.zeros((THREADS, rows, m), dtype), np.zeros((THREADS, batch))
+        pass_over_parts(W, examples, c, x, step, z, back, totals)
         for part in range(1, THREADS):
             back[0] += back[part]
-        rows = np.empty(1, dtype)
-        rows[0] = totals.sum()
-        return rows, z, back[:1]
+        return totals.sum(axis=0).astype(dtype), z, back[0, :batch]
 
     if not update:
 
@@ -187,9 +258,10 @@ def tied_decoder(op, node):
 
 @node_rewriter([LogLikelihood])
 def decoder_to_tied_decoder(fgraph, node):
-    """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be 1"""
+    """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be small"""
     x, a = node.inputs
-    if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1:
+    batch = a.type.shape[0]
+    if batch is None or not 1 <= batch <= FEW or len(fgraph.clients[a]) > 1:
         return None
     operands = elementwise(a, ps.Add) or [a]
     for place, product in enumerate(operands):
@@ -198,9 +270,13 @@ def decoder_to_tied_decoder(fgraph, node):
         h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
         if W is None or W.owner is not None or any(W.type.broadcastable):
             continue
+        if batch > 1 and (None in W.type.shape or np.prod(W.type.shape) < LARGE):
+            continue
         rest = operands[:place] + operands[place + 1 :]
         c = pt.add(*rest) if len(rest) > 1 else rest[0] if rest else pt.zeros((1, W.shape[0]), dtype=W.dtype)
-        if not is_float_matrix(W, h, c, x) or not all(v.type.shape[0] == 1 for v in (h, c, x)) or c.type.shape[1] == 1:
+        if not is_float_matrix(W, h, c, x) or c.type.shape[0] != 1 or c.type.shape[1] == 1:
+            continue
+        if not all(v.type.shape[0] == batch for v in (h, x)):
             continue
         backs = [(dot, error) for dot in products_with(fgraph, W) if (error := error_factor(dot.inputs[0], node, x))]
         if not backs:

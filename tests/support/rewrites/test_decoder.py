@@ -4,7 +4,7 @@ from dA import dA
 from graphs import assert_close, interpreted_mode, nodes, parameter, plain_mode, row_or_batch
 from support.graphs.steps import Graph
 from support.rewrites import TAG
-from support.rewrites.decoder import TiedDecoder
+from support.rewrites.decoder import FEW, LARGE, TiedDecoder
 from support.rewrites.entropy import LogLikelihood
 from support.rewrites.products import SparseProduct, TransposedProduct
 from support.rewrites.updates import BackpropUpdate, RankUpdate
@@ -64,10 +64,25 @@ def test_an_autoencoder_passes_over_its_weights_twice_after_it_has_encoded(dtype
             assert_close(actual, expected, dtype)
 
 
-def test_a_minibatch_is_decoded_by_blas():
-    for batch in 2, None:
-        step, _ = denoising_step(6, 20, "float64", interpreted_mode(), batch)
-        assert not nodes(step, TiedDecoder) and len(nodes(step, LogLikelihood)) == 1
+@pytest.mark.parametrize("batch, n, m", [(2, 6, 20), (FEW + 1, 514, 511), (None, 514, 511)])
+def test_other_minibatches_are_decoded_by_blas(batch, n, m):
+    step, _ = denoising_step(n, m, "float64", interpreted_mode(), batch)
+    assert not nodes(step, TiedDecoder) and len(nodes(step, LogLikelihood)) == 1
+
+
+def test_a_few_examples_go_back_in_the_pass_that_decodes_a_large_matrix():
+    n, m = 514, 511
+    assert LARGE <= n * m < LARGE + n
+    xs = RNG.uniform(size=(2, 3, n)) * (RNG.uniform(size=(2, 3, n)) < 0.5)
+    results = []
+    for mode in interpreted_mode(), plain_mode():
+        step, params = denoising_step(n, m, "float64", mode, batch=3)
+        assert (len(nodes(step, TiedDecoder)) == 1) == (not results)
+        results.append([np.asarray([step(x) for x in xs]), *(param.get_value() for param in params)])
+    [decoder] = nodes(denoising_step(n, m, "float64", interpreted_mode(), FEW)[0], TiedDecoder)
+    assert not decoder.op.update and decoder.outputs[2].type.shape == (FEW, m)
+    for actual, expected in zip(*results):
+        assert_close(actual, expected, "float64")
 
 
 def autoencoder(n=6, m=20):
@@ -158,15 +173,24 @@ def test_what_does_not_fit_is_left_alone(case):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("update, inplace", [(False, False), (True, False), (True, True)])
-def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, dtype):
-    """With more rows than the likelihood multiplies at once, and logits far from zero."""
-    n, m = 1100, 13
+@pytest.mark.parametrize(
+    "update, inplace, n, batch",
+    [
+        (False, False, 1101, 1),
+        (False, False, 1103, 3),
+        (False, False, 1100, 4),
+        (True, False, 1102, 1),
+        (True, True, 3, 1),
+    ],
+)
+def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, n, batch, dtype):
+    """With more rows than the likelihood multiplies at once or hardly any, and logits far from zero."""
+    m = 13
     W, h, c, x = (pt.matrix(name) for name in "Whcx")
     variables = [W, h, c, x, *([pt.constant(np.asarray(-0.3, dtype))] if update else [])]
     outputs = TiedDecoder(update, inplace).make_node(*variables).outputs
-    values = [normal(n, m), RNG.uniform(size=(1, m)), 5 * normal(1, n), RNG.uniform(size=(1, n))]
-    values[2][0, 100:104] = 300, -300, 0, 30
+    values = [normal(n, m), RNG.uniform(size=(batch, m)), 5 * normal(1, n), RNG.uniform(size=(batch, n))]
+    values[2][0, n // 2 - 1 : n // 2 + 2] = 300, -300, 0
     values = [value.astype(dtype) for value in values]
     results = []
     for linker in "numba", "py":
@@ -177,7 +201,7 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, dt
             for i in range(4):
                 with pytest.raises(ValueError, match="do not fit"):
                     fn(*values[:i], values[i][:, 1:], *values[i + 1 :])
-            with pytest.raises(ValueError, match="one example"):
+            with pytest.raises(ValueError, match="one example" if update else "do not fit"):
                 fn(values[0], np.repeat(values[1], 2, axis=0), *values[2:])
     for actual, expected in zip(*results, strict=True):
         assert_close(actual, expected, dtype)
