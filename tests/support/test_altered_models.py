@@ -72,7 +72,7 @@ def test_a_hundred_altered_models_are_refused_in_one_line_or_used_as_what_they_a
         else:
             for param, array in zip(params, saved.arrays, strict=True):
                 np.testing.assert_array_equal(param, array.astype(param.dtype))
-                assert np.isfinite(param).all()
+                assert array.dtype.kind == "f" and np.isfinite(param).all()
     assert 60 < refused < 100
 
 
