@@ -65,7 +65,7 @@ References
 
 import sys
 
-from dA import Autoencoder
+from dA import Autoencoder, load_autoencoder
 from logistic_sgd import minibatch, sgd_updates
 from support.command import command
 from support.console import say
@@ -91,20 +91,10 @@ class cA(Autoencoder):
     ----------
     numpy_rng : numpy.random.RandomState
         Draws the initial weights, and nothing else.
-    input : symbolic matrix, (batch, n_visible), optional
-        By default a new one.
-    n_visible : int
-        Number of inputs.
-    n_hidden : int
-        Number of hidden units.
+    input, n_visible, n_hidden, W, bhid, bvis
+        As in `dA.Autoencoder`.
     n_batchsize : int
         Examples in a minibatch. It is kept as an attribute only: the cost takes the number of examples from the input.
-    W : shared matrix, (n_visible, n_hidden), optional
-        By default uniform in +-4 sqrt(6 / (n_visible + n_hidden)).
-    bhid : shared vector, (n_hidden,), optional
-        Hidden bias, by default zero.
-    bvis : shared vector, (n_visible,), optional
-        Visible bias, by default zero.
 
     Attributes
     ----------
@@ -250,14 +240,6 @@ def test_cA(
     return results
 
 
-def load_model(saved):
-    """A contractive autoencoder with the parameters of a saved model."""
-    n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
-    ca = cA(np.random.RandomState(0), None, n_visible, n_hidden)
-    saved.restore(ca.params)
-    return ca
-
-
 def singular_values(W, hidden):
     """Those of the Jacobians of some examples, largest first, mean over the examples.
 
@@ -285,7 +267,7 @@ def plot(folder, datasets=None):
     filters, rows, spectra = {}, [], {}
     for level, saved in zip(levels, pictures.models({file_name(level): SavedModel for level in levels})):
         if saved:
-            ca, name = load_model(saved), f"contraction level {level:g}"
+            ca, name = load_autoencoder(cA, saved), f"contraction level {level:g}"
             hidden = ca.get_hidden_values(ca.x)
             filters[name] = ca.W
             (rebuilt,) = pictures.of_test_images(ca.x, ca.get_reconstructed_input(hidden))

@@ -266,6 +266,14 @@ def test_dA(
     return results
 
 
+def load_autoencoder(kind, saved):
+    """An autoencoder of a class, such as `dA`, with the parameters of a saved model."""
+    n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
+    autoencoder = kind(np.random.RandomState(0), n_visible=n_visible, n_hidden=n_hidden)
+    saved.restore(autoencoder.params)
+    return autoencoder
+
+
 def plot(folder, datasets=None):
     """Draw the pictures of a run: its costs, filters, reconstructions of test images.
 
@@ -278,9 +286,7 @@ def plot(folder, datasets=None):
     filters, rows = {}, []
     for level, saved in zip(levels, saved_models):
         if saved:
-            n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
-            da = dA(np.random.RandomState(0), n_visible=n_visible, n_hidden=n_hidden)
-            saved.restore(da.params)
+            da = load_autoencoder(dA, saved)
             filters[f"trained at {percent(level)} % corruption"] = da.W
             _, corrupted = da.get_corrupted_input(da.x, level)
             reconstructed = da.get_reconstructed_input(da.get_hidden_values(corrupted))

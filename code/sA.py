@@ -52,7 +52,7 @@ References
 
 import sys
 
-from dA import Autoencoder
+from dA import Autoencoder, load_autoencoder
 from logistic_sgd import minibatch, sgd_updates
 from support.command import command
 from support.console import say
@@ -83,18 +83,8 @@ class sA(Autoencoder):
     ----------
     numpy_rng : numpy.random.RandomState
         Draws the initial weights, and nothing else.
-    input : symbolic matrix, (batch, n_visible), optional
-        By default a new one.
-    n_visible : int
-        Number of inputs.
-    n_hidden : int
-        Number of hidden units.
-    W : shared matrix, (n_visible, n_hidden), optional
-        By default uniform in +-4 sqrt(6 / (n_visible + n_hidden)).
-    bhid : shared vector, (n_hidden,), optional
-        Hidden bias, by default zero.
-    bvis : shared vector, (n_visible,), optional
-        Visible bias, by default zero.
+    input, n_visible, n_hidden, W, bhid, bvis
+        As in `dA.Autoencoder`.
 
     Attributes
     ----------
@@ -256,14 +246,6 @@ def spread(activations):
     }
 
 
-def load_model(saved):
-    """A sparse autoencoder with the parameters of a saved model."""
-    n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
-    sa = sA(np.random.RandomState(0), None, n_visible, n_hidden)
-    saved.restore(sa.params)
-    return sa
-
-
 def plot(folder, datasets=None):
     """Draw the pictures of a run: costs, activations, filters and reconstructions, with the penalty and without.
 
@@ -277,7 +259,7 @@ def plot(folder, datasets=None):
     filters, rows, activations = {}, [], {}
     for weight, saved in zip(weights, pictures.models({file_name(weight): SavedModel for weight in weights})):
         if saved:
-            sa, name = load_model(saved), f"sparsity weight {weight:g}"
+            sa, name = load_autoencoder(sA, saved), f"sparsity weight {weight:g}"
             filters[name] = sa.W
             (rebuilt,) = pictures.of_test_images(sa.x, sa.get_reconstructed_input(sa.get_hidden_values(sa.x)))
             rows.append((name, rebuilt))

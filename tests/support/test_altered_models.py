@@ -2,11 +2,13 @@
 
 import io
 import shutil
+from functools import partial
 
 import cA
 import pca
 import sA
 import vae
+from dA import load_autoencoder
 from lessons import options, short_schedules
 from support.command import command
 from support.errors import UserError
@@ -20,8 +22,8 @@ from test_altered_inputs import ABOUT, BYTES, altered_json, inside, save_npz
 RNG = np.random.RandomState
 LESSONS = {
     "pca": (pca.LinearAutoencoder(RNG(0), None, 8, 3), lambda saved: pca.load_model(saved, np.zeros(8))),
-    "sA": (sA.sA(RNG(0), None, 8, 3), sA.load_model),
-    "cA": (cA.cA(RNG(0), None, 8, 3), cA.load_model),
+    "sA": (sA.sA(RNG(0), None, 8, 3), partial(load_autoencoder, sA.sA)),
+    "cA": (cA.cA(RNG(0), None, 8, 3), partial(load_autoencoder, cA.cA)),
     "vae": (vae.VAE(RNG(0), None, None, 8, 4, 2), vae.load_model),
 }
 
