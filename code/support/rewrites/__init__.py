@@ -29,9 +29,9 @@ processor, so what counts is the number of passes over each weight matrix W (n, 
 
 Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
 
-X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one example, a for h W' + c. Each rewrite stands
-in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy, which says what
-it computes, and a Numba implementation, which runs.
+X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one example or a few, a for h W' + c. Each
+rewrite stands in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy,
+which says what it computes, and a Numba implementation, which runs.
 
 The values are equal but for rounding, infinity and NaN included, with two exceptions. Zero times infinity or NaN adds
 nothing to a SparseProduct, which does not read what is multiplied by zero. And a factored sum can be infinite where one
