@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 
 import contestants
 from benchmark import all_phases, phase
 from benchmark_page import file_name, rows, write_page
 from contestants.common import LEARNING_RATE
 from contestants.in_numpy import Adam
+from graphs import interpreted_mode
 from lessons import short_schedules
 from logistic_sgd import parameter
 from support import rewrites
@@ -40,13 +42,15 @@ RANDOM = {
 
 
 @pytest.fixture
-def all_rewrites_afterwards():
+def rewritten(monkeypatch):
+    """The lessons' functions with the graph rewrites of Numba's mode, run node by node by NumPy."""
+    monkeypatch.setattr(pytensor, "function", partial(pytensor.function, mode=interpreted_mode()))
     yield
-    rewrites.select(["all"])
+    rewrites.select(["all"])  # a contestant may have switched them off
 
 
 @pytest.mark.parametrize("name", DETERMINISTIC)
-def test_all_contestants_take_the_same_steps(name, interpreted, all_rewrites_afterwards):
+def test_all_contestants_take_the_same_steps(name, rewritten):
     steps = {contestant: first_steps(contestant, DETERMINISTIC[name]) for contestant in OWN}
     for contestant, taken in steps.items():
         for (cost, values), (expected_cost, expected_values) in zip(taken, steps["NumPy"], strict=True):
@@ -62,7 +66,7 @@ def first_steps(contestant, phase):
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_with_random_numbers_the_first_cost_is_nearly_the_same(name, interpreted, all_rewrites_afterwards):
+def test_with_random_numbers_the_first_cost_is_nearly_the_same(name, rewritten):
     costs = [contestants.runner(contestant, RANDOM[name])[0](1) for contestant in OWN]
     assert max(costs) / min(costs) < 1.03  # the mean of 100 examples, before the weights have moved
 
