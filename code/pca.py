@@ -66,7 +66,7 @@ References
 
 import sys
 
-from logistic_sgd import parameter
+from logistic_sgd import minibatch, parameter
 from mlp import uniform_weights
 from support.command import command
 from support.console import progress, say
@@ -259,8 +259,11 @@ def test_pca(
                 np.random.RandomState(seed), x, datasets.n_in, n_hidden, bvis=parameter(mean, "b_prime")
             )
             weights = pt.matrix("weights", shape=(datasets.n_in, n_hidden))
+            images = minibatch(
+                train_set_x, 0, len(train_set_x.get_value(borrow=True))
+            )  # all, and their number is known
             cost_and_gradient = pytensor.function(
-                [weights], autoencoder.get_cost_gradient(), givens={x: train_set_x, autoencoder.W: weights}
+                [weights], autoencoder.get_cost_gradient(), givens={x: images, autoencoder.W: weights}
             )
             run.track(autoencoder)
             run.show_graph("cost_and_gradient", cost_and_gradient, weights=autoencoder.W.get_value())

@@ -1,10 +1,12 @@
 """Time a step of each phase of the lessons, in this port and in other frameworks, side by side.
 
-    python tests/benchmark.py [--threads 1 2] [--rounds N] [--output-folder FOLDER]
+    python tests/benchmark.py [--threads 1 2] [--phases PATTERN ...] [--rounds N] [--output-folder FOLDER]
 
-Every contestant (`contestants.py`) does the same work on data of MNIST's shape and sparsity, compiled and warm. They
-take turns for a number of rounds, phase by phase, so that a disturbance hits all of them alike; the table shows medians
-and, in brackets, ratios to this port. Machines are noisy: compare figures of one run only.
+Every contestant (`contestants/`) does the same work on data of MNIST's shape and sparsity, compiled and warm. They take
+turns for a number of rounds, phase by phase, so that a disturbance hits all of them alike; the table shows medians and,
+in brackets, ratios to this port. Machines are noisy: compare figures of one run only.
+
+The figures go into a file named after the processor. The page beside it has a section for each such file in the folder.
 """
 
 import argparse
@@ -16,27 +18,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "code"))
 
-from support.files.pages import place, refresh  # noqa: E402
+from benchmark_page import file_name, write_page  # noqa: E402
+from contestants import NAMES, PEERS, PORT  # noqa: E402
+from contestants.common import EXAMPLES  # noqa: E402
+from support import rewrites  # noqa: E402
 from support.runs.records import machine, versions, write_json  # noqa: E402
 
-PORT = "PyTensor, rewrites"
-OWN = [PORT, "PyTensor, plain", "memory floor", "NumPy"]
-PEERS = ["PyTorch eager", "PyTorch compiled", "JAX jit+scan"]
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+PEERS_PACKAGES = "torch", "jax"
 HIDDEN_SIZES = [250, 500, 1000, 2000, 4000]
-MNIST_EXAMPLES = 50_000  # that an epoch trains on
-NEW_PAGE = f"# Microseconds a step\n\n{place('table')}\n![a step of fine-tuning](step_time.png)\n"
 
 
-def phase(kind, sizes, batch, activation="sigmoid", l2=0.0):
-    return {"kind": kind, "sizes": sizes, "batch": batch, "activation": activation, "l2": l2}
+def phase(kind, sizes, batch, activation="sigmoid", l2=0.0, dtype="float32"):
+    """A phase, as `contestants` explains it."""
+    return {"kind": kind, "sizes": sizes, "batch": batch, "activation": activation, "l2": l2, "dtype": dtype}
 
 
 def sda_phases(batch, hidden=1000):
@@ -49,14 +50,26 @@ def sda_phases(batch, hidden=1000):
 
 
 def all_phases():
-    """{(name, batch): phase} of every lesson, as it is run by default; the SdA with minibatches of 20, too."""
+    """{name with the batch: phase} of every lesson, as it is run by default; the SdA with minibatches of 20, too.
+
+    A step of the linear autoencoder takes the whole training set, which has EXAMPLES images here.
+    """
     phases = {
         "logistic_sgd": phase("classifier", [784, 10], 600),
         "mlp": phase("classifier", [784, 500, 10], 20, "tanh", 0.0001),
         "dA": phase("autoencoder", [784, 500], 20),
+        "pca": phase("linear", [784, 50], EXAMPLES, dtype="float64"),
+        "sA": phase("sparse", [784, 196], 100),
+        "cA": phase("contractive", [784, 500], 10),
+        "vae": phase("variational", [784, 500, 20, 500, 784], 100),
     }
     named = [*sda_phases(1).items(), *phases.items(), *sda_phases(20).items()]
-    return {f"{name}, batch {phase['batch']}": phase for name, phase in named}
+    return {f"{name}, {size_of(phase)}": phase for name, phase in named}
+
+
+def size_of(phase):
+    """The examples of a step, in words."""
+    return f"{EXAMPLES:,} images" if phase["batch"] == EXAMPLES else f"batch {phase['batch']}"
 
 
 class Contestants:
@@ -73,6 +86,7 @@ class Contestants:
         self.missing = {}
         environment = {
             **os.environ,
+            "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("tests", "code")),
             "OMP_NUM_THREADS": str(threads),
             "OPENBLAS_NUM_THREADS": str(threads),
             "NUMBA_NUM_THREADS": str(threads),
@@ -84,7 +98,7 @@ class Contestants:
                 self.missing[name] = "`make bench-peers` installs it"
                 continue
             self.processes[name] = subprocess.Popen(
-                [python, str(ROOT / "tests" / "contestants.py"), name],
+                [python, "-m", "contestants", name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -132,16 +146,6 @@ def measure_saving(rounds):
     return {name: round(statistics.median(times), 1) for name, times in milliseconds.items()}
 
 
-def saving_line(saving, table):
-    """What saving costs, beside the shortest epoch of the published recipe."""
-    name, step = min(((name, row[PORT]) for name, row in table.items() if name.endswith("batch 1")), key=itemgetter(1))
-    share = 100 * sum(saving.values()) / (1e-3 * step * MNIST_EXAMPLES)
-    return (
-        f"Saving the published network takes {saving['checkpoint']:.0f} ms for a checkpoint and {saving['model']:.0f} "
-        f"ms for a model: both after each epoch would be {share:.1f} % of an epoch of the shortest phase, {name}."
-    )
-
-
 def bind_to_cores(count):
     """Run on the first of the cores that this process may use, where the system knows how."""
     if hasattr(os, "sched_setaffinity"):
@@ -156,7 +160,7 @@ def measure(contestants, phases, rounds, budget):
     table = {}
     for phase_name, phase in phases.items():
         rounds_of = {}
-        steps = 10
+        steps = 1 if phase["batch"] == EXAMPLES else 10
         for turn in range(rounds + 1):
             for name in contestants.processes:
                 if turn and name not in rounds_of:
@@ -172,85 +176,66 @@ def measure(contestants, phases, rounds, budget):
     return table
 
 
-def table_lines(record):
-    """The record as Markdown, a table for each number of threads."""
-    lines = []
-    for threads, table in record["microseconds"].items():
-        names = [name for name in [*OWN, *PEERS] if any(name in row for row in table.values())]
-        lines += ["", f"Microseconds a step, {threads} thread{'s' if threads != '1' else ''}:", ""]
-        lines += [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-        for phase_name, row in table.items():
-            cells = [cell(row.get(name), row[PORT]) for name in names]
-            lines.append(f"| {phase_name} | {' | '.join(cells)} |")
-    if record["missing"]:
-        lines += [
-            "",
-            "Left out: " + ", ".join(f"{name} ({reason})" for name, reason in record["missing"].items()) + ".",
-        ]
-    lines += ["", saving_line(record["saving"], record["microseconds"][min(record["microseconds"])])]
-    return lines[1:]
+def all_versions():
+    """The versions of this Python and its packages, and of the peers, where they are installed."""
+    found = versions()
+    if PEERS_PYTHON.exists():
+        program = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+        command = [PEERS_PYTHON, "-c", program, *PEERS_PACKAGES]
+        asked = subprocess.run(command, capture_output=True, text=True)
+        found |= dict(zip(PEERS_PACKAGES, asked.stdout.split()))
+    return found
 
 
-def cell(value, port):
-    if value is None:
-        return "–"
-    return f"{value:.0f}" if value == port else f"{value:.0f} ({value / port:.2g})"
-
-
-def plot(record, path):
-    """The time of a step of fine-tuning against the number of hidden units, on logarithmic axes."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        print("the plot is left out: matplotlib is not installed", file=sys.stderr)
-        return
-    sweep = record["hidden_sizes"]
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    names = [name for name in [*OWN, *PEERS] if any(name in row for row in sweep.values())]
-    for name in names:
-        sizes = [int(size) for size in sweep if name in sweep[size]]
-        style = {"linestyle": "--", "color": "black"} if name == "memory floor" else {"marker": "o"}
-        axes.plot(sizes, [sweep[str(size)][name] for size in sizes], label=name, **style)
-    axes.set(xscale="log", yscale="log", xlabel="hidden units in each of three layers", ylabel="µs a step")
-    axes.set_xticks(HIDDEN_SIZES, [str(size) for size in HIDDEN_SIZES])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.set_title("Fine-tuning a stack of three layers, batch 1, one thread")
-    axes.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+def measure_all(phases, options):
+    """The record of a run on this machine, as `file_name(record)` is to hold it."""
+    record = {
+        "versions": all_versions(),
+        "machine": machine(),
+        "rewrites": rewrites.NAMES,
+        "rounds": options.rounds,
+        "missing": {},
+        "microseconds": {},
+    }
+    for threads in options.threads:
+        with Contestants(NAMES, threads) as contestants:
+            print(f"{threads} threads", file=sys.stderr, flush=True)
+            record["microseconds"][str(threads)] = measure(contestants, phases, options.rounds, options.budget)
+            record["missing"].update({k: v for k, v in contestants.missing.items() if k != "memory floor"})
+    if any(phase["batch"] == 1 for phase in phases.values()):
+        record["saving"] = measure_saving(options.rounds)
+    with Contestants([name for name in NAMES if name != "PyTorch compiled"], 1) as contestants:
+        sweep = {str(size): sda_phases(1, size)["SdA, fine-tune"] for size in options.hidden_sizes}
+        record["hidden_sizes"] = measure(contestants, sweep, options.rounds, options.budget)
+    return record
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (default: 1 2)")
+    parser.add_argument(
+        "--phases", nargs="+", default=[""], metavar="PATTERN",
+        help="only phases whose name contains one of these, a record that replaces this machine's (default: all)",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=11, help="turns of each contestant (default: %(default)s)")
     parser.add_argument("--budget", type=float, default=0.03, help="seconds a turn of this port (default: %(default)s)")
     parser.add_argument("--hidden-sizes", type=int, nargs="*", default=HIDDEN_SIZES, help="for the plot (default: all)")
     parser.add_argument(
         "--output-folder", type=Path, default=ROOT / "runs" / "benchmark", help="(default: %(default)s)"
     )
+    parser.add_argument(
+        "--page-only", action="store_true", help="measure nothing: write the page of the folder's records anew"
+    )
     options = parser.parse_args()
-
-    record = {"versions": versions(), "machine": machine(), "rounds": options.rounds, "missing": {}}
-    record["microseconds"] = {}
-    for threads in options.threads:
-        with Contestants([*OWN, *PEERS], threads) as contestants:
-            print(f"{threads} threads", file=sys.stderr, flush=True)
-            record["microseconds"][str(threads)] = measure(contestants, all_phases(), options.rounds, options.budget)
-            record["missing"].update({k: v for k, v in contestants.missing.items() if k != "memory floor"})
-    record["saving"] = measure_saving(options.rounds)
-    with Contestants([name for name in [*OWN, *PEERS] if name != "PyTorch compiled"], 1) as contestants:
-        phases = {str(size): sda_phases(1, size)["SdA, fine-tune"] for size in options.hidden_sizes}
-        record["hidden_sizes"] = measure(contestants, phases, options.rounds, options.budget)
+    phases = {name: phase for name, phase in all_phases().items() if any(each in name for each in options.phases)}
+    if not phases:
+        parser.error(f"no phase has such a name; there are {'; '.join(all_phases())}")
 
     options.output_folder.mkdir(parents=True, exist_ok=True)
-    write_json(options.output_folder / "benchmark.json", record)
-    lines = table_lines(record)
-    refresh(options.output_folder / "README.md", {"table": lines}, NEW_PAGE)
-    if options.hidden_sizes:
-        plot(record, options.output_folder / "step_time.png")
-    print(f"versions: {record['versions']}\nmachine: {record['machine']}\n")
-    print("\n".join(lines))
+    if not options.page_only:
+        record = measure_all(phases, options)
+        write_json(options.output_folder / file_name(record), record)
+    print(write_page(options.output_folder, list(all_phases())).read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

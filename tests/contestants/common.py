@@ -1,0 +1,49 @@
+"""What all contestants share: the data, the initial weights, the numbers of the lessons."""
+
+from functools import cache
+
+import numpy as np
+
+LEARNING_RATE = 0.001  # small, so that no number of steps leads anywhere near an overflow
+CORRUPTION = 0.2
+SPARSITY_TARGET, SPARSITY_WEIGHT = 0.1, 5.0
+CONTRACTION = 0.1
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
+INK = 0.2  # the share of pixels that are not zero, as in MNIST
+EXAMPLES = 20_000
+
+
+def make_data(phase):
+    """Examples as sparse as MNIST's, (EXAMPLES, n_visible), and labels, (EXAMPLES,)."""
+    return draw_data(phase["sizes"][0], phase["dtype"])
+
+
+@cache
+def draw_data(n_visible, dtype):
+    rng = np.random.RandomState(0)
+    x = rng.uniform(size=(EXAMPLES, n_visible)).astype(dtype)
+    x[x > INK] = 0
+    return x / np.asarray(INK, dtype), rng.randint(0, 10, EXAMPLES).astype(np.int32)
+
+
+def minibatches(phase, steps):
+    """The rows of each of so many minibatches, as slices; a linear autoencoder sees the same ones at each step."""
+    batch = phase["batch"]
+    for step in range(steps):
+        start = 0 if phase["kind"] == "linear" else step * batch % (EXAMPLES - batch + 1)
+        yield slice(start, start + batch)
+
+
+def initial_layers(phase):
+    """[(W, b), ...] of each layer; a variational autoencoder has two on top of its encoder's hidden layer."""
+    sizes = phase["sizes"]
+    pairs = list(zip(sizes, sizes[1:]))
+    if phase["kind"] == "variational":
+        pairs.insert(1, pairs[1])
+    rng = np.random.RandomState(0)
+    layers = []
+    for n_in, n_out in pairs:
+        bound = np.sqrt(6 / (n_in + n_out))
+        W = rng.uniform(-bound, bound, (n_in, n_out)).astype(phase["dtype"])
+        layers.append((W, np.zeros(n_out, phase["dtype"])))
+    return layers

@@ -1,0 +1,140 @@
+"""This port, by the lessons' own classes and functions, with all graph rewrites or none."""
+
+from functools import partial
+
+import support
+from cA import cA
+from contestants.common import (
+    CONTRACTION,
+    CORRUPTION,
+    EXAMPLES,
+    LEARNING_RATE,
+    SPARSITY_TARGET,
+    SPARSITY_WEIGHT,
+    initial_layers,
+    make_data,
+)
+from logistic_sgd import LogisticRegression, minibatch, minibatch_function, parameter, sgd_updates
+from mlp import MLP
+from pca import LinearAutoencoder
+from sA import sA
+from SdA import SdA
+from support.memory import aligned
+from vae import VAE
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+
+def runner(phase, rewrites):
+    support.rewrites.select([rewrites])
+    with pytensor.config.change_flags(floatX=phase["dtype"]):
+        if phase["kind"] == "linear":
+            return linear(phase)
+        step, params = BUILDERS[phase["kind"]](phase)
+
+    def run(steps):
+        for index in range(steps):
+            cost = step(index % (EXAMPLES // phase["batch"]))
+        return float(cost)
+
+    return run, lambda: [param.get_value() for param in params]
+
+
+def begin_with(params, arrays):
+    """Give parameters these values, in the memory that they have."""
+    for param, array in zip(params, arrays, strict=True):
+        param.get_value(borrow=True)[...] = array
+
+
+def arrays_of(phase):
+    return [array for layer in initial_layers(phase) for array in layer]
+
+
+def train_set(phase):
+    x, y = make_data(phase)
+    return pytensor.shared(aligned(x, x.dtype), borrow=True), pytensor.shared(y)
+
+
+def train_function(phase, x, cost, updates):
+    """Compile f(index) as the lessons without labels do."""
+    index = pt.lscalar("index")
+    data, _ = train_set(phase)
+    return pytensor.function([index], cost, updates=updates, givens={x: minibatch(data, index, phase["batch"])})
+
+
+def classifier(phase):
+    n_in, *hidden, n_out = phase["sizes"]
+    rng = np.random.RandomState(0)
+    if phase["activation"] == "tanh" or not hidden:
+        x, y = pt.matrix("x"), pt.ivector("y")
+        if hidden:
+            model = MLP(rng, x, n_in, *hidden, n_out)
+            cost = model.negative_log_likelihood(y) + phase["l2"] * model.L2_sqr
+        else:
+            model = LogisticRegression(x, n_in, n_out)
+            cost = model.negative_log_likelihood(y)
+        updates = sgd_updates(cost, model.params, LEARNING_RATE)
+        step = minibatch_function(cost, x, y, train_set(phase), phase["batch"], updates)
+    else:
+        model = SdA(rng, n_ins=n_in, hidden_layers_sizes=hidden, n_outs=n_out)
+        step, _, _ = model.build_finetune_functions([train_set(phase)] * 3, phase["batch"], LEARNING_RATE)
+    begin_with(model.params, arrays_of(phase))
+    return step, model.params
+
+
+def denoising(phase):
+    n_in, *hidden = phase["sizes"]
+    sda = SdA(np.random.RandomState(0), n_ins=n_in, hidden_layers_sizes=hidden)
+    begin_with([param for layer in sda.sigmoid_layers for param in layer.params], arrays_of(phase))
+    data, _ = train_set(phase)
+    step = sda.pretraining_functions(data, phase["batch"])[-1]
+    return partial(step, corruption=CORRUPTION, lr=LEARNING_RATE), sda.dA_layers[-1].params
+
+
+def tied(phase, model_class, numbers):
+    """A sparse or contractive autoencoder; `numbers` are those of its penalty."""
+    model = model_class(np.random.RandomState(0), None, *phase["sizes"])
+    begin_with(model.params[:2], arrays_of(phase))
+    return train_function(phase, model.x, *model.get_cost_updates(*numbers, LEARNING_RATE)), model.params
+
+
+def variational(phase):
+    n_visible, n_hidden, n_latent, *_ = phase["sizes"]
+    vae = VAE(np.random.RandomState(0), None, None, n_visible, n_hidden, n_latent)
+    begin_with(vae.params, arrays_of(phase))
+    return train_function(phase, vae.x, *vae.get_cost_updates(LEARNING_RATE)), vae.params
+
+
+def linear(phase):
+    """`run` and `values`, which differ from the others' because there is no update."""
+    x, _ = make_data(phase)
+    x = x[: phase["batch"]]
+    model = LinearAutoencoder(
+        np.random.RandomState(0), None, *phase["sizes"], bvis=parameter(x.mean(axis=0), "b_prime")
+    )
+    W, _ = arrays_of(phase)
+    weights = pt.matrix("weights", shape=W.shape)
+    data = pytensor.shared(aligned(x, x.dtype), borrow=True)
+    cost_and_gradient = pytensor.function(
+        [weights], model.get_cost_gradient(), givens={model.x: minibatch(data, 0, len(x)), model.W: weights}
+    )
+
+    def run(steps):
+        nonlocal gradient
+        for _ in range(steps):
+            cost, gradient = cost_and_gradient(W)
+        return float(cost)
+
+    gradient = None
+    return run, lambda: [gradient]
+
+
+BUILDERS = {  # {kind: function of a phase that returns f(index) and the parameters}
+    "classifier": classifier,
+    "autoencoder": denoising,
+    "sparse": partial(tied, model_class=sA, numbers=(SPARSITY_TARGET, SPARSITY_WEIGHT)),
+    "contractive": partial(tied, model_class=cA, numbers=(CONTRACTION,)),
+    "variational": variational,
+}
