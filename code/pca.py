@@ -66,7 +66,7 @@ References
 
 import sys
 
-from logistic_sgd import minibatch, parameter
+from logistic_sgd import parameter
 from mlp import uniform_weights
 from support.command import command
 from support.console import progress, say
@@ -259,9 +259,8 @@ def test_pca(
                 np.random.RandomState(seed), x, datasets.n_in, n_hidden, bvis=parameter(mean, "b_prime")
             )
             weights = pt.matrix("weights", shape=(datasets.n_in, n_hidden))
-            images = minibatch(
-                train_set_x, 0, len(train_set_x.get_value(borrow=True))
-            )  # all, and their number is known
+            # With their number known, the division by it costs no pass over a matrix of this size.
+            images = pt.specify_shape(train_set_x, train_set_x.get_value(borrow=True).shape)
             cost_and_gradient = pytensor.function(
                 [weights], autoencoder.get_cost_gradient(), givens={x: images, autoencoder.W: weights}
             )

@@ -118,7 +118,7 @@ def linear(phase):
     weights = pt.matrix("weights", shape=W.shape)
     data = pytensor.shared(aligned(x, x.dtype), borrow=True)
     cost_and_gradient = pytensor.function(
-        [weights], model.get_cost_gradient(), givens={model.x: minibatch(data, 0, len(x)), model.W: weights}
+        [weights], model.get_cost_gradient(), givens={model.x: pt.specify_shape(data, x.shape), model.W: weights}
     )
 
     def run(steps):
