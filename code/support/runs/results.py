@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import rewrites
 from support.environment import ROOT
 from support.errors import UserError
 from support.files.forms import read_json, shown
@@ -255,11 +256,19 @@ def circumstance(record):
         begin = f"from its epoch {part['epochs'] + 1} on, counted over all phases" if texts else record["floatX"]
         threads = f"{machine['threads']} thread{'' if machine['threads'] == '1' else 's'}"
         texts.append(
-            f"{begin}, {'with' if part['rewrites'] else 'without'} the graph rewrites, {threads} of "
+            f"{begin}, {in_words(part['rewrites'])}, {threads} of "
             f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
         )
         texts.append(", ".join(f"{name} {versions[key]}" for key, name in VERSIONS.items()))
     return "; ".join(texts)
+
+
+def in_words(names):
+    """Which of today's graph rewrites a run was made with."""
+    if not names:
+        return "without the graph rewrites"
+    others = [name for name in rewrites.NAMES if name not in names]
+    return f"with the graph rewrites{' but ' if others else ''}{', '.join(others)}"
 
 
 def same_but_for_seed(record, other):

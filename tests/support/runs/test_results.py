@@ -11,6 +11,7 @@ import support.data.mnist
 from support.environment import ROOT
 from support.errors import UserError
 from support.files.pages import place
+from support.rewrites import NAMES
 from support.runs import recipes as table_of_recipes
 from support.runs import results
 from support.runs.recipes import RECIPES, RESULTS, read_recipes
@@ -45,7 +46,7 @@ options = ["--seed", "1"]
 """
 
 
-def part(epochs=0, rewrites=("rank_update",), processor="Abacus"):
+def part(epochs=0, rewrites=NAMES, processor="Abacus"):
     return {
         "epochs": epochs,
         "rewrites": rewrites,
@@ -54,7 +55,7 @@ def part(epochs=0, rewrites=("rank_update",), processor="Abacus"):
     }
 
 
-def record(folder, lesson, dataset="MNIST", settings=None, rewrites=("rank_update",), parts=None, **result):
+def record(folder, lesson, dataset="MNIST", settings=None, rewrites=NAMES, parts=None, **result):
     folder.mkdir(parents=True)
     (folder / "settings.json").write_text(
         json.dumps(
@@ -98,11 +99,15 @@ def test_an_error_is_marked_where_it_shows_to_be_above_the_published_one(tmp_pat
 
 
 def test_the_machine_is_told_once_for_all_runs_that_it_made(tmp_path):
-    for name, rewrites in ("mlp", []), ("SdA", ["rank_update"]), ("SdA-seed-1", ["rank_update"]):
+    made_with = {"mlp": [], "SdA": NAMES, "SdA-seed-1": NAMES, "SdA-seed-2": ["gone", *NAMES[2:]]}
+    for name, rewrites in made_with.items():
         record(tmp_path / name, name[:3], rewrites=rewrites, validation_error=0.5, test_error=0.5, epochs=1)
-    told = "the graph rewrites, 1 thread of Abacus, 4 cores, Desk; Python 9.9, PyTensor 9.9, NumPy 9.9"
-    notes = [line for line in results_table(tmp_path) if told in line]
-    assert [note.split(told)[0] for note in notes] == ["mlp: float32, without ", "SdA, SdA-seed-1: float32, with "]
+    told = ", 1 thread of Abacus, 4 cores, Desk; Python 9.9, PyTensor 9.9, NumPy 9.9"
+    assert [line.split(told)[0] for line in results_table(tmp_path) if told in line] == [
+        "mlp: float32, without the graph rewrites",
+        "SdA, SdA-seed-1: float32, with the graph rewrites",
+        f"SdA-seed-2: float32, with the graph rewrites but {NAMES[0]}, {NAMES[1]}",
+    ]
 
 
 def test_published_figures_stand_beside_the_published_recipe_on_mnist_only(tmp_path):
