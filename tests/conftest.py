@@ -12,6 +12,7 @@ import pytensor
 import pytest
 
 missing_mnist = None
+pytensor.config.cxx = ""  # or else PyTensor compiles by a C++ compiler what it folds or interprets, a second each time
 
 
 def pytest_addoption(parser):

@@ -78,7 +78,11 @@ def become(request):
     os.environ.update(request["environment"])
     first, *arguments = request["arguments"]
     search = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
-    if first == "-m":
+    if first == "-c":
+        sys.path[:1] = ["", *search]
+        sys.argv = [first, *arguments[1:]]
+        exec(arguments[0], {"__name__": "__main__"})
+    elif first == "-m":
         sys.path[:1] = [os.getcwd(), *search]
         sys.argv = arguments
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)

@@ -3,6 +3,7 @@
 import inspect
 
 from support.rewrites import TAG
+from support.rewrites.decoder import TiedDecoder, tied_decoder
 from support.rewrites.entropy import LogLikelihood, log_likelihood
 from support.rewrites.products import (
     NarrowProduct,
@@ -30,6 +31,7 @@ KERNELS = {
     NarrowProduct: narrow_product,
     TransposedProduct: transposed_product,
     LogLikelihood: log_likelihood,
+    TiedDecoder: tied_decoder,
 }
 compiled_kernels = {}
 

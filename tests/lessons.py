@@ -7,7 +7,7 @@ CODE = Path(__file__).resolve().parents[1] / "code"
 
 # PYTENSOR_FLAGS for a lesson in a process of its own: graphs are run node by node by NumPy, and nothing is compiled.
 # Loops are not fused: node by node, a fused loop is run entry by entry.
-FLAGS = "linker=py,optimizer_excluding=fusion"
+FLAGS = "linker=py,cxx=,optimizer_excluding=fusion"
 
 
 def short_schedules(code=CODE):

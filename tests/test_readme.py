@@ -92,7 +92,8 @@ def copy(tmp_path_factory, small_dataset):
         if "\n" in command:
             program = command.replace('dataset="digits"', f"dataset={small_dataset!r}")
             search = {"PYTHONPATH": "code"}
-            return subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment | search, **captured)
+            command = [*shlex.split(python), "-c", program]
+            return subprocess.run(command, cwd=folder, env=environment | search, **captured)
         if command.startswith("make"):
             command = f"{command} RUN={shlex.quote(python)}"
         else:
