@@ -34,8 +34,8 @@ table: install  ## print the table of the recorded results
 data: install  ## find MNIST, or download it to data/
 	@$(SUPPORT) data
 
-test: install  ## run the tests
-	$(RUN) -m pytest tests
+test: install  ## run the tests, on all cores where pytest-xdist is installed
+	$(RUN) -m pytest tests $(shell $(RUN) -c "import xdist" 2>/dev/null && echo "--numprocesses auto --dist loadfile")
 
 check: install  ## see whether the code is in its format and free of known faults
 	$(RUN) -m ruff check

@@ -2,6 +2,7 @@
 
 import pickle
 
+from graphs import interpreting, kernel_mode
 from support.data import fetch_mnist
 from support.data.digits import make_digits
 from support.errors import UnavailableError
@@ -11,6 +12,7 @@ import pytensor
 import pytest
 
 missing_mnist = None
+pytensor.config.cxx = ""  # or else PyTensor compiles by a C++ compiler what it folds or interprets, a second each time
 
 
 def pytest_addoption(parser):
@@ -43,8 +45,15 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture
 def interpreted():
-    """The same rewritten graphs, run node by node by NumPy: nothing to compile for tests of a few numbers."""
-    with pytensor.config.change_flags(linker="py"):
+    """PyTensor's graphs, run node by node by NumPy: nothing to compile for tests of a few numbers."""
+    with interpreting():
+        yield
+
+
+@pytest.fixture
+def kernels():
+    """Graphs are run node by node, too, but this project's operations by their machine code, compiled once for all."""
+    with pytensor.config.change_flags(mode=kernel_mode()):
         yield
 
 

@@ -3,12 +3,37 @@
 import inspect
 
 from support.rewrites import TAG
+from support.rewrites.decoder import TiedDecoder, tied_decoder
+from support.rewrites.entropy import LogLikelihood, log_likelihood
+from support.rewrites.products import (
+    NarrowProduct,
+    SparseProduct,
+    TransposedProduct,
+    narrow_product,
+    sparse_product,
+    transposed_product,
+)
+from support.rewrites.updates import BackpropUpdate, RankUpdate, backprop_update, rank_update
 
+import numba
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+import pytest
 from pytensor.compile.mode import Mode, get_default_mode
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+from pytensor.link.basic import PerformLinker
+
+KERNELS = {
+    RankUpdate: rank_update,
+    BackpropUpdate: backprop_update,
+    SparseProduct: sparse_product,
+    NarrowProduct: narrow_product,
+    TransposedProduct: transposed_product,
+    LogLikelihood: log_likelihood,
+    TiedDecoder: tied_decoder,
+}
+compiled_kernels = {}
 
 
 def plain_mode():
@@ -16,10 +41,46 @@ def plain_mode():
     return get_default_mode().excluding(TAG)
 
 
-def interpreted_mode():
+def interpreting(**flags):
+    """Within the block, graphs are run node by node by NumPy, as by the `FLAGS` of a process, and with these flags."""
+    mode = Mode("py", pytensor.config.optimizer).excluding("fusion")
+    return pytensor.config.change_flags(mode=mode, **flags)
+
+
+def interpreted_mode(linker="py"):
     """All that Numba's mode does to a graph but fusing loops; what comes out is run by NumPy, and not compiled."""
     left_out = ["BlasOpt", "fusion", "random_make_inplace"]  # PyTensor 3.0 takes the last one too early in this mode
-    return Mode("py", RewriteDatabaseQuery(include=["fast_run", "numba"], exclude=left_out))
+    return Mode(linker, RewriteDatabaseQuery(include=["fast_run", "numba"], exclude=left_out))
+
+
+class KernelLinker(PerformLinker):
+    """Runs a graph node by node, the operations of `KERNELS` by their machine code and all others by NumPy.
+
+    The machine code of an operation is compiled once for all graphs. That of a whole graph takes seconds each time.
+    """
+
+    def make_all(self, *arguments, **named):
+        with pytest.MonkeyPatch.context() as patch:
+            for op_type in KERNELS:
+                patch.setattr(op_type, "perform", run_kernel)
+            return super().make_all(*arguments, **named)
+
+
+def run_kernel(op, node, inputs, outputs):
+    """What an operation's `perform` does, by the machine code that a compiled graph runs."""
+    key = op, node.outputs[0].type.dtype
+    if key not in compiled_kernels:
+        kernel = KERNELS[type(op)](op, node)
+        compiled_kernels[key] = numba.njit(lambda *inputs: kernel(*inputs))  # alone it can only be called by other ones
+    arrays = [np.array(value) if np.ndim(value) == 0 else value for value in inputs]  # NumPy makes numbers of scalars
+    results = compiled_kernels[key](*arrays)
+    for storage, result in zip(outputs, results if len(outputs) > 1 else [results], strict=True):
+        storage[0] = result
+
+
+def kernel_mode():
+    """All rewrites but fusing loops, with the machine code of this project's operations."""
+    return interpreted_mode(KernelLinker())
 
 
 def nodes(function, op_type):

@@ -5,6 +5,10 @@ from pathlib import Path
 
 CODE = Path(__file__).resolve().parents[1] / "code"
 
+# PYTENSOR_FLAGS for a lesson in a process of its own: graphs are run node by node by NumPy, and nothing is compiled.
+# Loops are not fused: node by node, a fused loop is run entry by entry.
+FLAGS = "linker=py,cxx=,optimizer_excluding=fusion"
+
 
 def short_schedules(code=CODE):
     """{lesson: the driver's arguments that make a run of a moment on a small data set}."""

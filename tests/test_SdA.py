@@ -3,6 +3,7 @@ import shutil
 import signal
 
 import SdA
+from graphs import interpreting
 from numpy_reference import classifier_cost_and_gradients, sigmoid
 from support.data import load_data
 from support.runs.epoch import Epoch
@@ -207,7 +208,7 @@ def finetuning(curve):
 def full(small_dataset, tmp_path_factory):
     """The folder of a run of 2 epochs of pre-training, 3 of fine-tuning, layers of 6 and 5 units; and its result."""
     folder = tmp_path_factory.mktemp("full")
-    with pytensor.config.change_flags(linker="py"):
+    with interpreting():
         return folder, run_driver(small_dataset, folder)
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+from lessons import FLAGS
 from support.console import NOBODY_READS
 from support.environment import ROOT
 
@@ -24,7 +25,7 @@ def start(small_dataset, folder):
     """A function that runs a short lesson in a process, with these variables and these options of Python."""
 
     def run(*options, name, stdout=subprocess.PIPE, python=(), **variables):
-        environment = {**os.environ, "PYTENSOR_FLAGS": "linker=py", **variables}
+        environment = {**os.environ, "PYTENSOR_FLAGS": FLAGS, **variables}
         arguments = ["--dataset", small_dataset, "--batch-size", "20", "--n-epochs", "1", "--output-folder", name]
         command = [sys.executable, *python, LESSON, *(options or arguments)]
         return subprocess.run(
@@ -63,7 +64,7 @@ def test_a_home_that_cannot_be_written_is_told_and_does_not_matter(start, folder
 
 
 def test_a_compile_folder_that_the_user_chose_is_used(start, folder, result, tmp_path):
-    done = start(name="chosen", HOME="/dev/null", PYTENSOR_FLAGS=f"linker=py,base_compiledir={tmp_path}")
+    done = start(name="chosen", HOME="/dev/null", PYTENSOR_FLAGS=f"{FLAGS},base_compiledir={tmp_path}")
     assert result_of(done, folder / "chosen") == result
     assert "cannot be written" not in done.stderr and any(tmp_path.iterdir())
 

@@ -1,7 +1,8 @@
 """Every command and program in README is run as it stands there, in a copy of the project.
 
-What would take long is made short: the lessons get a small data set and tiny networks, run node by node; what times or
-tortures them shows its options; and `make` is told of this Python in place of an environment of its own.
+What would take long is made short: the lessons get a small data set and tiny networks, run node by node, and are forked
+from a process that has imported PyTensor; what times or tortures them shows its options; and `make` is told of this
+Python in place of an environment of its own.
 """
 
 import itertools
@@ -12,6 +13,8 @@ import shutil
 import subprocess
 import sys
 
+import forking
+from lessons import FLAGS
 from support.environment import ROOT
 from support.runs.recipes import read_recipes
 
@@ -32,9 +35,10 @@ NEEDS_MNIST = "make reproduce"
 
 # Run in place of Python: the same arguments, and after them what makes them short; of two the last one counts.
 SHORTENED = """
-import subprocess, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, "tests")
+from forking import run
 from lessons import options, short_schedules
 small, *arguments = sys.argv[1:]
 script = Path(arguments[0]).stem
@@ -50,7 +54,7 @@ elif schedule is not None and not given & {"--predict", "--plot", "--sample"}:
     if "--pretraining-epochs" in given:
         del schedule["pretraining_epochs"]
     arguments += options(schedule)
-sys.exit(subprocess.run([sys.executable, *arguments]).returncode)
+sys.exit(run(arguments))
 """
 
 
@@ -81,21 +85,23 @@ def copy(tmp_path_factory, small_dataset):
         (folder / environment).mkdir()
         (folder / environment / "installed").touch()
     python = shlex.join([sys.executable, "shortened.py", small_dataset])
-    environment = {**os.environ, "PYTENSOR_FLAGS": "linker=py"}
+    environment = {**os.environ, "PYTENSOR_FLAGS": FLAGS}
     captured = {"capture_output": True, "text": True, "timeout": 200}  # nothing is to train in earnest
 
-    def run(command):
+    def run_command(command):
         if "\n" in command:
             program = command.replace('dataset="digits"', f"dataset={small_dataset!r}")
             search = {"PYTHONPATH": "code"}
-            return subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment | search, **captured)
+            command = [*shlex.split(python), "-c", program]
+            return subprocess.run(command, cwd=folder, env=environment | search, **captured)
         if command.startswith("make"):
             command = f"{command} RUN={shlex.quote(python)}"
         else:
             command = re.sub(r"(?<!\S)\S*python(?= )", lambda _: python, command)
         return subprocess.run(command, shell=True, cwd=folder, env=environment, **captured)
 
-    return run
+    with forking.server(tmp_path_factory.mktemp("server"), environment) as environment:
+        yield run_command
 
 
 @pytest.mark.parametrize(

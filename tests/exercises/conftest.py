@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def interpreted_in_float64():
     """A few numbers need no compiler, and float64 shows the digits worked out by hand."""
-    import pytensor
+    from graphs import interpreting
 
-    with pytensor.config.change_flags(linker="py", floatX="float64"):
+    with interpreting(floatX="float64"):
         yield

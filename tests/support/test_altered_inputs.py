@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 
 import logistic_sgd
+from graphs import interpreting
 from small_runs import train, train_levels
 from support import data
 from support.command import command
@@ -449,7 +450,7 @@ def campaign(n, seed, folder, monkeypatch):
 
 @pytest.fixture
 def float64_without_compiling():
-    with pytensor.config.change_flags(floatX="float64", linker="py"):
+    with interpreting(floatX="float64"):
         yield
 
 

@@ -8,6 +8,7 @@ from io import StringIO
 import logistic_sgd
 import mlp
 import SdA
+from graphs import interpreting
 from support import graphs, rewrites
 from support.command import command
 from support.graphs.steps import Graph, spelled
@@ -216,7 +217,7 @@ def test_a_graph_that_is_too_large_is_not_drawn(small_dataset, tmp_path, monkeyp
 
 
 def test_a_run_in_the_folder_stays_as_it_is(small_dataset, tmp_path):
-    with pytensor.config.change_flags(linker="py"):
+    with interpreting():
         logistic_sgd.sgd_optimization_mnist(dataset=small_dataset, batch_size=20, n_epochs=2, output_folder=tmp_path)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert len(before) >= 5

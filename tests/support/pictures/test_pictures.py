@@ -8,6 +8,7 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
+from graphs import interpreting
 from support import pictures
 from support.command import command
 from support.environment import ROOT
@@ -42,7 +43,7 @@ RECORDED = sorted(curve.parent.name for curve in RESULTS.glob("*/curve.jsonl") i
 def runs(small_dataset, tmp_path_factory):
     """The folders of a small run of each lesson."""
     folder = tmp_path_factory.mktemp("runs")
-    with pytensor.config.change_flags(linker="py"):
+    with interpreting():
         for lesson, (driver, schedule) in SCHEDULES.items():
             driver(dataset=small_dataset, batch_size=20, output_folder=folder / lesson, **schedule)
     return folder

@@ -10,7 +10,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.scalar.math import Sigmoid, Softplus
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = pytest.mark.usefixtures("kernels", "float64")
 RNG = np.random.RandomState(0)
 
 

@@ -9,7 +9,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.tensor.math import Dot
 
-pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
+pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
 DTYPES = ["float32", "float64"]
 RNG = np.random.RandomState(0)
 

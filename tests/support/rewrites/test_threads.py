@@ -1,6 +1,7 @@
 """More threads change the time of a step, and its results by no more than rounding."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,25 +10,26 @@ from support.environment import ROOT
 import numpy as np
 
 SCRIPT = """
-import json, sys
+import json
 import numpy as np, pytensor
 import support
+from graphs import kernel_mode
 from SdA import SdA
+pytensor.config.mode = kernel_mode()
 rng = np.random.RandomState(0)
 x = pytensor.shared(rng.uniform(size=(20, 9)) * (rng.uniform(size=(20, 9)) < 0.15))
 y = pytensor.shared(rng.randint(0, 3, 20).astype("int32"))
 sda = SdA(rng, n_ins=9, hidden_layers_sizes=[20], n_outs=3)
-*pretraining, learning_rate = sys.argv[1:]
-steps = sda.pretraining_functions(x, batch_size=1) if pretraining else []
-for batch_size in [1, 4] if pretraining else [1]:
-    steps += sda.build_finetune_functions([(x, y)] * 3, batch_size, float(learning_rate))[:1]
+steps = sda.pretraining_functions(x, batch_size=1)
+for batch_size in 1, 4:
+    steps += sda.build_finetune_functions([(x, y)] * 3, batch_size, 0.1)[:1]
 print(json.dumps([support.environment.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
 """
 
 
 def results(threads, monkeypatch, *arguments, script=SCRIPT):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
-    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "code"), str(ROOT / "tests")]))
+    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64,cxx=")
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
@@ -36,8 +38,8 @@ def results(threads, monkeypatch, *arguments, script=SCRIPT):
 
 
 def test_two_threads_compute_what_one_computes(monkeypatch):
-    one, costs = results("1", monkeypatch, "pretraining", "0.1")
-    two, costs_of_two = results("2", monkeypatch, "pretraining", "0.1")
+    one, costs = results("1", monkeypatch)
+    two, costs_of_two = results("2", monkeypatch)
     assert (one, two) == (1, 2)
     np.testing.assert_allclose(costs_of_two, costs, rtol=1e-13)
 
@@ -56,8 +58,21 @@ def test_a_minibatch_without_rows(monkeypatch):
     assert results("2", monkeypatch, script=EMPTY) == [2, [0, 6]]
 
 
+UPDATE = """
+import json, sys
+import numpy as np, pytensor
+import support
+W = pytensor.shared(np.ones((20, 30)), shape=(20, 30))
+x, d = pytensor.tensor.matrix("x", shape=(1, 20)), pytensor.tensor.matrix("d", shape=(1, 30))
+step = pytensor.function([x, d], updates={W: W - float(sys.argv[1]) * pytensor.tensor.dot(x.T, d)})
+step(np.arange(20.0)[None], np.arange(30.0)[None])
+print(json.dumps(W.get_value().tolist()))
+"""
+
+
 def test_machine_code_from_the_cache_finds_its_threads_started(monkeypatch):
     """What was compiled with its loops from the cache does not start their threads when it comes from there itself."""
-    results("2", monkeypatch, "0.1")  # leaves the loops in the cache
-    compiled, from_cache = (results("2", monkeypatch, "0.2") for _ in range(2))
+    results("2", monkeypatch, "0.1", script=UPDATE)  # leaves the loops in the cache
+    compiled, from_cache = (results("2", monkeypatch, "0.2", script=UPDATE) for _ in range(2))
     assert from_cache == compiled
+    np.testing.assert_allclose(compiled, 1 - 0.2 * np.outer(np.arange(20), np.arange(30)), atol=1e-13)

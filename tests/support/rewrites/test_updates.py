@@ -11,7 +11,7 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.tensor.math import Dot
 
-pytestmark = pytest.mark.usefixtures("float64")  # so that a Python number is no float32
+pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
 DTYPES = ["float32", "float64"]
 RNG = np.random.RandomState(0)
 
@@ -268,12 +268,14 @@ def test_a_W_that_is_not_to_change_is_copied(batch):
     """Without an update the sum is a new matrix, and the shared variable and an argument stay as they are."""
     W, X, D = layer(batch, 6, 20)
     V = pt.matrix("V", shape=(6, 20), dtype="float64")
-    fn = pytensor.function([X, D, V], [W - 0.1 * pt.dot(X.T, D), V - 0.1 * pt.dot(X.T, D), pt.dot(D, V.T)])
+    outputs = [W - 0.1 * pt.dot(X.T, D), V - 0.1 * pt.dot(X.T, pt.exp(D)), pt.dot(D, V.T)]
+    fn = pytensor.function([X, D, V], outputs)
+    assert len(nodes(fn, (RankUpdate, BackpropUpdate))) == 2  # a product that both sums shared would be left alone
     x, d, v = normal(batch, 6), normal(batch, 20), normal(6, 20)
     before, v_before = W.get_value(), v.copy()
     new, other, product = fn(x, d, v)
     assert_close(new, before - 0.1 * (x.T @ d), "float64")
-    assert_close(other, v_before - 0.1 * (x.T @ d), "float64")
+    assert_close(other, v_before - 0.1 * (x.T @ np.exp(d)), "float64")
     assert_close(product, d @ v_before.T, "float64")
     np.testing.assert_array_equal(W.get_value(), before)
     np.testing.assert_array_equal(v, v_before)

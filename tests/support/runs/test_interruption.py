@@ -4,13 +4,14 @@ import random
 import signal
 
 import torture
+from lessons import FLAGS
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def quick_start(monkeypatch):
-    monkeypatch.setenv("PYTENSOR_FLAGS", "linker=py")  # the subject is the loop: nothing to compile
+    monkeypatch.setenv("PYTENSOR_FLAGS", FLAGS)  # the subject is the loop: nothing to compile
 
 
 @pytest.mark.parametrize("signum, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

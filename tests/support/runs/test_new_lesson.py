@@ -5,6 +5,7 @@ import json
 import random
 
 import torture
+from lessons import FLAGS
 from support.command import command
 from support.environment import ROOT
 from support.runs.recipes import Figure, Recipe
@@ -133,5 +134,5 @@ def test_a_lesson_is_one_file(lesson, small_dataset, tmp_path, interpreted, caps
 def test_a_lesson_that_was_killed_goes_on_to_the_same_bits(lesson, small_dataset, tmp_path, monkeypatch):
     """Its generator and its parameters are tracked because its compiled function updates them."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
-    monkeypatch.setenv("PYTENSOR_FLAGS", "linker=py")  # nothing to compile
+    monkeypatch.setenv("PYTENSOR_FLAGS", FLAGS)  # nothing to compile
     assert torture.torture(lesson, 1, small_dataset, tmp_path, random.Random(0)) >= 1
