@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import socket
 import subprocess
 import sys
@@ -26,7 +27,8 @@ def server(folder, environment):
     threads = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as the lessons choose, before these are imported
     path = os.path.join(folder, "server")
     command = [sys.executable, __file__, path]
-    with subprocess.Popen(command, env=threads | environment, stdout=subprocess.PIPE) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=threads | environment, **pipes) as process:
         process.stdout.readline()  # it listens
         yield {**environment, SERVER: path}
         process.terminate()
@@ -54,6 +56,8 @@ def serve(path):
         listener.listen()
         print("ready", flush=True)
         while True:
+            if sys.stdin in select.select([listener, sys.stdin], [], [])[0]:
+                sys.exit()  # the tests have ended, or were killed
             connection, _ = listener.accept()
             with connection:
                 _, streams, *_ = socket.recv_fds(connection, 1, 3)
