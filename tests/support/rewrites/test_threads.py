@@ -1,7 +1,6 @@
 """More threads change the time of a step, and its results by no more than rounding."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -13,9 +12,7 @@ SCRIPT = """
 import json
 import numpy as np, pytensor
 import support
-from graphs import kernel_mode
 from SdA import SdA
-pytensor.config.mode = kernel_mode()
 rng = np.random.RandomState(0)
 x = pytensor.shared(rng.uniform(size=(20, 9)) * (rng.uniform(size=(20, 9)) < 0.15))
 y = pytensor.shared(rng.randint(0, 3, 20).astype("int32"))
@@ -28,7 +25,7 @@ print(json.dumps([support.environment.THREADS, [float(step(i)) for step in steps
 
 
 def results(threads, monkeypatch, *arguments, script=SCRIPT):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "code"), str(ROOT / "tests")]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
     monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64,cxx=")
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
