@@ -2,7 +2,7 @@
 
 from support.environment import THREADS
 from support.rewrites.activations import exponential
-from support.rewrites.entropy import LogLikelihood, likelihood_and_sigmoid
+from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigmoid
 from support.rewrites.patterns import elementwise, is_float_matrix, multiplied, polynomial, scalars_beyond, untransposed
 from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
 from support.rewrites.updates import RankUpdate
@@ -20,7 +20,6 @@ from pytensor.tensor.basic import Join, get_underlying_scalar_constant_value
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix, vector
 
-FACTORS = 512  # of a product before its logarithm is taken, as in LogLikelihood
 FEW = 4  # examples; up to here one pass by loops is faster than two by BLAS
 LARGE = 2**18  # entries of W, which then does not stay in the second-level cache between the two
 

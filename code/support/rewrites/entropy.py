@@ -16,6 +16,8 @@ from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.math import Sum
 from pytensor.tensor.type import vector
 
+FACTORS = 512  # of at least 1/2: their product is far from an underflow in double precision
+
 
 class LogLikelihood(Op):
     """sum_j x_j log z_j + (1 - x_j) log(1 - z_j) of each row, and z = sigmoid(a), of x and a (batch, n).
@@ -47,7 +49,6 @@ def log_likelihood(op, node):
     dtype = node.outputs[0].type.numpy_dtype
     zero, one = dtype.type(0), dtype.type(1)
     exp = exponential(dtype)
-    factors = 512  # of at least 1/2: their product is far from an underflow in double precision
 
     # Without "reassoc", with which the compiler would turn the second loop round, at more cost than gain.
     @numba_njit(error_model="numpy", fastmath={"contract", "nsz"})
@@ -64,9 +65,9 @@ def log_likelihood(op, node):
                 z[r, j] = larger[j] if a[r, j] >= 0 else e * larger[j]
                 terms[j] = x[r, j] * min(a[r, j], zero) - (one - x[r, j]) * max(a[r, j], zero)
             total = 0.0
-            for start in range(0, n, factors):
+            for start in range(0, n, FACTORS):
                 product = 1.0
-                for j in range(start, min(start + factors, n)):
+                for j in range(start, min(start + FACTORS, n)):
                     total += terms[j]
                     product *= larger[j]
                 total += np.log(product)
