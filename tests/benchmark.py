@@ -30,6 +30,8 @@ from contestants.common import EXAMPLES  # noqa: E402
 from support import rewrites  # noqa: E402
 from support.runs.records import machine, versions, write_json  # noqa: E402
 
+from llvmlite.binding import get_host_cpu_name  # noqa: E402
+
 PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
 PEERS_PACKAGES = "torch", "jax"
 HIDDEN_SIZES = [250, 500, 1000, 2000, 4000]
@@ -191,7 +193,7 @@ def measure_all(phases, options):
     """The record of a run on this machine, as `file_name(record)` is to hold it."""
     record = {
         "versions": all_versions(),
-        "machine": machine(),
+        "machine": machine() | {"architecture": get_host_cpu_name()},
         "rewrites": rewrites.NAMES,
         "rounds": options.rounds,
         "missing": {},

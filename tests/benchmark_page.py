@@ -17,9 +17,14 @@ PACKAGES = {  # by their keys in a record
 NEW_PAGE = f"# Microseconds a step\n\n{place('table')}\n![a step of fine-tuning](step_time.png)\n"
 
 
+def processor(record):
+    """The processor's name, which can be that of several kinds, and LLVM's name of its kind, if that was recorded."""
+    return ", ".join(record["machine"][key] for key in ("processor", "architecture") if key in record["machine"])
+
+
 def file_name(record):
     """The name of a record's file: its processor's name without what all of them have."""
-    name = re.sub(r"\((R|TM)\)|\b(CPU|Processor)\b|@", " ", record["machine"]["processor"], flags=re.IGNORECASE)
+    name = re.sub(r"\((R|TM)\)|\b(CPU|Processor)\b|@", " ", processor(record), flags=re.IGNORECASE)
     return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") + ".json"
 
 
@@ -39,7 +44,7 @@ def write_page(folder, phases):
 
 def section(record, phases):
     """The lines of a machine: what it is, what was not measured, a table for each number of threads."""
-    lines = [f"## {record['machine']['processor']}", "", circumstances(record)]
+    lines = [f"## {processor(record)}", "", circumstances(record)]
     tables = record["microseconds"]
     late = [name for name in rewrites.NAMES if name not in record["rewrites"]]
     not_measured = [name for name in phases if not any(name in table for table in tables.values())]
@@ -120,7 +125,7 @@ def plot(records, path):
         axes.set_xticks(list(map(int, sweep)), list(sweep))
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-        axes.set_title(record["machine"]["processor"], fontsize="medium")
+        axes.set_title(processor(record), fontsize="medium")
         axes.legend(fontsize="small")
     figure.suptitle("Fine-tuning a stack of three layers, batch 1, one thread")
     figure.savefig(path, dpi=120)

@@ -18,7 +18,7 @@ pytensor.config.cxx = ""  # or else PyTensor compiles by a C++ compiler what it 
 def pytest_addoption(parser):
     group = parser.getgroup("rewrites", "how much the tests of support/rewrites try")
     group.addoption("--graphs", type=int, default=120, help="random graphs that are interpreted (default: %(default)s)")
-    group.addoption("--compiled-graphs", type=int, default=2, help="compiled ones (default: %(default)s)")
+    group.addoption("--compiled-graphs", type=int, default=12, help="with machine code (default: %(default)s)")
     group.addoption("--all-sizes", action="store_true", help="all odd sizes of each lesson, not two")
     group.addoption("--graph-seed", type=int, default=0, help="of the random graphs (default: %(default)s)")
 

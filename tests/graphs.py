@@ -13,6 +13,7 @@ from support.rewrites.products import (
     sparse_product,
     transposed_product,
 )
+from support.rewrites.registry import rows_if_few
 from support.rewrites.updates import BackpropUpdate, RankUpdate, backprop_update, rank_update
 
 import numba
@@ -49,7 +50,8 @@ def interpreting(**flags):
 
 def interpreted_mode(linker="py"):
     """All that Numba's mode does to a graph but fusing loops; what comes out is run by NumPy, and not compiled."""
-    left_out = ["BlasOpt", "fusion", "random_make_inplace"]  # PyTensor 3.0 takes the last one too early in this mode
+    left_out = ["BlasOpt", "fusion"]
+    left_out += ["random_make_inplace", "introduce_explicit_core_shape_rv"]  # in this mode not for PyTensor 3.0
     return Mode(linker, RewriteDatabaseQuery(include=["fast_run", "numba"], exclude=left_out))
 
 
@@ -68,7 +70,7 @@ class KernelLinker(PerformLinker):
 
 def run_kernel(op, node, inputs, outputs):
     """What an operation's `perform` does, by the machine code that a compiled graph runs."""
-    key = op, node.outputs[0].type.dtype
+    key = op, node.outputs[0].type.dtype, rows_if_few(node)
     if key not in compiled_kernels:
         kernel = KERNELS[type(op)](op, node)
         compiled_kernels[key] = numba.njit(lambda *inputs: kernel(*inputs))  # alone it can only be called by other ones

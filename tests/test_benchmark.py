@@ -122,13 +122,16 @@ def test_the_page_has_a_section_for_each_machine(tmp_path):
     xeon = record_of("Intel(R) Xeon(R) CPU @ 2.80GHz")
     older = record_of("AMD EPYC 7R13 Processor", rewrites=rewrites.NAMES[1:], notes=["It was a hot day."])
     del older["microseconds"]["1"]["vae, batch 100"]
-    for name, record in ("intel-xeon-2.80ghz", xeon), ("amd-epyc-7r13", older), ("benchmark", xeon):
+    older["machine"]["architecture"] = "znver3"
+    for name, record in ("intel-xeon-2.80ghz", xeon), ("amd-epyc-7r13-znver3", older), ("benchmark", xeon):
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
     page = write_page(tmp_path, ["dA, batch 20", "vae, batch 100"]).read_text()
     _, of_epyc, of_xeon = page.split("\n## ")  # the record in a file of another name has none
     assert "| dA, batch 20 | 100 | 150 (1.5) |" in of_epyc and "| vae, batch 100 | 100 | 150 (1.5) |" in of_xeon
     assert f"came later: {rewrites.NAMES[0]}." in of_epyc and "came later" not in of_xeon
     assert "Not measured: vae, batch 100." in of_epyc and "Not measured" not in of_xeon
+    titles = [section.splitlines()[0] for section in (of_epyc, of_xeon)]
+    assert titles == ["AMD EPYC 7R13 Processor, znver3", "Intel(R) Xeon(R) CPU @ 2.80GHz"]
     assert "hot day" in of_epyc and "Python 3.13.0, PyTorch 2.0" in of_xeon
 
 

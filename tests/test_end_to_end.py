@@ -81,7 +81,7 @@ def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
     logistic = logistic_sgd.sgd_optimization_mnist(
         dataset="digits", n_epochs=74, output_folder=tmp_path / "1"
     ).test_error
-    perceptron = mlp.test_mlp(dataset="digits", n_epochs=8, learning_rate=0.1, output_folder=tmp_path / "2").test_error
+    perceptron = mlp.test_mlp(dataset="digits", n_epochs=4, learning_rate=0.1, output_folder=tmp_path / "2").test_error
     assert 0.05 < logistic < 0.10  # 7.5 % on MNIST
     assert perceptron < logistic / 2
     assert sda < logistic / 2
@@ -108,6 +108,7 @@ def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp
 
 
 def test_without_the_extras_a_lesson_trains_all_the_same(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTENSOR_FLAGS", FLAGS)
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
     done = run("-c", WITHOUT_EXTRAS, small_dataset, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

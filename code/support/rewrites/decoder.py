@@ -4,7 +4,8 @@ from support.environment import THREADS
 from support.rewrites.activations import exponential
 from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigmoid
 from support.rewrites.patterns import elementwise, is_float_matrix, multiplied, polynomial, scalars_beyond, untransposed
-from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
+from support.rewrites.products import add_to_the_first
+from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace, rows_if_few
 from support.rewrites.updates import RankUpdate
 
 import numba
@@ -66,9 +67,10 @@ class TiedDecoder(Op):
 @numba_implementation(TiedDecoder)
 def tied_decoder(op, node):
     update, inplace = op.update, op.inplace
+    single = update or rows_if_few(node) == 1
     dtype = node.outputs[0].type.numpy_dtype
     zero, one = dtype.type(0), dtype.type(1)
-    exp = exponential(dtype)
+    exp, add_up = exponential(dtype), numba_njit(add_to_the_first)
 
     @numba_njit(error_model="numpy")
     def activate(logits, targets, z, errors):
@@ -122,7 +124,8 @@ def tied_decoder(op, node):
         logits[0], logits[1], logits[2], logits[3] = a0, a1, a2, a3
 
     @numba_njit(error_model="numpy")
-    def pass_over(W, h, c, x, step, z, back, first, last):
+    def pass_over_for_one(W, h, c, x, step, z, back, totals, first, last):
+        h, c, x, z, back = h[0], c[0], x[0], z[0], back[0]
         logits, errors = np.empty(4, dtype), np.empty(4, dtype)
         total, product = 0.0, 1.0
         rest = last - (last - first) % 4
@@ -145,7 +148,7 @@ def tied_decoder(op, node):
             total += part
             product *= likelihoods
             go_back_row(W[i], h, back, errors[0], step)
-        return total + np.log(product)
+        totals[0] = total + np.log(product)
 
     @numba_njit
     def decode_pair(W, i, h, r, logits):
@@ -179,7 +182,7 @@ def tied_decoder(op, node):
             q[j] += (q0 * w0 + q1 * w1) + (q2 * w2 + q3 * w3)
 
     @numba_njit(error_model="numpy")
-    def pass_over_for_pairs(W, h, c, x, z, back, totals, first, last):
+    def pass_over_for_pairs(W, h, c, x, step, z, back, totals, first, last):
         batch = x.shape[0]
         logits, errors = np.zeros((len(h), 4), dtype), np.zeros((len(h), 4), dtype)
         products = np.ones(batch)
@@ -194,7 +197,7 @@ def tied_decoder(op, node):
                         logits[r, q], logits[r + 1, q] = decode_row(W[i + q], h[r]), decode_row(W[i + q], h[r + 1])
             for r in range(batch):
                 for q in range(rows):
-                    logits[r, q] += c[i + q]
+                    logits[r, q] += c[0, i + q]
                 part, likelihoods = activate(logits[r], x[r, i : i + rows], z[r, i:], errors[r])
                 totals[r] += part
                 products[r] *= likelihoods
@@ -208,34 +211,39 @@ def tied_decoder(op, node):
                     for q in range(rows):
                         go_back_row(W[i + q], h[r], back[r], errors[r, q], zero)
                         go_back_row(W[i + q], h[r + 1], back[r + 1], errors[r + 1, q], zero)
-        totals[:batch] += np.log(products)
+        for r in range(batch):
+            totals[r] += np.log(products[r])
+
+    pass_over = pass_over_for_one if single else pass_over_for_pairs
 
     @numba_njit(parallel=PARALLEL)
     def pass_over_parts(W, h, c, x, step, z, back, totals):
         n = W.shape[0]
         for part in numba.prange(THREADS):
             first, last = part * n // THREADS, (part + 1) * n // THREADS
-            if x.shape[0] == 1:
-                totals[part, 0] = pass_over(W, h[0], c[0], x[0], step, z[0], back[part, 0], first, last)
-            else:
-                pass_over_for_pairs(W, h, c[0], x, z, back[part], totals[part], first, last)
+            pass_over(W, h, c, x, step, z, back[part], totals[part], first, last)
 
     @numba_njit
     def decode(W, h, c, x, step):
         n, m = W.shape
         batch = h.shape[0]
-        if update and batch != 1:
+        if single and batch != 1:
             raise ValueError("not one example")
         if c.shape[0] != 1 or x.shape[0] != batch or h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
             raise ValueError("shapes of W, h, c and x do not fit")
-        rows = batch if batch == 1 else batch + batch % 2  # of pairs
-        examples = np.zeros((rows, m), dtype)
-        examples[:batch] = h
-        z, back, totals = np.empty((batch, n), dtype), np.zeros((THREADS, rows, m), dtype), np.zeros((THREADS, batch))
+        if single:
+            examples = np.ascontiguousarray(h)
+        else:
+            examples = np.zeros((batch + batch % 2, m), dtype)  # in pairs
+            for r in range(batch):
+                for j in range(m):
+                    examples[r, j] = h[r, j]
+        z, back = np.empty((batch, n), dtype), np.zeros((THREADS, *examples.shape), dtype)
+        totals = np.zeros((THREADS, batch))
         pass_over_parts(W, examples, c, x, step, z, back, totals)
-        for part in range(1, THREADS):
-            back[0] += back[part]
-        return totals.sum(axis=0).astype(dtype), z, back[0, :batch]
+        add_up(totals)
+        add_up(back.reshape(THREADS, -1))
+        return totals[0].astype(dtype), z, back[0, :batch]
 
     if not update:
 

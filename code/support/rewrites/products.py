@@ -59,6 +59,13 @@ def find_nonzero(x, places):
     return found
 
 
+def add_to_the_first(parts):
+    """Add all further rows of a matrix to the first one; an array's own `+=` takes seconds to compile."""
+    for part in range(1, parts.shape[0]):
+        for j in range(parts.shape[1]):
+            parts[0, j] += parts[part, j]
+
+
 class SparseProduct(Product):
     """X W of X (batch, n) and W (n, m), for each row of X from those rows of W alone at which it is not zero.
 
@@ -85,6 +92,7 @@ class SparseProduct(Product):
 def sparse_product(op, node):
     dtype = node.outputs[0].type.numpy_dtype
     sparse, finite, nonzero = numba_njit(is_sparse), numba_njit(is_finite), numba_njit(find_nonzero)
+    add_up = numba_njit(add_to_the_first)
 
     @numba_njit
     def add_rows(total, x, W, rows):
@@ -131,8 +139,7 @@ def sparse_product(op, node):
                 return out
         sums = np.zeros((THREADS, m), dtype)
         add_parts(X[0], W, rows, sums)
-        for part in range(1, THREADS):
-            sums[0] += sums[part]
+        add_up(sums)
         return sums[:1]
 
     return product

@@ -66,13 +66,23 @@ def register_inplace(rewrite, name):
     )
 
 
+def rows_if_few(node):
+    """The rows of an operation's second input, if its type says that there are one or two; or else 0.
+
+    An implementation may depend on this number, and on nothing else in the types but what Numba sees: dtypes and the
+    order in memory. What only larger minibatches need takes seconds to compile.
+    """
+    rows = node.inputs[1].type.shape[0]
+    return rows if rows in (1, 2) else 0
+
+
 def numba_implementation(op_type):
     """Register a function (op, node) -> compiled function as what Numba runs for this type of operation."""
 
     def decorate(funcify):
         @register_funcify_default_op_cache_key(op_type)
         def implementation(op, node, **kwargs):
-            return funcify(op, node), VERSION
+            return funcify(op, node), zlib.crc32(bytes([rows_if_few(node)]), VERSION)
 
         return funcify
 

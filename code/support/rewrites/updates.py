@@ -12,7 +12,7 @@ from support.rewrites.patterns import (
     untransposed,
 )
 from support.rewrites.products import is_finite, is_sparse
-from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace
+from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace, rows_if_few
 
 import numba
 import numpy as np
@@ -69,6 +69,7 @@ class RankUpdate(Op):
 @numba_implementation(RankUpdate)
 def rank_update(op, node):
     inplace = op.inplace
+    few = rows_if_few(node) > 0
     dtype = node.outputs[0].type.numpy_dtype
     add_product = gemm(dtype)
     sparse, finite = numba_njit(is_sparse), numba_njit(is_finite)
@@ -172,28 +173,37 @@ def rank_update(op, node):
                 row[j] = b * row[j] + a * sums[j]
 
     @numba_njit
+    def add_few(W, X, D, a, b):
+        if X.shape[0] != 0 and np.isfinite(a) and finite(D):
+            add_outer_products(W, X, D, a, b)
+        else:
+            add_everything(W, X, D, a, b)
+
+    @numba_njit
+    def add_any(W, X, D, a, b):
+        k, m = D.shape
+        if k <= 2:
+            add_few(W, X, D, a, b)
+        elif m <= NARROW:
+            add_narrow_product(W, X, D, a, b)
+        elif sparse(X) and np.isfinite(a) and finite(D):
+            add_sparse_product(W, X, D, a, b)
+        elif a != 0 and b != 0:
+            add_product(W, X, D, a, b)
+        else:
+            add_everything(W, X, D, a, b)
+
+    add = add_few if few else add_any
+
+    @numba_njit
     def update(W, X, D, alpha, beta):
         n, m = W.shape
         k = X.shape[0]
-        if X.shape[1] != n or D.shape[0] != k or D.shape[1] != m:
+        if X.shape[1] != n or D.shape[0] != k or D.shape[1] != m or few and k > 2:
             raise ValueError("shapes of W, X and D do not fit")
         if not inplace:
             W = W.copy()
-        X, D = np.ascontiguousarray(X), np.ascontiguousarray(D)
-        a, b = alpha.item(), beta.item()
-        if k > 2 and m <= NARROW:
-            add_narrow_product(W, X, D, a, b)
-        elif k > 2 and not sparse(X):
-            if a != 0 and b != 0:
-                add_product(W, X, D, a, b)
-            else:
-                add_everything(W, X, D, a, b)
-        elif k == 0 or not (np.isfinite(a) and finite(D)):
-            add_everything(W, X, D, a, b)
-        elif k <= 2:
-            add_outer_products(W, X, D, a, b)
-        else:
-            add_sparse_product(W, X, D, a, b)
+        add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
         return W
 
     return update
@@ -218,7 +228,9 @@ def gemm(dtype):
             factors[0:].ctypes, D.ctypes, m, X.ctypes, n, factors[1:].ctypes, out.ctypes, m,
         )  # fmt: skip
         if not W.flags.c_contiguous:
-            W[:] = out
+            for i in range(n):  # `W[:] = out` takes seconds to compile
+                for j in range(m):
+                    W[i, j] = out[i, j]
 
     return add_product
 

@@ -188,6 +188,8 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, n,
     """With more rows than the likelihood multiplies at once or hardly any, and logits far from zero."""
     m = 13
     W, h, c, x = (pt.matrix(name) for name in "Whcx")
+    if not update:
+        h = pt.matrix("h", shape=(batch, None))  # there are kernels for one example and for more
     variables = [W, h, c, x, *([pt.constant(np.asarray(-0.3, dtype))] if update else [])]
     outputs = TiedDecoder(update, inplace).make_node(*variables).outputs
     values = [normal(n, m), RNG.uniform(size=(batch, m)), 5 * normal(1, n), RNG.uniform(size=(batch, n))]
@@ -202,8 +204,10 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, n,
             for i in range(4):
                 with pytest.raises(ValueError, match="do not fit"):
                     fn(*values[:i], values[i][:, 1:].copy(), *values[i + 1 :])
-            with pytest.raises(ValueError, match="one example" if update else "do not fit"):
-                fn(values[0], np.repeat(values[1], 2, axis=0), *values[2:])
+            wrong, message = (1, "one example") if update else (3, "do not fit")
+            values_of_two = [np.repeat(value, 2, axis=0) if i == wrong else value for i, value in enumerate(values)]
+            with pytest.raises(ValueError, match=message):
+                fn(*values_of_two)
     for actual, expected in zip(*results, strict=True):
         assert_close(actual, expected, dtype)
 

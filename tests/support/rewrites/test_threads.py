@@ -1,6 +1,7 @@
 """More threads change the time of a step, and its results by no more than rounding."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,10 +10,11 @@ from support.environment import ROOT
 import numpy as np
 
 SCRIPT = """
-import json
+import json, sys
 import numpy as np, pytensor
-import support
+import support, graphs
 from SdA import SdA
+pytensor.config.mode = getattr(graphs, sys.argv[1])()
 rng = np.random.RandomState(0)
 x = pytensor.shared(rng.uniform(size=(20, 9)) * (rng.uniform(size=(20, 9)) < 0.15))
 y = pytensor.shared(rng.randint(0, 3, 20).astype("int32"))
@@ -25,7 +27,7 @@ print(json.dumps([support.environment.THREADS, [float(step(i)) for step in steps
 
 
 def results(threads, monkeypatch, *arguments, script=SCRIPT):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "code"), str(ROOT / "tests")]))
     monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64,cxx=")
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
@@ -35,8 +37,8 @@ def results(threads, monkeypatch, *arguments, script=SCRIPT):
 
 
 def test_two_threads_compute_what_one_computes(monkeypatch):
-    one, costs = results("1", monkeypatch)
-    two, costs_of_two = results("2", monkeypatch)
+    one, costs = results("1", monkeypatch, "interpreted_mode")
+    two, costs_of_two = results("2", monkeypatch, "kernel_mode")
     assert (one, two) == (1, 2)
     np.testing.assert_allclose(costs_of_two, costs, rtol=1e-13)
 

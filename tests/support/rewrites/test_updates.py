@@ -9,6 +9,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from pytensor.tensor.math import Dot
 
 pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
@@ -426,6 +427,16 @@ def test_shapes_that_do_not_fit_are_refused(batch):
     for x, d in [((batch, 5), (batch, 20)), ((batch, 6), (batch, 21)), ((batch, 6), (batch + 1, 20))]:
         with pytest.raises(ValueError, match="do not fit"):
             fn(normal(*x), normal(*d))
+
+
+def test_the_cache_keeps_what_was_compiled_for_few_rows_apart():
+    """By types alone, which have no static shapes, Numba would take the machine code of one row for twenty."""
+    keys = []
+    for batch in 1, 2, 3, 20, None:
+        node = RankUpdate().make_node(*layer(batch, 6, 20), *map(pt.constant, (-0.3, 0.5)))
+        keys.append(numba_funcify_and_cache_key(node.op, node=node)[1])
+    of_one, of_two, *others = keys
+    assert len({*keys}) == 3 and len({*others}) == 1 and of_one not in others and of_two not in others
 
 
 def test_the_tag_leaves_all_of_them_out():
