@@ -155,9 +155,12 @@ def test_wrong_images_have_their_label_and_their_prediction():
     images = np.arange(16.0).reshape(4, 4)
     figure = drawing.wrong_figure(images, np.array([3, 1, 2, 7]), np.array([3, 5, 2, 9]), (2, 2))
     assert figure.get_suptitle() == "2 of 4 test images are classified wrongly\nlabel → predicted class"
-    shown = [axes for axes in figure.axes if axes.get_images()]
-    assert [axes.get_title() for axes in shown] == ["1 → 5", "7 → 9"]
-    np.testing.assert_array_equal(shown[1].get_images()[0].get_array(), images[3].reshape(2, 2))
+    [axes] = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["1 → 5", "7 → 9"]
+    for image, text, place in zip(axes.get_images(), axes.texts, (1, 3), strict=True):
+        np.testing.assert_array_equal(image.get_array(), images[place].reshape(2, 2))
+        left, right, below, above = image.get_extent()
+        assert left < text.get_position()[0] < right and text.get_position()[1] < above < below
 
 
 def test_the_pictures_of_the_best_model_agree_with_its_test_error(runs, drawn):
