@@ -263,13 +263,14 @@ def wrong_figure(images, labels, predicted, image_shape):
     n_rows = max(1, -(-len(shown) // n_columns))
     figure, (axes,) = new_figure(1 + 0.8 * n_rows)  # not a panel for each image: their layout would take seconds
     without_ticks(axes)
+    cell_height = 1.28  # where its width is 1
     for cell, place in enumerate(shown):
         row, column = divmod(cell, n_columns)
-        x, top = column + 0.5, row * 1.28  # a cell is 1 wide, and 1.28 high
+        x, top = column + 0.5, row * cell_height
         box = fitted(image_shape, x, top + 0.71, 0.86)
         axes.imshow(images[place].reshape(image_shape), cmap="gray_r", interpolation="nearest", extent=box)
         axes.text(x, top + 0.25, f"{labels[place]} → {predicted[place]}", ha="center", va="bottom")
-    axes.set(xlim=(0, n_columns), ylim=(n_rows * 1.28, 0))
+    axes.set(xlim=(0, n_columns), ylim=(n_rows * cell_height, 0))
     title = f"{len(wrong):,} of {len(labels):,} test images are classified wrongly"
     if len(wrong) > len(shown):
         title += f", the first {len(shown)} of them"

@@ -235,7 +235,7 @@ def tied_decoder(op, node):
             examples = np.ascontiguousarray(h)
         else:
             examples = np.zeros((batch + batch % 2, m), dtype)  # in pairs
-            for r in range(batch):
+            for r in range(batch):  # `examples[:batch] = h` takes seconds to compile
                 for j in range(m):
                     examples[r, j] = h[r, j]
         z, back = np.empty((batch, n), dtype), np.zeros((THREADS, *examples.shape), dtype)
