@@ -70,6 +70,7 @@ from logistic_sgd import minibatch, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import load_data
+from support.graphs.execution import evaluate
 from support.pictures import Pictures
 from support.pictures.figures import COLOURS, markers, new_figure, whole_numbers
 from support.runs import open_run
@@ -272,7 +273,7 @@ def plot(folder, datasets=None):
             filters[name] = ca.W
             (rebuilt,) = pictures.of_test_images(ca.x, ca.get_reconstructed_input(hidden))
             rows.append((name, rebuilt))
-            codes = pytensor.function([ca.x], hidden)(pictures.test_set[0][:N_SPECTRA])
+            (codes,) = evaluate([hidden], {ca.x: pictures.test_set[0][:N_SPECTRA]})
             spectra[name] = singular_values(ca.W.get_value(), codes)
     pictures.draw_filters(filters)
     pictures.draw_reconstructions(rows)

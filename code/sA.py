@@ -57,6 +57,7 @@ from logistic_sgd import minibatch, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import load_data
+from support.graphs.execution import evaluate
 from support.pictures import Pictures
 from support.pictures.figures import BLUE, COLOURS, ORANGE, costs_figure, markers, new_figure, whole_numbers
 from support.runs import open_run
@@ -261,9 +262,10 @@ def plot(folder, datasets=None):
         if saved:
             sa, name = load_autoencoder(sA, saved), f"sparsity weight {weight:g}"
             filters[name] = sa.W
-            (rebuilt,) = pictures.of_test_images(sa.x, sa.get_reconstructed_input(sa.get_hidden_values(sa.x)))
+            hidden = sa.get_hidden_values(sa.x)
+            (rebuilt,) = pictures.of_test_images(sa.x, sa.get_reconstructed_input(hidden))
             rows.append((name, rebuilt))
-            _, activations[name] = activation_function(sa, pictures.datasets[2][0])()
+            (activations[name],) = evaluate([pt.mean(hidden, axis=0)], {sa.x: pictures.test_set[0]})
     pictures.draw_filters(filters)
     pictures.draw_reconstructions(rows)
     if activations:

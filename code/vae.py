@@ -85,6 +85,7 @@ from support.console import progress, say
 from support.data import load_data
 from support.errors import UserError
 from support.files.replacing import replacing
+from support.graphs.execution import evaluate
 from support.pictures import Pictures
 from support.pictures.figures import BLUE, GREEN, ORANGE, markers, new_figure, whole_numbers, without_ticks
 from support.runs import open_run
@@ -467,7 +468,7 @@ def sample(model, seed=EVALUATION_SEED):
     image_shape = saved.load_data().image_shape
     z = pt.matrix("z")
     codes = np.random.default_rng(seed).normal(size=(100, vae.n_latent)).astype(z.dtype)
-    images = pytensor.function([z], vae.decode(z))(codes)
+    (images,) = evaluate([vae.decode(z)], {z: codes})
     path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
     try:
         from PIL import Image
@@ -491,7 +492,11 @@ def plot(folder, datasets=None):
     if not saved:
         return
     vae, z = load_model(saved), pt.matrix("z")
-    decode = pytensor.function([z], vae.decode(z))
+    images = vae.decode(z)
+
+    def decode(codes):
+        return evaluate([images], {z: codes})[0]
+
     shape, rng = pictures.datasets.image_shape, np.random.default_rng(EVALUATION_SEED)
 
     codes = rng.normal(size=(100, vae.n_latent)).astype(z.dtype)
@@ -522,7 +527,7 @@ def draw_plane(pictures, vae, decode, n=20):
     pictures.save(tiles_figure(tiles(images, pictures.datasets.image_shape, (n, n)), title), "plane")
 
     images, labels = pictures.test_set
-    means = pytensor.function([vae.x], vae.encode(vae.x)[0])(images)
+    (means,) = evaluate([vae.encode(vae.x)[0]], {vae.x: images})
     figure, (axes,) = new_figure(6.6)
     dots = axes.scatter(*means.T, c=labels, cmap="tab10" if labels.max() < 10 else "viridis", s=3, linewidths=0)
     axes.set_xlabel("first entry of the code's mean")

@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 from support.environment import ROOT
+from support.graphs.execution import execute
 
 import numpy as np
-from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.basic import Constant
 from pytensor.link.basic import Container
 from pytensor.tensor.basic import AllocEmpty
@@ -57,8 +57,7 @@ class Graph:
             step.bytes = traffic(node, inputs, outputs)
             step.shapes = [getattr(value, "shape", None) for value in outputs]
 
-        with np.errstate(all="ignore"):
-            execute(self.fgraph, values, measure)
+        execute(self.fgraph, values, measure)
 
     def shape_of(self, variable):
         """The shape of a variable's value; None if the value is not an array."""
@@ -149,28 +148,6 @@ def lesson_line(variable):
             if Path(file).resolve().parent == ROOT / "code":
                 return Path(file).name, line, code.strip()
     return None
-
-
-def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
-    """The values of a graph's outputs, computed in Python, node by node.
-
-    `values` are those of the inputs. They are not copied, so a node may overwrite them. After each node, `watch` is
-    called with the node, the values of its inputs and the values of its outputs.
-    """
-    storage = {variable: [value] for variable, value in zip(fgraph.inputs, values)}
-    for node in fgraph.toposort():
-        storage.update((v, [v.data]) for v in node.inputs if isinstance(v, Constant))
-        storage.update((v, [None]) for v in node.outputs)
-        inputs = [storage[variable][0] for variable in node.inputs]
-        if isinstance(node.op, OpFromGraph):
-            inside = node.op.fgraph
-            inside = inside.unfreeze() if hasattr(inside, "unfreeze") else inside.clone()  # PyTensor 3.3, 3.0
-            for variable, value in zip(node.outputs, execute(inside, inputs)):
-                storage[variable][0] = value
-        else:
-            node.op.make_thunk(node, storage, {v: [True] for v in node.inputs + node.outputs}, [], impl="py")()
-        watch(node, inputs, [storage[variable][0] for variable in node.outputs])
-    return [storage[variable][0] for variable in fgraph.outputs]
 
 
 def values_of(function, arguments):

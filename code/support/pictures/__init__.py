@@ -11,11 +11,10 @@ from support.console import say
 from support.data import load_data
 from support.errors import UserError
 from support.files.replacing import replacing
+from support.graphs.execution import evaluate
 from support.pictures import figures
 from support.runs.models import predict_test_set
 from support.runs.records import RecordedRun, claim, picture_name
-
-import pytensor
 
 
 class Pictures:
@@ -144,7 +143,7 @@ class Pictures:
 
     def of_test_images(self, x, *outputs):
         """The values of symbolic matrices that depend on x, for the first test images: each (n, n_in)."""
-        return pytensor.function([x], outputs)(self.test_set[0][: figures.N_RECONSTRUCTED])
+        return evaluate(outputs, {x: self.test_set[0][: figures.N_RECONSTRUCTED]})
 
     def draw_reconstructions(self, rows):
         """Draw the first test images, and below them the `rows` of `reconstructions_figure`."""

@@ -7,9 +7,9 @@ from support.data import load_data
 from support.errors import UserError
 from support.files.archives import read_described, write_described
 from support.files.forms import shown
+from support.graphs.execution import evaluate
 
 import numpy as np
-import pytensor
 
 # The form of the description, as far as it is read again; see `support.files.forms.check_form`.
 ABOUT = {"lesson": str, "dataset": {"name": str, "sha256": str}, "floatX": str, "settings": {"dataset": str}}
@@ -160,5 +160,5 @@ def predict_test_set(x, y_pred, datasets, chunk=1000):
     `x` is a symbolic matrix, (batch, n_in), and `y_pred` a symbolic integer vector, (batch,), computed from it.
     """
     test_x = datasets[2][0].get_value(borrow=True)
-    classify = pytensor.function([x], y_pred)
-    return np.concatenate([classify(test_x[i : i + chunk]) for i in range(0, len(test_x), chunk)])
+    chunks = [test_x[i : i + chunk] for i in range(0, len(test_x), chunk)]
+    return np.concatenate([evaluate([y_pred], {x: images})[0] for images in chunks])

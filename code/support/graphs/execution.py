@@ -1,0 +1,49 @@
+"""Graphs run node by node, in Python: what is computed only once need not be compiled."""
+
+import numpy as np
+from pytensor.compile.builders import OpFromGraph
+from pytensor.graph.basic import Constant
+from pytensor.graph.fg import FunctionGraph
+
+
+def evaluate(outputs, values):
+    """The values of symbolic variables, as a compiled function would compute them but for rounding.
+
+    To compile a function takes seconds, to run it takes milliseconds.
+
+    Parameters
+    ----------
+    outputs : list of symbolic variables
+    values : dict, {symbolic variable: array}
+        Of all that the outputs depend on, except shared variables. These have values already, and keep them.
+
+    Returns
+    -------
+    list of arrays
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), clone=False)
+    values = [values[v] if v in values else v.get_value(borrow=True) for v in fgraph.inputs]
+    return execute(fgraph, values)
+
+
+def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
+    """The values of a graph's outputs, computed in Python, node by node.
+
+    `values` are those of the inputs. They are not copied, so a node may overwrite them. After each node, `watch` is
+    called with the node, the values of its inputs and the values of its outputs.
+    """
+    storage = {variable: [value] for variable, value in zip(fgraph.inputs, values)}
+    with np.errstate(all="ignore"):  # as machine code does
+        for node in fgraph.toposort():
+            storage.update((v, [v.data]) for v in node.inputs if isinstance(v, Constant))
+            storage.update((v, [None]) for v in node.outputs)
+            inputs = [storage[variable][0] for variable in node.inputs]
+            if isinstance(node.op, OpFromGraph):
+                inside = node.op.fgraph
+                inside = inside.unfreeze() if hasattr(inside, "unfreeze") else inside.clone()  # PyTensor 3.3, 3.0
+                for variable, value in zip(node.outputs, execute(inside, inputs)):
+                    storage[variable][0] = value
+            else:
+                node.op.make_thunk(node, storage, {v: [True] for v in node.inputs + node.outputs}, [], impl="py")()
+            watch(node, inputs, [storage[variable][0] for variable in node.outputs])
+    return [storage[variable][0] for variable in fgraph.outputs]
