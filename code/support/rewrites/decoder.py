@@ -1,5 +1,7 @@
 """The decoder of an autoencoder with tied weights: its cost, its error and what goes back, in one pass over W."""
 
+from functools import cache
+
 from support.environment import THREADS
 from support.rewrites.activations import exponential
 from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigmoid
@@ -67,8 +69,34 @@ class TiedDecoder(Op):
 @numba_implementation(TiedDecoder)
 def tied_decoder(op, node):
     update, inplace = op.update, op.inplace
-    single = update or rows_if_few(node) == 1
     dtype = node.outputs[0].type.numpy_dtype
+    zero = dtype.type(0)
+    decode = decoding(dtype, update or rows_if_few(node) == 1, update)
+
+    if not update:
+
+        @numba_njit
+        def decoder(W, h, c, x):
+            return decode(W, h, c, x, zero)
+
+        return decoder
+
+    @numba_njit
+    def updating_decoder(W, h, c, x, step):
+        if not inplace:
+            W = W.copy()
+        rows, z, back = decode(W, h, c, x, step.item())
+        return rows, z, back, W
+
+    return updating_decoder
+
+
+@cache
+def decoding(dtype, single, update):
+    """A compiled function (W, h, c, x, step) that gives what a TiedDecoder does, and if `update`, writes over W.
+
+    It is the same function for all operations, so that a process compiles it once.
+    """
     zero, one = dtype.type(0), dtype.type(1)
     exp, add_up = exponential(dtype), numba_njit(add_to_the_first)
 
@@ -245,22 +273,7 @@ def tied_decoder(op, node):
         add_up(back.reshape(THREADS, -1))
         return totals[0].astype(dtype), z, back[0, :batch]
 
-    if not update:
-
-        @numba_njit
-        def decoder(W, h, c, x):
-            return decode(W, h, c, x, zero)
-
-        return decoder
-
-    @numba_njit
-    def updating_decoder(W, h, c, x, step):
-        if not inplace:
-            W = W.copy()
-        rows, z, back = decode(W, h, c, x, step.item())
-        return rows, z, back, W
-
-    return updating_decoder
+    return decode
 
 
 @node_rewriter([LogLikelihood])

@@ -1,5 +1,7 @@
 """The update of a weight matrix, W - lr X'D, in one pass over it and without a matrix for the gradient."""
 
+from functools import cache
+
 from support.environment import THREADS
 from support.rewrites.patterns import (
     NARROW,
@@ -70,7 +72,28 @@ class RankUpdate(Op):
 def rank_update(op, node):
     inplace = op.inplace
     few = rows_if_few(node) > 0
-    dtype = node.outputs[0].type.numpy_dtype
+    add = addition(node.outputs[0].type.numpy_dtype, few)
+
+    @numba_njit
+    def update(W, X, D, alpha, beta):
+        n, m = W.shape
+        k = X.shape[0]
+        if X.shape[1] != n or D.shape[0] != k or D.shape[1] != m or few and k > 2:
+            raise ValueError("shapes of W, X and D do not fit")
+        if not inplace:
+            W = W.copy()
+        add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
+        return W
+
+    return update
+
+
+@cache
+def addition(dtype, few):
+    """A compiled function (W, X, D, a, b) that does W <- b W + a X'D; X and D in C order, of one or two rows if `few`.
+
+    It is the same function for all operations, so that a process compiles it once.
+    """
     add_product = gemm(dtype)
     sparse, finite = numba_njit(is_sparse), numba_njit(is_finite)
 
@@ -193,20 +216,7 @@ def rank_update(op, node):
         else:
             add_everything(W, X, D, a, b)
 
-    add = add_few if few else add_any
-
-    @numba_njit
-    def update(W, X, D, alpha, beta):
-        n, m = W.shape
-        k = X.shape[0]
-        if X.shape[1] != n or D.shape[0] != k or D.shape[1] != m or few and k > 2:
-            raise ValueError("shapes of W, X and D do not fit")
-        if not inplace:
-            W = W.copy()
-        add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
-        return W
-
-    return update
+    return add_few if few else add_any
 
 
 def gemm(dtype):
