@@ -1,4 +1,4 @@
-"""The log-likelihood of a sigmoid's output, from what went into the sigmoid."""
+"""The log-likelihood of a sigmoid's output, from what went into the sigmoid; a sum in the gradient of a softmax's."""
 
 from support.rewrites.activations import exponential
 from support.rewrites.patterns import elementwise, is_float_matrix
@@ -6,7 +6,7 @@ from support.rewrites.registry import numba_implementation, register
 
 import numpy as np
 from pytensor import scalar as ps
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.graph.traversal import apply_depends_on
@@ -14,6 +14,7 @@ from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.math import Sum
+from pytensor.tensor.subtensor import AdvancedIncSubtensor
 from pytensor.tensor.type import vector
 
 FACTORS = 512  # of at least 1/2: their product is far from an underflow in double precision
@@ -132,4 +133,28 @@ def is_one_minus(variable, other):
     return get_underlying_scalar_constant_value(operands[0], raise_not_constant=False) == 1
 
 
+@node_rewriter([Sum])
+def sum_of_single_entries(fgraph, node):
+    """sum(zeros with v_r added at (r, y_r), axis=1) -> v
+
+    The gradient of log softmax(a)[r, y_r] has this sum, for each row r of a minibatch.
+    """
+    added, [out] = node.inputs[0].owner, node.outputs
+    if node.op.axis != (1,) or added is None or not isinstance(added.op, AdvancedIncSubtensor):
+        return None
+    if getattr(added.op, "idx_list", (0, 1)) != (0, 1):  # PyTensor 3.3; in 3.0 each index is an input of its own
+        return None
+    zeros, v, *places = added.inputs
+    n = zeros.type.shape[0]
+    if len(places) != 2 or zeros.type.ndim != 2 or v.type.shape != (n,) or not out.type.is_super(v.type):
+        return None
+    if get_underlying_scalar_constant_value(zeros, raise_not_constant=False) != 0:
+        return None
+    rows, columns = places
+    if not isinstance(rows, Constant) or not np.array_equal(rows.data, range(n)):
+        return None
+    return [v] if columns.type.ndim == 1 else None
+
+
 register(sum_to_log_likelihood, "log_likelihood", priority=0)
+register(sum_of_single_entries, "single_entries", priority=0)

@@ -9,6 +9,8 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.scalar.math import Sigmoid, Softplus
+from pytensor.tensor.math import Sum
+from pytensor.tensor.subtensor import AdvancedIncSubtensor
 
 pytestmark = pytest.mark.usefixtures("kernels", "float64")
 RNG = np.random.RandomState(0)
@@ -110,3 +112,51 @@ def test_logits_that_are_a_result_too():
     assert len(nodes(fn, LogLikelihood)) == 1
     targets, logits = examples("float64")
     assert_close(fn(targets, logits / 2)[0], (targets * logits - np.logaddexp(0, logits)).sum(axis=1), "float64")
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_gradient_of_a_softmax_has_no_sum_over_the_classes(batch):
+    a, y = pt.matrix("a", shape=(batch, 4)), pt.ivector("y")
+    classes = pt.specify_shape(y, batch)
+    cost = -pt.mean(pt.log(pt.special.softmax(a, axis=1))[pt.arange(batch), classes])
+    fn = pytensor.function([a, y], pt.grad(cost, a))
+    [placed] = nodes(fn, AdvancedIncSubtensor)
+    assert all(placed.outputs[0] not in node.inputs for node in nodes(fn, Sum))
+    logits, labels = RNG.normal(size=(batch, 4)), np.array([2, 0, 2], "int32")[:batch]
+    exponentials = np.exp(logits)
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True) - np.eye(4)[labels]
+    assert_close(fn(logits, labels), expected / batch, "float64")
+
+
+def sum_of_single_entries(rows=(0, 1, 2), base=0.0, shape=(3, 4), n_entries=3, axis=1, columns=lambda y: y):
+    """A function of entries v and of their columns y. The sum is made before the number of the rows is known."""
+    v, y, m = pt.vector("v", shape=(n_entries,)), pt.ivector("y"), pt.matrix("m")
+    total = pt.inc_subtensor((pt.zeros_like(m) + base)[np.array(rows), columns(y)], v).sum(axis=axis)
+    return pytensor.function([v, y], total, givens={m: pt.constant(np.zeros(shape))}, on_unused_input="ignore")
+
+
+def test_the_sum_of_single_entries_is_these_entries():
+    fn = sum_of_single_entries()
+    assert not nodes(fn, (Sum, AdvancedIncSubtensor))
+    assert_close(fn([0.5, np.inf, -2], [3, 1, 1]), [0.5, np.inf, -2], "float64")
+
+
+@pytest.mark.parametrize(
+    "changed, expected",
+    [
+        ({"rows": (0, 1, 1)}, [1, 6, 0]),
+        ({"rows": (2, 1, 0)}, [4, 2, 1]),
+        ({"base": 1.0}, [5, 6, 8]),
+        ({"shape": (5, 4)}, [1, 2, 4, 0, 0]),
+        ({"n_entries": None}, [1, 2, 4]),
+        ({"n_entries": 1}, [1, 1, 1]),
+        ({"shape": (3, 3), "axis": 0}, [2, 1, 4]),
+        ({"axis": None}, 7),
+        ({"columns": lambda y: pt.stack([y, y])}, [2, 4, 8]),
+    ],
+)
+def test_sums_of_other_entries_are_left_alone(changed, expected):
+    fn = sum_of_single_entries(**changed)
+    assert nodes(fn, (Sum, AdvancedIncSubtensor))
+    entries = [1.0, 2.0, 4.0][: changed.get("n_entries", 3)]
+    assert_close(fn(entries, [1, 0, 2] if changed.get("axis") == 0 else [3, 1, 1]), expected, "float64")
