@@ -43,9 +43,8 @@ def plain_mode():
 
 
 def interpreting(**flags):
-    """Within the block, graphs are run node by node by NumPy, as by the `FLAGS` of a process, and with these flags."""
-    mode = Mode("py", pytensor.config.optimizer).excluding("fusion")
-    return pytensor.config.change_flags(mode=mode, **flags)
+    """Within the block, graphs are run as they were built, node by node by NumPy, as by the `FLAGS` of a process."""
+    return pytensor.config.change_flags(mode=Mode("py", None), **flags)
 
 
 def interpreted_mode(linker="py"):

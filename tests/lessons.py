@@ -5,9 +5,11 @@ from pathlib import Path
 
 CODE = Path(__file__).resolve().parents[1] / "code"
 
-# PYTENSOR_FLAGS for a lesson in a process of its own: graphs are run node by node by NumPy, and nothing is compiled.
-# Loops are not fused: node by node, a fused loop is run entry by entry.
-FLAGS = "linker=py,cxx=,optimizer_excluding=fusion"
+# PYTENSOR_FLAGS for a lesson in a process of its own: graphs are run as they were built, node by node by NumPy, and
+# nothing is rewritten or compiled.
+FLAGS = "linker=py,cxx=,optimizer=None"
+# The same, but graphs are rewritten. Loops are not fused: node by node, a fused loop is run entry by entry.
+REWRITING_FLAGS = "linker=py,cxx=,optimizer_excluding=fusion"
 
 
 def short_schedules(code=CODE):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import logistic_sgd
 import mlp
-from lessons import FLAGS
+from lessons import FLAGS, REWRITING_FLAGS
 from support.environment import ROOT
 
 import pytensor
@@ -88,7 +88,7 @@ def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
 
 
 def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTENSOR_FLAGS", f"floatX=float64,{FLAGS}")  # compiled, they are compared by test_parity
+    monkeypatch.setenv("PYTENSOR_FLAGS", f"floatX=float64,{REWRITING_FLAGS}")  # compiled: see test_parity
     schedule = "--pretraining-epochs 1 --training-epochs 2 --hidden-layers-sizes 12 11 --batch-size 1".split()
     sets = pickle.loads(Path(small_dataset).read_bytes())
     (tmp_path / "smaller.pkl").write_bytes(pickle.dumps(tuple((x[:60], y[:60]) for x, y in sets)))
