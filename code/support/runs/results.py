@@ -113,7 +113,8 @@ def front_table(folder=RESULTS, recipes=None):
     lines = ["| lesson | figures | published | reproduced |", "|---|---|---|---|"]
     for lesson in dict.fromkeys(recipe.lesson for recipe in recipes.values()):
         first = first_row(lesson, recipes)
-        runs = [run for run in published_runs(first, groups.get(lesson, {})) if run["dataset"]["name"] == "MNIST"]
+        runs = by_all_but_the_seed(groups.get(lesson, {})).get(first.name, [])
+        runs = [run for run in runs if run["dataset"]["name"] == "MNIST"]
         columns = [(figure.heading, figure.target, mean_of(figure, runs)) for figure in first.figures]
         named, published, reproduced = (", ".join(texts) for texts in zip(*columns)) if columns else "–––"
         seeds = f", means of {len(runs)} seeds" if columns and len(runs) > 1 else ""
@@ -130,19 +131,21 @@ def mean_of(figure, runs):
     return figure.marked(mean, figure.spelled(mean))
 
 
-def published_runs(recipe, runs):
-    """Those of a lesson's runs, {name: record}, that follow its published recipe. Their seeds may differ."""
-    if recipe is None or recipe.name not in runs:
-        return []
-    return [record for record in runs.values() if same_but_for_seed(record, runs[recipe.name])]
+def by_all_but_the_seed(runs):
+    """{name of the first: records} of a lesson's runs, {name: record}, in groups that differ only in their seeds."""
+    groups = {}
+    for name, record in runs.items():
+        alike = (first for first in groups if same_but_for_seed(record, runs[first]))
+        groups.setdefault(next(alike, name), []).append(record)
+    return groups
 
 
 def results_table(folder=RESULTS, recipes=None):
     """The lines of Markdown tables, and of the notes below them. Each finished run in a folder of runs has a line.
 
-    Published figures stand only beside a run on MNIST whose folder is named after its recipe. Runs of the published
-    recipe with several seeds have one more line: the mean and the sample standard deviation. A figure that is worse
-    than the published one is marked. Lessons with the same figures share a table.
+    Published figures stand only beside a run on MNIST whose folder is named after its recipe. Runs that differ only in
+    their seeds have one more line: the mean and the sample standard deviation. A figure that is worse than the
+    published one is marked. Lessons with the same figures share a table.
     """
     recipes = read_recipes() if recipes is None else recipes
     records = read_records(folder, recipes)
@@ -153,14 +156,13 @@ def results_table(folder=RESULTS, recipes=None):
             columns = layout.get(lesson, [])
             lines += ["", *head(columns)] if lines else head(columns)
         lines += [line(name, [record], record, columns) for name, record in runs.items()]
-        recipe = first_row(lesson, recipes)
-        seeds = published_runs(recipe, runs)
-        fields = [figure.field for figure in seeds[0]["figures"]] if seeds else []
-        if len(seeds) > 1 and all(field in record for record in seeds for field in (*fields, "epochs")):
-            base = runs[recipe.name]
-            lines.append(line(f"{lesson}, {len(seeds)} seeds", seeds, base, columns))
-            if len(seeds) > 2:
-                judgements += judgement(lesson, seeds, base["figures"])
+        for name, seeds in by_all_but_the_seed(runs).items():
+            base = seeds[0]
+            fields = [*(figure.field for figure in base["figures"]), "epochs"]
+            if len(seeds) > 1 and all(field in record for record in seeds for field in fields):
+                lines.append(line(f"{name}, {len(seeds)} seeds", seeds, base, columns))
+                if len(seeds) > 2:
+                    judgements += judgement(lesson, seeds, base["figures"])
     notes = [recipe.note for recipe in recipes.values() if recipe.note and recipe.name in records]
     lines = lines or head([])
     return with_notes(lines, [*notes, *judgements, *published_machines(records, recipes), *circumstances(records)])

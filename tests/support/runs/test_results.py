@@ -125,9 +125,13 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
         record(tmp_path / name, "SdA", settings=settings, validation_error=0.013, test_error=error, epochs=epochs)
     record(tmp_path / "SdA-wide", "SdA", settings={"width": 9}, validation_error=0.5, test_error=0.5, epochs=1)
     record(tmp_path / "SdA-digits", "SdA", dataset="digits", validation_error=0.5, test_error=0.5, epochs=1)
-    last = table_of(tmp_path)[-1]
-    expected = "1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 ▲ | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |"
-    assert last == f"| SdA, 3 seeds | MNIST | {expected}"
+    for seed, name in enumerate(["SdA-no-pretraining", "SdA-no-pretraining-seed-1"]):
+        settings = {"seed": seed, "pretraining_epochs": 0}
+        record(tmp_path / name, "SdA", settings=settings, validation_error=0.02, test_error=0.03, epochs=20 + seed)
+    assert table_of(tmp_path)[-2:] == [
+        "| SdA, 3 seeds | MNIST | 1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 ▲ | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |",
+        "| SdA-no-pretraining, 2 seeds | MNIST | – | 2.00 ± 0.00 | – | 3.00 ± 0.00 | – | 1.6 ± 0.0 | 20 ± 1 | – |",
+    ]
 
 
 def test_the_published_pair_is_judged_as_a_draw_from_the_spread(tmp_path):
