@@ -18,7 +18,7 @@ The rooms of this package, from the roof to the ground. Each imports only from t
     pictures                  the pictures of a run
     runs                      a run of training: its folder, epochs, checkpoints, models and records
     data                      the data sets
-    graphs                    the graph of a training step, shown
+    graphs                    the graph of a training step, shown; graphs run without compiling
     rewrites                  the graph of a training step, made faster
     settings                  the values that a driver's arguments may have
     files                     files that are written whole, and are not trusted when they are read

@@ -11,6 +11,7 @@ import SdA
 from graphs import interpreting
 from support import graphs, rewrites
 from support.command import command
+from support.graphs.execution import evaluate
 from support.graphs.steps import Graph, spelled
 
 import numpy as np
@@ -259,3 +260,18 @@ def test_a_folder_that_cannot_be_made_gets_one_line(small_dataset, tmp_path, cap
 @pytest.mark.parametrize("n_bytes, words", [(0, "0 B"), (999, "999 B"), (7840, "7.84 kB"), (3136000, "3.14 MB")])
 def test_bytes_are_spelled_for_a_reader(n_bytes, words):
     assert spelled(n_bytes) == words
+
+
+def test_what_is_evaluated_without_compiling_is_what_numpy_computes(recwarn):
+    weights, examples = np.array([[1.0, 2], [0, -1]]), np.array([[1.0, -2], [0.5, 3]])
+    x, W, rng = pt.dmatrix("x"), pytensor.shared(weights), pt.random.shared_rng(seed=5)
+    state = rng.get_value().bit_generator.state
+    _, coins = rng.binomial(n=1, p=0.5, size=(2, 2))
+    outputs = pt.special.softmax(pt.dot(x, W), axis=1), pt.dot(np.float64(5e307) * x, W), coins
+    softmax, large, coins = evaluate(outputs, {x: examples})
+    logits = examples @ weights
+    np.testing.assert_allclose(softmax, np.exp(logits - np.logaddexp(*logits.T)[:, None]), rtol=1e-14)
+    np.testing.assert_allclose(large, [[5e307, np.inf], [2.5e307, -1e308]], rtol=1e-14)
+    np.testing.assert_array_equal(coins, np.random.default_rng(5).binomial(1, 0.5, (2, 2)))
+    assert rng.get_value().bit_generator.state == state
+    assert not recwarn.list  # of an overflow: machine code does not tell of it either
