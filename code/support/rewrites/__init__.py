@@ -23,7 +23,7 @@ processor, so what counts is the number of passes over each weight matrix W (n, 
 | factored_sum       | sum of (S_bj W_ij)^2                 | sums of each factor alone    | batch -> 1           |
 | shrinking_update   | W - lr (X'D + W r), r a row          | RankUpdate(W (1 - lr r), ..) | 2 or more -> 2       |
 | log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
-| single_entries     | row sums of 0 but for v_r at (r, y_r) | v                            | none, no sum         |
+| single_entries     | row sums of 0s with one v_r in row r | v                            | none, no sum         |
 | vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
 | coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
