@@ -7,9 +7,10 @@ from pytensor.graph.fg import FunctionGraph
 
 
 def evaluate(outputs, values):
-    """The values of symbolic variables, as a compiled function would compute them but for rounding.
+    """The values of symbolic variables, without a compiled function, which would take seconds to make.
 
-    To compile a function takes seconds, to run it takes milliseconds.
+    The graph is run as it was built. No rewrite makes it stable: the logarithm of a sigmoid that rounds to 0 is minus
+    infinity.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
     called with the node, the values of its inputs and the values of its outputs.
     """
     storage = {variable: [value] for variable, value in zip(fgraph.inputs, values)}
-    with np.errstate(all="ignore"):  # as machine code does
+    with np.errstate(all="ignore"):  # machine code does not warn of an overflow either
         for node in fgraph.toposort():
             storage.update((v, [v.data]) for v in node.inputs if isinstance(v, Constant))
             storage.update((v, [None]) for v in node.outputs)
