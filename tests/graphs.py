@@ -43,7 +43,7 @@ def plain_mode():
 
 
 def interpreting(**flags):
-    """Within the block, graphs are run as they were built, node by node by NumPy, as by the `FLAGS` of a process."""
+    """Within the block, graphs run as built, node by node, as by a process's `FLAGS`; and these flags are set."""
     return pytensor.config.change_flags(mode=Mode("py", None), **flags)
 
 
