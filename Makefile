@@ -15,6 +15,7 @@ RUN = $(VENV)/bin/python
 SUPPORT = PYTHONPATH=code $(RUN) -m support
 DATASET ?= $$($(SUPPORT) dataset)
 RESULTS ?= data/results
+ON_ALL_CORES = --numprocesses auto --dist worksteal
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 14
@@ -34,8 +35,11 @@ table: install  ## print the table of the recorded results
 data: install  ## find MNIST, or download it to data/
 	@$(SUPPORT) data
 
-test: install  ## run the tests, on all cores where pytest-xdist is installed
-	$(RUN) -m pytest tests $(shell $(RUN) -c "import xdist" 2>/dev/null && echo "--numprocesses auto --dist loadfile")
+test: install  ## run the tests that a change should pass at once, on all cores
+	$(RUN) -m pytest tests $(ON_ALL_CORES)
+
+test-all: install  ## run every test, the slow ones too
+	$(RUN) -m pytest tests $(ON_ALL_CORES) -m ""
 
 check: install  ## see whether the code is in its format and free of known faults
 	$(RUN) -m ruff check
@@ -73,4 +77,4 @@ clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
 	rm -rf .venv .venv-* tests/.pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce table data test check format torture bench bench-peers install python clean
+.PHONY: help run quick reproduce table data test test-all check format torture bench bench-peers install python clean
