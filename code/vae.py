@@ -84,7 +84,7 @@ from support.command import command
 from support.console import progress, say
 from support.data import load_data
 from support.errors import UserError
-from support.files.replacing import replacing
+from support.files import replacing
 from support.graphs.execution import evaluate
 from support.pictures import Pictures
 from support.pictures.figures import BLUE, GREEN, ORANGE, markers, new_figure, whole_numbers, without_ticks
