@@ -68,7 +68,13 @@ References
 import sys
 
 from dA import dA
-from logistic_sgd import LogisticRegression, minibatch, predictor, supervised_functions, train_with_early_stopping
+from logistic_sgd import (
+    LogisticRegression,
+    minibatch_function,
+    predictor,
+    supervised_functions,
+    train_with_early_stopping,
+)
 from mlp import HiddenLayer, number_parameters
 from support.command import command
 from support.console import say
@@ -81,7 +87,6 @@ from support.settings import checked
 from utils import tile_raster_images
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
@@ -202,19 +207,11 @@ class SdA(DeepNetwork):
             Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime. The arguments
             bear the names of the symbolic variables in the graph.
         """
-        index = pt.lscalar("index")
-        corruption_level = pt.scalar("corruption")
-        learning_rate = pt.scalar("lr")
-
+        arguments = corruption_level, learning_rate = pt.scalar("corruption"), pt.scalar("lr")
         pretrain_fns = []
         for dA_layer in self.dA_layers:
             cost, updates = dA_layer.get_cost_updates(corruption_level, learning_rate)
-            fn = pytensor.function(
-                [index, corruption_level, learning_rate],
-                cost,
-                updates=updates,
-                givens={self.x: minibatch(train_set_x, index, batch_size)},
-            )
+            fn = minibatch_function(cost, {self.x: train_set_x}, batch_size, updates, arguments)
             pretrain_fns.append(with_default_arguments(fn))
         return pretrain_fns
 

@@ -172,21 +172,33 @@ def sgd_updates(cost, params, learning_rate):
     return {param: param - learning_rate * gradient for param, gradient in zip(params, pt.grad(cost, params))}
 
 
-def minibatch_function(output, x, y, dataset, batch_size, updates=None):
-    """Compile f(index), the value of `output` on minibatch number `index` of a data set.
+def minibatch_function(output, data, batch_size, updates=None, arguments=()):
+    """Compile f(index, *arguments), the value of `output` on minibatch number `index` of a data set.
 
-    Here `output` is a symbolic scalar, of x (batch, n_in) and y (batch,); `dataset` is the two shared variables that
-    hold all x and all y; `updates` say what shared variables become after each call.
+    Parameters
+    ----------
+    output : symbolic variable, or list of them
+    data : dict, {symbolic variable: shared variable}
+        The symbols in the graph that stand for a minibatch, and the data whose rows take their place.
+    batch_size : int
+    updates : dict, optional
+        The new values of shared variables, which a call computes and sets.
+    arguments : list of symbolic variables
+        Further arguments of f.
+
+    Returns
+    -------
+    compiled function
     """
     index = pt.lscalar("index")
-    givens = {symbol: minibatch(data, index, batch_size) for symbol, data in zip((x, y), dataset)}
-    return pytensor.function([index], output, updates=updates, givens=givens)
+    givens = {symbol: minibatch(rows, index, batch_size) for symbol, rows in data.items()}
+    return pytensor.function([index, *arguments], output, updates=updates, givens=givens)
 
 
-def score_function(errors, x, y, dataset, batch_size):
+def score_function(errors, data, batch_size, updates=None):
     """A plain Python function without arguments: the list of `errors` of every full minibatch of a data set."""
-    minibatch_errors = minibatch_function(errors, x, y, dataset, batch_size)
-    n_minibatches = dataset[0].get_value(borrow=True).shape[0] // batch_size
+    minibatch_errors = minibatch_function(errors, data, batch_size, updates)
+    n_minibatches = min(len(rows.get_value(borrow=True)) for rows in data.values()) // batch_size
     return lambda: [minibatch_errors(index) for index in range(n_minibatches)]
 
 
@@ -210,10 +222,10 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
     valid_score, test_score : functions without arguments
         Return the list of the errors of every minibatch.
     """
-    train_set, valid_set, test_set = datasets
-    x, updates = classifier.input, sgd_updates(cost, classifier.params, learning_rate)
-    train_model = minibatch_function(cost, x, y, train_set, batch_size, updates)
-    return train_model, *(score_function(errors, x, y, each, batch_size) for each in (valid_set, test_set))
+    train_set, valid_set, test_set = ({classifier.input: x, y: labels} for x, labels in datasets)
+    updates = sgd_updates(cost, classifier.params, learning_rate)
+    train_model = minibatch_function(cost, train_set, batch_size, updates)
+    return train_model, *(score_function(errors, each, batch_size) for each in (valid_set, test_set))
 
 
 def train_with_early_stopping(

@@ -53,7 +53,7 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch, sgd_updates
+from logistic_sgd import minibatch_function, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -184,16 +184,11 @@ def test_sA(
     with open_run(test_sA, settings, datasets) as run:
         for weight in dict.fromkeys([sparsity_weight, 0.0]):
             say(f"... building the model, with a sparsity weight of {weight:g}")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
             sa = models[weight] = sA(np.random.RandomState(seed), x, datasets.n_in, n_hidden)
             cost, updates = sa.get_cost_updates(sparsity_target, weight, learning_rate)
-            train_sa = pytensor.function(
-                [index],
-                [cost, pt.mean(sa.L_rec), sa.sparsity_penalty],
-                updates=updates,
-                givens={x: minibatch(train_set_x, index, batch_size)},
-            )
+            figures = [cost, pt.mean(sa.L_rec), sa.sparsity_penalty]
+            train_sa = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
             validate = activation_function(sa, valid_set_x)
             run.track(sa, train_sa, name=file_name(weight))
             run.show_graph(f"sparsity_weight_{weight:g}", train_sa)

@@ -78,7 +78,7 @@ References
 
 import sys
 
-from logistic_sgd import minibatch, parameter
+from logistic_sgd import minibatch_function, parameter, score_function
 from mlp import uniform_weights
 from support.command import command
 from support.console import progress, say
@@ -310,18 +310,14 @@ def bound_function(vae, data_x, batch_size):
     data_x : shared matrix, (n, n_visible)
     batch_size : int
     """
-    index = pt.lscalar("index")
     rng = pt.random.shared_rng(seed=EVALUATION_SEED)
     next_rng, binary = vae.binarise(vae.x, rng)
     next_rng, bound = vae.elbo(binary, next_rng)
-    minibatch_bound = pytensor.function(
-        [index], pt.mean(bound), updates={rng: next_rng}, givens={vae.x: minibatch(data_x, index, batch_size)}
-    )
-    n_minibatches = data_x.get_value(borrow=True).shape[0] // batch_size
+    bounds = score_function(pt.mean(bound), {vae.x: data_x}, batch_size, {rng: next_rng})
 
     def mean_bound():
         rng.set_value(np.random.default_rng(EVALUATION_SEED))
-        return float(np.mean([minibatch_bound(index) for index in range(n_minibatches)]))
+        return float(np.mean(bounds()))
 
     return mean_bound
 
@@ -382,16 +378,11 @@ def test_vae(
     train_set_x, valid_set_x, test_set_x = (x for x, _ in datasets)
     with open_run(test_vae, settings, datasets) as run:
         say("... building the model")
-        index = pt.lscalar("index")
         x = pt.matrix("x")  # (batch, n_visible)
         vae = VAE(np.random.RandomState(seed), None, x, datasets.n_in, n_hidden, n_latent)
         cost, updates = vae.get_cost_updates(learning_rate)
-        train_vae = pytensor.function(
-            [index],
-            [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)],
-            updates=updates,
-            givens={x: minibatch(train_set_x, index, batch_size)},
-        )
+        figures = [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)]
+        train_vae = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
         validate = bound_function(vae, valid_set_x, batch_size)
         run.track(vae, train_vae)
         run.show_graph("training", train_vae)
