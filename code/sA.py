@@ -54,6 +54,7 @@ import sys
 
 from dA import Autoencoder, load_autoencoder
 from logistic_sgd import minibatch_function, sgd_updates
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -138,7 +139,7 @@ def activation_function(sa, data_x):
     """
     y = sa.get_hidden_values(sa.x)
     cost = pt.mean(sa.get_reconstruction_cost(sa.get_reconstructed_input(y)))
-    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x})
+    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x}, mode=rewrites.mode())
     return lambda: tuple(evaluate())
 
 

@@ -80,6 +80,7 @@ import sys
 
 from logistic_sgd import minibatch_function, parameter, score_function
 from mlp import uniform_weights
+from support import rewrites
 from support.command import command
 from support.console import progress, say
 from support.data import load_data
@@ -338,7 +339,9 @@ def estimate_log_likelihood(vae, images, n_samples):
     image = pt.matrix("image", shape=(1, vae.n_visible))
     next_rng, binary = vae.binarise(image, rng)
     next_rng, log_weights = vae.get_importance_weights(binary, n_samples, next_rng)
-    estimate = pytensor.function([image], pt.logsumexp(log_weights) - np.log(n_samples), updates={rng: next_rng})
+    estimate = pytensor.function(
+        [image], pt.logsumexp(log_weights) - np.log(n_samples), updates={rng: next_rng}, mode=rewrites.mode()
+    )
     rows = progress(range(len(images)), "log-likelihood")
     return float(np.mean([estimate(images[row : row + 1]) for row in rows]))
 
