@@ -66,7 +66,7 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch_function, sgd_updates
+from logistic_sgd import minibatch_function, scalar, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -147,7 +147,7 @@ class cA(Autoencoder):
         self.L_jacob = pt.mean(pt.sum(J**2, axis=(1, 2)))
         y.name, z.name, J.name, self.L_rec.name, self.L_jacob.name = "y", "z", "J", "L_rec", "L_jacob"
 
-        cost = pt.mean(self.L_rec) + contraction_level * self.L_jacob
+        cost = pt.mean(self.L_rec) + scalar(contraction_level) * self.L_jacob
         return cost, sgd_updates(cost, self.params, learning_rate)
 
 

@@ -61,7 +61,7 @@ References
 import sys
 
 from logistic_sgd import minibatch_function, parameter, sgd_updates
-from mlp import uniform_weights
+from mlp import symbolic_generator, uniform_weights
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -149,9 +149,7 @@ class dA(Autoencoder):
     def __init__(
         self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, W=None, bhid=None, bvis=None
     ):
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        self.theano_rng = theano_rng
+        self.theano_rng = symbolic_generator(theano_rng, numpy_rng)
         super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
 
     def get_corrupted_input(self, input, corruption_level):

@@ -53,7 +53,7 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch_function, sgd_updates
+from logistic_sgd import minibatch_function, scalar, sgd_updates, variable_for
 from support import rewrites
 from support.command import command
 from support.console import say
@@ -123,10 +123,10 @@ class sA(Autoencoder):
         z = self.get_reconstructed_input(y)  # (batch, n_visible)
         self.L_rec = self.get_reconstruction_cost(z)  # (batch,)
         self.mean_activation = pt.mean(y, axis=0)  # (n_hidden,)
-        self.sparsity_penalty = pt.sum(kl_of_coins(sparsity_target, self.mean_activation))
+        self.sparsity_penalty = pt.sum(kl_of_coins(scalar(sparsity_target), self.mean_activation))
         y.name, z.name, self.L_rec.name, self.mean_activation.name = "y", "z", "L_rec", "mean_activation"
 
-        cost = pt.mean(self.L_rec) + sparsity_weight * self.sparsity_penalty
+        cost = pt.mean(self.L_rec) + scalar(sparsity_weight) * self.sparsity_penalty
         return cost, sgd_updates(cost, self.params, learning_rate)
 
 
@@ -139,7 +139,8 @@ def activation_function(sa, data_x):
     """
     y = sa.get_hidden_values(sa.x)
     cost = pt.mean(sa.get_reconstruction_cost(sa.get_reconstructed_input(y)))
-    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x}, mode=rewrites.mode())
+    givens = {sa.x: variable_for(sa.x, data_x)}
+    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens=givens, mode=rewrites.mode())
     return lambda: tuple(evaluate())
 
 
