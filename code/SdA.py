@@ -68,12 +68,20 @@ References
 import sys
 
 from dA import dA
-from logistic_sgd import LogisticRegression, minibatch, predictor, supervised_functions, train_with_early_stopping
-from mlp import HiddenLayer, number_parameters
+from logistic_sgd import (
+    LogisticRegression,
+    minibatch_function,
+    predictor,
+    supervised_functions,
+    train_with_early_stopping,
+    value_of,
+)
+from mlp import HiddenLayer, number_parameters, symbolic_generator
 from support.command import command
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
+from support.graphs.execution import evaluate
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import PretrainedStack, SavedModel
@@ -81,12 +89,13 @@ from support.settings import checked
 from utils import tile_raster_images
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
+from pytensor.compile import Function
 
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
 CORRUPTION_LEVELS = [0.1, 0.2, 0.3]
 PATIENCE = 10  # epochs to fine-tune in any case
+REBUILT = "an autoencoder rebuilds values from 0 to 1; use the sigmoid in the layer below, or scale the data"
 
 
 class DeepNetwork:
@@ -125,9 +134,7 @@ class DeepNetwork:
         self.n_layers = len(hidden_layers_sizes)
         if self.n_layers == 0:
             raise ValueError("hidden_layers_sizes must name at least one layer")
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        generators = theano_rng.get_value().spawn(self.n_layers)
+        generators = symbolic_generator(theano_rng, numpy_rng).get_value().spawn(self.n_layers)
 
         self.x = self.input = pt.matrix("x")  # (batch, n_ins)
         self.y = pt.ivector("y")  # (batch,)
@@ -202,31 +209,33 @@ class SdA(DeepNetwork):
             Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime. The arguments
             bear the names of the symbolic variables in the graph.
         """
-        index = pt.lscalar("index")
-        corruption_level = pt.scalar("corruption")
-        learning_rate = pt.scalar("lr")
-
+        rows = value_of(train_set_x)[:100].astype(self.x.dtype)
+        inputs = evaluate([dA_layer.x for dA_layer in self.dA_layers], {self.x: rows})
+        for layer, (dA_layer, values) in enumerate(zip(self.dA_layers, inputs)):
+            if values.size and not 0 <= values.min() <= values.max() <= 1:
+                source = f"the {dA_layer.x.owner.op} below it" if dA_layer.x.owner else "the data"
+                found = f"layer {layer} gets values from {values.min():g} to {values.max():g} from {source}"
+                raise UserError(f"{found}: {REBUILT}")
+        arguments = corruption_level, learning_rate = pt.scalar("corruption"), pt.scalar("lr")
         pretrain_fns = []
         for dA_layer in self.dA_layers:
             cost, updates = dA_layer.get_cost_updates(corruption_level, learning_rate)
-            fn = pytensor.function(
-                [index, corruption_level, learning_rate],
-                cost,
-                updates=updates,
-                givens={self.x: minibatch(train_set_x, index, batch_size)},
-            )
-            pretrain_fns.append(with_default_arguments(fn))
+            fn = minibatch_function(cost, {self.x: train_set_x}, batch_size, updates, arguments)
+            fn.__class__ = PretrainingFunction
+            pretrain_fns.append(fn)
         return pretrain_fns
 
 
-def with_default_arguments(fn):
-    """A compiled pre-training function with the tutorial's default values, which PyTensor's inputs cannot have."""
+class PretrainingFunction(Function):
+    """A compiled function with the tutorial's default arguments, which PyTensor's inputs cannot have."""
 
-    def pretrain(index, corruption=0.2, lr=0.1):
-        return fn(index, corruption, lr)
+    __slots__ = ()
 
-    pretrain.__wrapped__ = fn
-    return pretrain
+    def __call__(self, index, corruption=0.2, lr=0.1):
+        cost = super().__call__(index, float(corruption), float(lr))
+        if cost < -1e-3:  # more than rounding: 0 is the least of a cross-entropy, where what it rebuilds is in 0..1
+            raise UserError(f"the cost of minibatch {index} is {cost:g}, below zero: {REBUILT}")
+        return cost
 
 
 def pretrain_layers(run, pretraining_fns, arguments, n_epochs, n_train_batches, chance_costs):

@@ -66,7 +66,7 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch, sgd_updates
+from logistic_sgd import minibatch_function, scalar, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -79,7 +79,6 @@ from support.runs.run import Result
 from support.settings import checked
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 N_SPECTRA = 100  # test images whose Jacobians are looked at
@@ -148,7 +147,7 @@ class cA(Autoencoder):
         self.L_jacob = pt.mean(pt.sum(J**2, axis=(1, 2)))
         y.name, z.name, J.name, self.L_rec.name, self.L_jacob.name = "y", "z", "J", "L_rec", "L_jacob"
 
-        cost = pt.mean(self.L_rec) + contraction_level * self.L_jacob
+        cost = pt.mean(self.L_rec) + scalar(contraction_level) * self.L_jacob
         return cost, sgd_updates(cost, self.params, learning_rate)
 
 
@@ -192,16 +191,11 @@ def test_cA(
     with open_run(test_cA, settings, datasets) as run:
         for level in dict.fromkeys([contraction_level, 0.0]):
             say(f"... building the model, with a contraction level of {level:g}")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
             ca = cA(np.random.RandomState(seed), x, datasets.n_in, n_hidden, n_batchsize=batch_size)
             cost, updates = ca.get_cost_updates(level, learning_rate)
-            train_ca = pytensor.function(
-                [index],
-                [cost, pt.mean(ca.L_rec), pt.sqrt(ca.L_jacob)],
-                updates=updates,
-                givens={x: minibatch(train_set_x, index, batch_size)},
-            )
+            figures = [cost, pt.mean(ca.L_rec), pt.sqrt(ca.L_jacob)]
+            train_ca = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
             run.track(ca, train_ca, name=file_name(level))
             run.show_graph(f"contraction_level_{level:g}", train_ca)
 

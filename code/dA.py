@@ -60,8 +60,8 @@ References
 
 import sys
 
-from logistic_sgd import minibatch, parameter, sgd_updates
-from mlp import uniform_weights
+from logistic_sgd import minibatch_function, parameter, sgd_updates
+from mlp import symbolic_generator, uniform_weights
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -74,7 +74,6 @@ from support.settings import checked
 from utils import tile_raster_images
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 
@@ -150,9 +149,7 @@ class dA(Autoencoder):
     def __init__(
         self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, W=None, bhid=None, bvis=None
     ):
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        self.theano_rng = theano_rng
+        self.theano_rng = symbolic_generator(theano_rng, numpy_rng)
         super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
 
     def get_corrupted_input(self, input, corruption_level):
@@ -235,15 +232,12 @@ def test_dA(
     with open_run(test_dA, settings, datasets) as run:
         for level in corruption_levels:
             say("... building the model")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
             rng = np.random.RandomState(seed)
             theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
             da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
             cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
-            train_da = pytensor.function(
-                [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
-            )
+            train_da = minibatch_function(cost, {x: train_set_x}, batch_size, updates)
 
             name = f"model_corruption_{percent(level)}"
             run.track(da, train_da, name=name)

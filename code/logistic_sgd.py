@@ -65,10 +65,12 @@ References
 
 import sys
 
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
 from support.environment import ROOT
+from support.errors import UserError
 from support.memory import aligned
 from support.pictures import Pictures
 from support.runs import open_run
@@ -79,6 +81,8 @@ from support.settings import checked
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from pytensor.compile import Mode, SharedVariable
+from pytensor.graph import Variable
 
 PATIENCE = 5000  # minibatches to train in any case
 PATIENCE_INCREASE = 2  # a better model at iteration i lets the run go on to iteration 2 i,
@@ -123,8 +127,9 @@ class LogisticRegression:
         The mean of a small minibatch has the size of the mean of a large one; a sum would grow with it.
         """
         log_p = pt.log(self.p_y_given_x)  # (batch, n_out); compiled as log_softmax, which stays finite where P is 0
-        # Two index vectors pick one entry from each row: log_p[0, y_0], log_p[1, y_1], ...
-        return -pt.mean(log_p[pt.arange(y.shape[0]), y])
+        # Two index vectors pick one entry from each row: log_p[0, y_0], log_p[1, y_1], ... Machine code does not check
+        # an index: a label beyond the outputs reads foreign memory, and -1 is the last class. So check labels before.
+        return -pt.mean(log_p[pt.arange(y.shape[0]), y])  # scalar
 
     def errors(self, y):
         """Mean zero-one loss of the minibatch, in 0..1; y is an integer vector, (batch,).
@@ -154,39 +159,87 @@ def parameter(value, name):
     return pytensor.shared(value, name=name, shape=value.shape, borrow=True)
 
 
+def scalar(value):
+    """A number for a formula, such as a learning rate, which leaves the formula the precision of its matrices.
+
+    A number becomes a float of Python, because a float64 of NumPy makes the matrices float64. A symbolic one becomes
+    floatX.
+    """
+    if isinstance(value, Variable):
+        return pt.cast(value, pytensor.config.floatX)
+    return float(np.asarray(value).item())
+
+
+def value_of(data):
+    """The array of a data set: a shared variable, an expression such as `pt.cast(shared_y, "int32")`, or an array."""
+    if isinstance(data, SharedVariable):
+        return data.get_value(borrow=True)
+    return data.eval(mode=Mode("py", None)) if isinstance(data, Variable) else np.asarray(data)
+
+
+def variable_for(symbol, data):
+    """A data set as the variable that takes a symbol's place. A UserError says that its kind or its rank differs."""
+    data = data if isinstance(data, Variable) else np.asarray(data)
+    if data.ndim != symbol.ndim or not np.can_cast(data.dtype, symbol.dtype, "same_kind"):
+        needed, found = (f"{each.dtype} in {each.ndim} dimension{'s'[: each.ndim != 1]}" for each in (symbol, data))
+        raise UserError(f"{symbol.name} must be {needed}, but its data are {found}: convert them")
+    data = data if isinstance(data, Variable) else pytensor.shared(data, borrow=True)
+    return data.astype(symbol.dtype)
+
+
 def minibatch(data, index, batch_size):
-    """The rows of minibatch number `index` of a shared variable, as a symbolic slice, (batch_size, ...).
+    """The rows of minibatch number `index` of a data set, as a symbolic slice, (batch_size, ...).
 
     A slice has an unknown number of rows. `specify_shape` says how many there are. With a batch of 1, for example, the
     compiler can then make a product of matrix and vector out of a product of matrices.
     """
     rows = data[index * batch_size : (index + 1) * batch_size]
-    batch = pt.specify_shape(rows, (batch_size, *data.get_value(borrow=True).shape[1:]))
+    batch = pt.specify_shape(rows, (batch_size, *value_of(data).shape[1:]))
     batch.name = "minibatch"
     return batch
 
 
 def sgd_updates(cost, params, learning_rate):
-    """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}."""
+    """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}.
+
+    A step has the type of its parameter, also where the cost has another one.
+    """
     cost.name = "cost"  # from which PyTensor names the gradients, as (dcost/dW)
-    return {param: param - learning_rate * gradient for param, gradient in zip(params, pt.grad(cost, params))}
+    steps = [scalar(learning_rate) * gradient for gradient in pt.grad(cost, params)]
+    return {param: param - step.astype(param.dtype) for param, step in zip(params, steps)}
 
 
-def minibatch_function(output, x, y, dataset, batch_size, updates=None):
-    """Compile f(index), the value of `output` on minibatch number `index` of a data set.
+def minibatch_function(output, data, batch_size, updates=None, arguments=()):
+    """Compile f(index, *arguments), the value of `output` on minibatch number `index` of a data set.
 
-    Here `output` is a symbolic scalar, of x (batch, n_in) and y (batch,); `dataset` is the two shared variables that
-    hold all x and all y; `updates` say what shared variables become after each call.
+    Parameters
+    ----------
+    output : symbolic variable, or list of them
+    data : dict, {symbolic variable: shared variable, or an expression of some, or array}
+        The symbols in the graph that stand for a minibatch, and the data whose rows take their place. Labels are not
+        compared with the number of outputs: see `supervised_functions`.
+    batch_size : int
+    updates : dict, optional
+        The new values of shared variables, which a call computes and sets.
+    arguments : list of symbolic variables
+        Further arguments of f.
+
+    Returns
+    -------
+    compiled function
+        A mode says how PyTensor rewrites the graph, and what runs it. The one below passes over the weights as seldom
+        as possible, in machine code. You may put "FAST_COMPILE" in its place, which starts sooner and runs slower, or
+        `NanGuardMode()` of `pytensor.compile.debug.nanguardmode`, which stops at the first NaN.
     """
     index = pt.lscalar("index")
-    givens = {symbol: minibatch(data, index, batch_size) for symbol, data in zip((x, y), dataset)}
-    return pytensor.function([index], output, updates=updates, givens=givens)
+    givens = {symbol: minibatch(variable_for(symbol, rows), index, batch_size) for symbol, rows in data.items()}
+    return pytensor.function([index, *arguments], output, updates=updates, givens=givens, mode=rewrites.mode())
 
 
-def score_function(errors, x, y, dataset, batch_size):
+def score_function(errors, data, batch_size, updates=None):
     """A plain Python function without arguments: the list of `errors` of every full minibatch of a data set."""
-    minibatch_errors = minibatch_function(errors, x, y, dataset, batch_size)
-    n_minibatches = dataset[0].get_value(borrow=True).shape[0] // batch_size
+    minibatch_errors = minibatch_function(errors, data, batch_size, updates)
+    n_minibatches = min(len(value_of(rows)) for rows in data.values()) // batch_size
     return lambda: [minibatch_errors(index) for index in range(n_minibatches)]
 
 
@@ -195,13 +248,13 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
 
     Parameters
     ----------
-    classifier : object with `input` and `params`
+    classifier : object with `input` and `params`, the last of which has a column for each output
     cost, errors : symbolic scalars, of the classifier's input and of y
     y : symbolic integer vector, (batch,)
     datasets : list of three pairs of shared variables
         Training, validation and test set; x (n, n_in), y (n,).
     batch_size : int
-    learning_rate : float
+    learning_rate : float or symbolic scalar
 
     Returns
     -------
@@ -209,11 +262,23 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
         Returns its cost and updates the parameters.
     valid_score, test_score : functions without arguments
         Return the list of the errors of every minibatch.
+
+    Raises
+    ------
+    UserError
+        Where a label has no output.
     """
-    train_set, valid_set, test_set = datasets
-    x, updates = classifier.input, sgd_updates(cost, classifier.params, learning_rate)
-    train_model = minibatch_function(cost, x, y, train_set, batch_size, updates)
-    return train_model, *(score_function(errors, x, y, each, batch_size) for each in (valid_set, test_set))
+    n_out = classifier.params[-1].get_value(borrow=True).shape[-1]
+    for name, (_, labels) in zip(("training", "validation", "test"), datasets):
+        variable_for(y, labels)  # refuses what are no whole numbers
+        labels = value_of(labels)
+        if labels.size and not 0 <= labels.min() <= labels.max() < n_out:
+            found = f"the {name} set has labels from {labels.min()} to {labels.max()}"
+            raise UserError(f"{found}, but {n_out} outputs take labels from 0 to {n_out - 1}")
+    train_set, valid_set, test_set = ({classifier.input: x, y: labels} for x, labels in datasets)
+    updates = sgd_updates(cost, classifier.params, learning_rate)
+    train_model = minibatch_function(cost, train_set, batch_size, updates)
+    return train_model, *(score_function(errors, each, batch_size) for each in (valid_set, test_set))
 
 
 def train_with_early_stopping(

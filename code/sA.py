@@ -53,7 +53,8 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch, sgd_updates
+from logistic_sgd import minibatch_function, scalar, sgd_updates, variable_for
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -122,10 +123,10 @@ class sA(Autoencoder):
         z = self.get_reconstructed_input(y)  # (batch, n_visible)
         self.L_rec = self.get_reconstruction_cost(z)  # (batch,)
         self.mean_activation = pt.mean(y, axis=0)  # (n_hidden,)
-        self.sparsity_penalty = pt.sum(kl_of_coins(sparsity_target, self.mean_activation))
+        self.sparsity_penalty = pt.sum(kl_of_coins(scalar(sparsity_target), self.mean_activation))
         y.name, z.name, self.L_rec.name, self.mean_activation.name = "y", "z", "L_rec", "mean_activation"
 
-        cost = pt.mean(self.L_rec) + sparsity_weight * self.sparsity_penalty
+        cost = pt.mean(self.L_rec) + scalar(sparsity_weight) * self.sparsity_penalty
         return cost, sgd_updates(cost, self.params, learning_rate)
 
 
@@ -138,7 +139,8 @@ def activation_function(sa, data_x):
     """
     y = sa.get_hidden_values(sa.x)
     cost = pt.mean(sa.get_reconstruction_cost(sa.get_reconstructed_input(y)))
-    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x})
+    givens = {sa.x: variable_for(sa.x, data_x)}
+    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens=givens, mode=rewrites.mode())
     return lambda: tuple(evaluate())
 
 
@@ -184,16 +186,11 @@ def test_sA(
     with open_run(test_sA, settings, datasets) as run:
         for weight in dict.fromkeys([sparsity_weight, 0.0]):
             say(f"... building the model, with a sparsity weight of {weight:g}")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
             sa = models[weight] = sA(np.random.RandomState(seed), x, datasets.n_in, n_hidden)
             cost, updates = sa.get_cost_updates(sparsity_target, weight, learning_rate)
-            train_sa = pytensor.function(
-                [index],
-                [cost, pt.mean(sa.L_rec), sa.sparsity_penalty],
-                updates=updates,
-                givens={x: minibatch(train_set_x, index, batch_size)},
-            )
+            figures = [cost, pt.mean(sa.L_rec), sa.sparsity_penalty]
+            train_sa = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
             validate = activation_function(sa, valid_set_x)
             run.track(sa, train_sa, name=file_name(weight))
             run.show_graph(f"sparsity_weight_{weight:g}", train_sa)

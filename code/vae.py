@@ -78,8 +78,9 @@ References
 
 import sys
 
-from logistic_sgd import minibatch, parameter
-from mlp import uniform_weights
+from logistic_sgd import minibatch_function, parameter, scalar, score_function, value_of
+from mlp import symbolic_generator, uniform_weights
+from support import rewrites
 from support.command import command
 from support.console import progress, say
 from support.data import load_data
@@ -109,16 +110,18 @@ def adam_updates(cost, params, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e
     of its gradient. Both means start at zero, and for the first steps they are too small. The division by 1 - beta^t,
     with t the number of steps, makes up for that.
     """
+    learning_rate, beta1, beta2, epsilon = map(scalar, (learning_rate, beta1, beta2, epsilon))
     t = parameter(0, "t")
     updates = {t: t + 1}
     for param, gradient in zip(params, pt.grad(cost, params)):
-        mean, square = (parameter(np.zeros(param.get_value(borrow=True).shape), name) for name in ("mean", "square"))
+        zeros = np.zeros(param.get_value(borrow=True).shape)
+        mean, square = (parameter(zeros, f"{param.name}/{name}") for name in ("mean", "square"))
         updates[mean] = beta1 * mean + (1 - beta1) * gradient
         updates[square] = beta2 * square + (1 - beta2) * gradient**2
         unbiased_mean = updates[mean] / (1 - beta1 ** updates[t])
         unbiased_square = updates[square] / (1 - beta2 ** updates[t])
         updates[param] = param - learning_rate * unbiased_mean / (pt.sqrt(unbiased_square) + epsilon)
-    return updates
+    return {variable: new.astype(variable.dtype) for variable, new in updates.items()}
 
 
 def kl_to_standard_normal(mean, log_variance):
@@ -156,9 +159,7 @@ class VAE:
     """
 
     def __init__(self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, n_latent=20):
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        self.theano_rng = theano_rng
+        self.theano_rng = symbolic_generator(theano_rng, numpy_rng)
         self.x = pt.matrix("x") if input is None else input
         self.n_visible = n_visible
         self.n_hidden = n_hidden
@@ -310,18 +311,14 @@ def bound_function(vae, data_x, batch_size):
     data_x : shared matrix, (n, n_visible)
     batch_size : int
     """
-    index = pt.lscalar("index")
     rng = pt.random.shared_rng(seed=EVALUATION_SEED)
     next_rng, binary = vae.binarise(vae.x, rng)
     next_rng, bound = vae.elbo(binary, next_rng)
-    minibatch_bound = pytensor.function(
-        [index], pt.mean(bound), updates={rng: next_rng}, givens={vae.x: minibatch(data_x, index, batch_size)}
-    )
-    n_minibatches = data_x.get_value(borrow=True).shape[0] // batch_size
+    bounds = score_function(pt.mean(bound), {vae.x: data_x}, batch_size, {rng: next_rng})
 
     def mean_bound():
         rng.set_value(np.random.default_rng(EVALUATION_SEED))
-        return float(np.mean([minibatch_bound(index) for index in range(n_minibatches)]))
+        return float(np.mean(bounds()))
 
     return mean_bound
 
@@ -334,15 +331,17 @@ def estimate_log_likelihood(vae, images, n_samples):
     Parameters
     ----------
     vae : VAE
-    images : array, (n, n_visible)
+    images : array, or shared matrix, (n, n_visible)
     n_samples : int
         Codes drawn for each image.
     """
-    rng = pt.random.shared_rng(seed=EVALUATION_SEED)
+    images, rng = value_of(images), pt.random.shared_rng(seed=EVALUATION_SEED)
     image = pt.matrix("image", shape=(1, vae.n_visible))
     next_rng, binary = vae.binarise(image, rng)
     next_rng, log_weights = vae.get_importance_weights(binary, n_samples, next_rng)
-    estimate = pytensor.function([image], pt.logsumexp(log_weights) - np.log(n_samples), updates={rng: next_rng})
+    estimate = pytensor.function(
+        [image], pt.logsumexp(log_weights) - np.log(n_samples), updates={rng: next_rng}, mode=rewrites.mode()
+    )
     rows = progress(range(len(images)), "log-likelihood")
     return float(np.mean([estimate(images[row : row + 1]) for row in rows]))
 
@@ -382,16 +381,11 @@ def test_vae(
     train_set_x, valid_set_x, test_set_x = (x for x, _ in datasets)
     with open_run(test_vae, settings, datasets) as run:
         say("... building the model")
-        index = pt.lscalar("index")
         x = pt.matrix("x")  # (batch, n_visible)
         vae = VAE(np.random.RandomState(seed), None, x, datasets.n_in, n_hidden, n_latent)
         cost, updates = vae.get_cost_updates(learning_rate)
-        train_vae = pytensor.function(
-            [index],
-            [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)],
-            updates=updates,
-            givens={x: minibatch(train_set_x, index, batch_size)},
-        )
+        figures = [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)]
+        train_vae = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
         validate = bound_function(vae, valid_set_x, batch_size)
         run.track(vae, train_vae)
         run.show_graph("training", train_vae)

@@ -1,5 +1,6 @@
 import cA
 import dA
+import logistic_sgd
 from graphs import interpreted_mode, nodes
 from numpy_reference import contractive_autoencoder_cost_and_gradients
 from support.data import load_data
@@ -120,7 +121,7 @@ def test_the_compiled_step_makes_no_tensor_of_the_jacobians_size(batch_size):
     cost, updates = ca.get_cost_updates(0.1, 0.1)
     data = pytensor.shared(np.ones((6, 6), pytensor.config.floatX))
     index = pt.lscalar("index")
-    givens = {ca.x: dA.minibatch(data, index, batch_size)}
+    givens = {ca.x: logistic_sgd.minibatch(data, index, batch_size)}
     step = pytensor.function(
         [index], [ca.L_rec.mean(), ca.L_jacob], updates=updates, givens=givens, mode=interpreted_mode()
     )

@@ -1,6 +1,7 @@
 import json
 
 import dA
+import logistic_sgd
 from graphs import interpreted_mode
 from numpy_reference import autoencoder_cost_and_gradients
 from support.rewrites import TAG
@@ -112,8 +113,8 @@ def test_a_step_with_a_batch_of_one_is_rewritten_to_three_passes_over_the_weight
     cost, updates = da.get_cost_updates(0.3, 0.1)
     data = pytensor.shared(np.ones((3, 6), pytensor.config.floatX))
     index = pt.lscalar("index")
-    givens = {da.x: dA.minibatch(data, index, 1)}
-    step = pytensor.function([index], cost, updates=updates, givens=givens, mode="NUMBA")
+    givens = {da.x: logistic_sgd.minibatch(data, index, 1)}
+    step = pytensor.function([index], cost, updates=updates, givens=givens, mode=interpreted_mode())
     order = step.maker.fgraph.toposort()
     of_weights = [node for node in order if any(getattr(v.type, "shape", None) == (6, 4) for v in node.inputs)]
     passes = [type(node.op).__name__ for node in of_weights]

@@ -80,6 +80,6 @@ def test_minibatches_are_slices_in_file_order_of_known_shape():
 
 def test_score_function_leaves_an_incomplete_minibatch_out():
     x, y = pt.matrix("x", dtype="float64"), pt.ivector("y")
-    dataset = pytensor.shared(np.arange(22.0).reshape(11, 2)), pytensor.shared(np.arange(11, dtype="int32"))
-    score = logistic_sgd.score_function(x.sum() + 0 * y.sum(), x, y, dataset, batch_size=3)
+    data = {x: pytensor.shared(np.arange(22.0).reshape(11, 2)), y: pytensor.shared(np.arange(11, dtype="int32"))}
+    score = logistic_sgd.score_function(x.sum() + 0 * y.sum(), data, batch_size=3)
     assert score() == [15, 51, 87]  # 0+...+5, 6+...+11, 12+...+17; the rows 18 to 21 are left out

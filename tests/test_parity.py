@@ -60,10 +60,10 @@ def test_logistic_sgd(datasets):
     cost = classifier.negative_log_likelihood(y)
     updates = logistic_sgd.sgd_updates(cost, classifier.params, recorded["learning_rate"])
     batch_size = recorded["batch_size"]
-    step = logistic_sgd.minibatch_function(cost, x, y, datasets[0], batch_size, updates)
+    step = logistic_sgd.minibatch_function(cost, dict(zip((x, y), datasets[0])), batch_size, updates)
     assert_trajectory(step, recorded["costs"], 50_000 // batch_size)
     assert_params(classifier.params, recorded["params"])
-    valid_score = logistic_sgd.score_function(classifier.errors(y), x, y, datasets[1], batch_size)
+    valid_score = logistic_sgd.score_function(classifier.errors(y), dict(zip((x, y), datasets[1])), batch_size)
     np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
 
 
@@ -75,10 +75,11 @@ def test_mlp(datasets):
     penalty = recorded["L1_reg"] * classifier.L1 + recorded["L2_reg"] * classifier.L2_sqr
     cost = classifier.negative_log_likelihood(y) + penalty
     updates = logistic_sgd.sgd_updates(cost, classifier.params, recorded["learning_rate"])
-    step = logistic_sgd.minibatch_function(cost, x, y, datasets[0], recorded["batch_size"], updates)
+    step = logistic_sgd.minibatch_function(cost, dict(zip((x, y), datasets[0])), recorded["batch_size"], updates)
     assert_trajectory(step, recorded["costs"])
     assert_params(classifier.params, recorded["params"])
-    valid_score = logistic_sgd.score_function(classifier.errors(y), x, y, datasets[1], recorded["batch_size"])
+    valid = dict(zip((x, y), datasets[1]))
+    valid_score = logistic_sgd.score_function(classifier.errors(y), valid, recorded["batch_size"])
     np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
 
 
@@ -89,9 +90,7 @@ def test_dA(datasets):
     da = dA.dA(rng, theano_rng, n_visible=784, n_hidden=recorded["n_hidden"])
     assert_params(da.params, recorded["initial_params"])
     cost, updates = da.get_cost_updates(recorded["corruption"], recorded["learning_rate"])
-    index = pt.lscalar("index")
-    givens = {da.x: logistic_sgd.minibatch(datasets[0][0], index, recorded["batch_size"])}
-    step = pytensor.function([index], cost, updates=updates, givens=givens)
+    step = logistic_sgd.minibatch_function(cost, {da.x: datasets[0][0]}, recorded["batch_size"], updates)
     assert_trajectory(step, recorded["costs"])
     assert_params(da.params, recorded["params"])
 
@@ -103,10 +102,8 @@ def test_cA(datasets):
     ca = cA.cA(rng, n_visible=784, n_hidden=recorded["n_hidden"], n_batchsize=batch_size)
     assert_params(ca.params, recorded["initial_params"])
     cost, updates = ca.get_cost_updates(recorded["contraction_level"], recorded["learning_rate"])
-    index = pt.lscalar("index")
-    givens = {ca.x: logistic_sgd.minibatch(datasets[0][0], index, batch_size)}
     figures = [pt.mean(ca.L_rec), ca.L_jacob, cost]
-    step = pytensor.function([index], figures, updates=updates, givens=givens)
+    step = logistic_sgd.minibatch_function(figures, {ca.x: datasets[0][0]}, batch_size, updates)
     series = np.transpose([recorded[name] for name in ("reconstruction", "jacobian", "costs")])
     assert_trajectory(step, series)
     assert_params(ca.params, recorded["params"])

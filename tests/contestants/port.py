@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import support
 from cA import cA
 from contestants.common import (
     CONTRACTION,
@@ -14,11 +13,12 @@ from contestants.common import (
     initial_layers,
     make_data,
 )
-from logistic_sgd import LogisticRegression, minibatch, minibatch_function, parameter, sgd_updates
+from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
 from sA import sA
 from SdA import SdA
+from support import rewrites as graph_rewrites
 from support.memory import aligned
 from vae import VAE
 
@@ -28,7 +28,7 @@ import pytensor.tensor as pt
 
 
 def runner(phase, rewrites):
-    support.rewrites.select([rewrites])
+    graph_rewrites.select([rewrites])
     with pytensor.config.change_flags(floatX=phase["dtype"]):
         if phase["kind"] == "linear":
             return linear(phase)
@@ -59,9 +59,8 @@ def train_set(phase):
 
 def train_function(phase, x, cost, updates):
     """Compile f(index) as the lessons without labels do."""
-    index = pt.lscalar("index")
     data, _ = train_set(phase)
-    return pytensor.function([index], cost, updates=updates, givens={x: minibatch(data, index, phase["batch"])})
+    return minibatch_function(cost, {x: data}, phase["batch"], updates)
 
 
 def classifier(phase):
@@ -76,7 +75,7 @@ def classifier(phase):
             model = LogisticRegression(x, n_in, n_out)
             cost = model.negative_log_likelihood(y)
         updates = sgd_updates(cost, model.params, LEARNING_RATE)
-        step = minibatch_function(cost, x, y, train_set(phase), phase["batch"], updates)
+        step = minibatch_function(cost, dict(zip((x, y), train_set(phase))), phase["batch"], updates)
     else:
         model = SdA(rng, n_ins=n_in, hidden_layers_sizes=hidden, n_outs=n_out)
         step, _, _ = model.build_finetune_functions([train_set(phase)] * 3, phase["batch"], LEARNING_RATE)
@@ -118,7 +117,10 @@ def linear(phase):
     weights = pt.matrix("weights", shape=W.shape)
     data = pytensor.shared(aligned(x, x.dtype), borrow=True)
     cost_and_gradient = pytensor.function(
-        [weights], model.get_cost_gradient(), givens={model.x: pt.specify_shape(data, x.shape), model.W: weights}
+        [weights],
+        model.get_cost_gradient(),
+        givens={model.x: pt.specify_shape(data, x.shape), model.W: weights},
+        mode=graph_rewrites.mode(),
     )
 
     def run(steps):

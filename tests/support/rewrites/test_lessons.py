@@ -10,6 +10,7 @@ from logistic_sgd import LogisticRegression, minibatch, minibatch_function, sgd_
 from mlp import MLP
 from sA import sA
 from SdA import SdA
+from support import rewrites
 from support.rewrites import TAG
 from vae import VAE
 
@@ -28,7 +29,7 @@ def logistic_step(rng, train_set, batch, n_hidden):
     model = LogisticRegression(x, N_IN, max(n_hidden, N_OUT))  # it has nothing else to vary
     cost = model.negative_log_likelihood(y)
     updates = sgd_updates(cost, model.params, 0.1)
-    return minibatch_function(cost, x, y, train_set, batch, updates), model.params
+    return minibatch_function(cost, dict(zip((x, y), train_set)), batch, updates), model.params
 
 
 def mlp_step(rng, train_set, batch, n_hidden):
@@ -36,14 +37,14 @@ def mlp_step(rng, train_set, batch, n_hidden):
     model = MLP(rng, x, N_IN, n_hidden, N_OUT)
     cost = model.negative_log_likelihood(y) + 0.01 * model.L2_sqr + 0.001 * model.L1
     updates = sgd_updates(cost, model.params, 0.1)
-    return minibatch_function(cost, x, y, train_set, batch, updates), model.params
+    return minibatch_function(cost, dict(zip((x, y), train_set)), batch, updates), model.params
 
 
 def unsupervised_step(model, train_set, batch, *arguments):
     cost, updates = model.get_cost_updates(*arguments)
     index = pt.lscalar("index")
     givens = {model.x: minibatch(train_set[0], index, batch)}
-    return pytensor.function([index], cost, updates=updates, givens=givens), model.params
+    return pytensor.function([index], cost, updates=updates, givens=givens, mode=rewrites.mode()), model.params
 
 
 def dA_step(rng, train_set, batch, n_hidden):
