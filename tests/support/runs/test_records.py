@@ -128,7 +128,15 @@ def run_it(driver, folder, finish=True):
 
 
 CHANGED = "def step(rate):\n    return rate * 3\n"
-SAME = '"""Now with a docstring."""\n# and a comment\n\n\ndef step(rate):\n    """Twice."""\n    return (rate\n        * 2)\n'
+SAME = """"Now with a docstring."
+# and a comment
+
+
+def step(rate):
+    "Twice."
+    return (rate
+        * 2)
+"""
 
 
 @pytest.mark.parametrize("is_finished", [True, False])
