@@ -1,4 +1,4 @@
-"""What a user hands to a lesson's classes, numbers, data and generators: in any usual form, or one line says why not."""
+"""What a user hands to a lesson's classes, numbers, data, generators: in any usual form, or one line says why not."""
 
 from support.errors import UserError
 
