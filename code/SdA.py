@@ -75,13 +75,12 @@ from logistic_sgd import (
     predictor,
     supervised_functions,
     train_with_early_stopping,
-    value_of,
 )
-from mlp import HiddenLayer, number_parameters, symbolic_generator
+from mlp import HiddenLayer, number_parameters
 from support.command import command
 from support.console import say
 from support.errors import UserError
-from support.graphs.execution import evaluate
+from support.inputs import REBUILT, check_rebuilt, symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import PretrainedStack, SavedModel
@@ -95,7 +94,6 @@ from pytensor.compile import Function
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
 CORRUPTION_LEVELS = [0.1, 0.2, 0.3]
 PATIENCE = 10  # epochs to fine-tune in any case
-REBUILT = "an autoencoder rebuilds values from 0 to 1; use the sigmoid in the layer below, or scale the data"
 
 
 class DeepNetwork:
@@ -209,13 +207,7 @@ class SdA(DeepNetwork):
             Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime. The arguments
             bear the names of the symbolic variables in the graph.
         """
-        rows = value_of(train_set_x)[:100].astype(self.x.dtype)
-        inputs = evaluate([dA_layer.x for dA_layer in self.dA_layers], {self.x: rows})
-        for layer, (dA_layer, values) in enumerate(zip(self.dA_layers, inputs)):
-            if values.size and not 0 <= values.min() <= values.max() <= 1:
-                source = f"the {dA_layer.x.owner.op} below it" if dA_layer.x.owner else "the data"
-                found = f"layer {layer} gets values from {values.min():g} to {values.max():g} from {source}"
-                raise UserError(f"{found}: {REBUILT}")
+        check_rebuilt([dA_layer.x for dA_layer in self.dA_layers], self.x, train_set_x)
         arguments = corruption_level, learning_rate = pt.scalar("corruption"), pt.scalar("lr")
         pretrain_fns = []
         for dA_layer in self.dA_layers:

@@ -66,11 +66,12 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch_function, scalar, sgd_updates
+from logistic_sgd import minibatch_function, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import Datasets
 from support.graphs.execution import evaluate
+from support.inputs import scalar
 from support.pictures import Pictures
 from support.pictures.figures import COLOURS, markers, new_figure, whole_numbers
 from support.runs import open_run

@@ -61,11 +61,12 @@ References
 import sys
 
 from logistic_sgd import minibatch_function, parameter, sgd_updates
-from mlp import symbolic_generator, uniform_weights
+from mlp import uniform_weights
 from support.command import command
 from support.console import say
 from support.data import Datasets
 from support.errors import UserError
+from support.inputs import symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import SavedModel

@@ -70,7 +70,7 @@ from support import rewrites
 from support.command import command
 from support.console import say
 from support.environment import ROOT
-from support.errors import UserError
+from support.inputs import check_labels, scalar, value_of, variable_for
 from support.memory import aligned
 from support.pictures import Pictures
 from support.runs import open_run
@@ -80,8 +80,6 @@ from support.settings import checked
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
-from pytensor.compile import Mode, SharedVariable
-from pytensor.graph import Variable
 
 PATIENCE = 5000  # minibatches to train in any case
 PATIENCE_INCREASE = 2  # a better model at iteration i lets the run go on to iteration 2 i,
@@ -156,34 +154,6 @@ def parameter(value, name):
     """
     value = aligned(value, dtype=pytensor.config.floatX)
     return pytensor.shared(value, name=name, shape=value.shape, borrow=True)
-
-
-def scalar(value):
-    """A number for a formula, such as a learning rate, which leaves the formula the precision of its matrices.
-
-    A number becomes a float of Python, because a float64 of NumPy makes the matrices float64. A symbolic one becomes
-    floatX.
-    """
-    if isinstance(value, Variable):
-        return pt.cast(value, pytensor.config.floatX)
-    return float(np.asarray(value).item())
-
-
-def value_of(data):
-    """The array of a data set: a shared variable, an expression such as `pt.cast(shared_y, "int32")`, or an array."""
-    if isinstance(data, SharedVariable):
-        return data.get_value(borrow=True)
-    return data.eval(mode=Mode("py", None)) if isinstance(data, Variable) else np.asarray(data)
-
-
-def variable_for(symbol, data):
-    """A data set as the variable that takes a symbol's place. A UserError says that its kind or its rank differs."""
-    data = data if isinstance(data, Variable) else np.asarray(data)
-    if data.ndim != symbol.ndim or not np.can_cast(data.dtype, symbol.dtype, "same_kind"):
-        needed, found = (f"{each.dtype} in {each.ndim} dimension{'s'[: each.ndim != 1]}" for each in (symbol, data))
-        raise UserError(f"{symbol.name} must be {needed}, but its data are {found}: convert them")
-    data = data if isinstance(data, Variable) else pytensor.shared(data, borrow=True)
-    return data.astype(symbol.dtype)
 
 
 def minibatch(data, index, batch_size):
@@ -267,13 +237,7 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
     UserError
         Where a label has no output.
     """
-    n_out = classifier.params[-1].get_value(borrow=True).shape[-1]
-    for name, (_, labels) in zip(("training", "validation", "test"), datasets):
-        variable_for(y, labels)  # refuses what are no whole numbers
-        labels = value_of(labels)
-        if labels.size and not 0 <= labels.min() <= labels.max() < n_out:
-            found = f"the {name} set has labels from {labels.min()} to {labels.max()}"
-            raise UserError(f"{found}, but {n_out} outputs take labels from 0 to {n_out - 1}")
+    check_labels(y, datasets, n_out=classifier.params[-1].get_value(borrow=True).shape[-1])
     train_set, valid_set, test_set = ({classifier.input: x, y: labels} for x, labels in datasets)
     updates = sgd_updates(cost, classifier.params, learning_rate)
     train_model = minibatch_function(cost, train_set, batch_size, updates)

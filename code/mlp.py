@@ -78,7 +78,7 @@ import sys
 from logistic_sgd import LogisticRegression, parameter, predictor, supervised_functions, train_with_early_stopping
 from support.command import command
 from support.console import say
-from support.errors import UserError
+from support.inputs import random_state
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import SavedModel
@@ -88,32 +88,6 @@ import numpy as np
 import pytensor.tensor as pt
 
 PATIENCE = 10000  # minibatches to train in any case
-
-
-def random_state(rng):
-    """A RandomState as it is; of a Generator, one that takes its bits. A UserError refuses anything else."""
-    if isinstance(rng, np.random.Generator):
-        return np.random.RandomState(rng.bit_generator)
-    if not isinstance(rng, np.random.RandomState) and rng is not np.random:
-        raise UserError(f"initial values are drawn by a numpy.random.RandomState or Generator, not by {rng!r}")
-    return rng
-
-
-def symbolic_generator(theano_rng, numpy_rng):
-    """`theano_rng`, a `pt.random.shared_rng`; where it is None, one whose seed is drawn from `numpy_rng`.
-
-    A NumPy Generator, or a RandomStream, PyTensor's older interface, gives a new one. A UserError refuses anything
-    else.
-    """
-    if theano_rng is None:
-        return pt.random.shared_rng(seed=random_state(numpy_rng).randint(2**30))
-    if isinstance(theano_rng, np.random.Generator):
-        return pt.random.shared_rng(theano_rng)
-    if hasattr(theano_rng, "gen_seedgen"):
-        return pt.random.shared_rng(seed=theano_rng.gen_seedgen.spawn(1)[0])
-    if not hasattr(theano_rng, "get_value") or not hasattr(theano_rng, "binomial"):
-        raise UserError(f"theano_rng must be a generator such as pt.random.shared_rng(seed=1), not {theano_rng!r}")
-    return theano_rng
 
 
 def uniform_weights(rng, n_in, n_out, factor=1):

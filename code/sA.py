@@ -53,12 +53,13 @@ References
 import sys
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch_function, scalar, sgd_updates, variable_for
+from logistic_sgd import minibatch_function, sgd_updates
 from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import Datasets
 from support.graphs.execution import evaluate
+from support.inputs import scalar, variable_for
 from support.pictures import Pictures
 from support.pictures.figures import BLUE, COLOURS, ORANGE, costs_figure, markers, new_figure, whole_numbers
 from support.runs import open_run

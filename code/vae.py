@@ -78,8 +78,8 @@ References
 
 import sys
 
-from logistic_sgd import minibatch_function, parameter, scalar, score_function, value_of
-from mlp import symbolic_generator, uniform_weights
+from logistic_sgd import minibatch_function, parameter, score_function
+from mlp import uniform_weights
 from support import rewrites
 from support.command import command
 from support.console import progress, say
@@ -87,6 +87,7 @@ from support.data import Datasets
 from support.errors import UserError
 from support.files import replacing
 from support.graphs.execution import evaluate
+from support.inputs import scalar, symbolic_generator, value_of
 from support.pictures import Pictures
 from support.pictures.figures import BLUE, GREEN, ORANGE, markers, new_figure, whole_numbers, without_ticks
 from support.runs import open_run
