@@ -10,9 +10,9 @@ from support.data.mnist import find_mnist, read_mnist
 from support.data.unpickling import LIMIT, expansion_limit, read_pickle
 from support.environment import ROOT
 from support.errors import UserError
+from support.files import replacing
 from support.files.archives import read_arrays
 from support.files.forms import shown
-from support.files.replacing import replacing
 from support.memory import aligned_empty
 
 import numpy as np

@@ -9,7 +9,7 @@ import inspect
 from contextlib import contextmanager
 
 from support.errors import UserError
-from support.files.replacing import replacing
+from support.files import replacing
 from support.graphs.drawing import MOST_NODES, draw
 from support.graphs.pages import page, text
 from support.graphs.steps import Graph, lesson_line, spelled

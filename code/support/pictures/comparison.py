@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from support.files import replacing
 from support.files.forms import read_json_lines
-from support.files.replacing import replacing
 from support.pictures.figures import COLOURS, DPI, logarithmic_percent, new_figure
 from support.runs.recipes import RESULTS, read_recipes
 from support.runs.records import LINE

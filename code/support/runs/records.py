@@ -9,8 +9,8 @@ from pathlib import Path
 
 from support import rewrites
 from support.errors import UserError
+from support.files import replacing
 from support.files.forms import is_count, is_number, read_json, read_json_lines, shown
-from support.files.replacing import replacing
 from support.settings import check_settings
 
 FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # every run writes these

@@ -9,8 +9,8 @@ from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 
 from small_runs import Datasets, train, train_levels, updating
+from support import files
 from support.errors import UserError
-from support.files import replacing as files
 from support.files.archives import read_described, write_described
 from support.runs import checkpoints, open_run, records
 from support.runs.checkpoints import FILE, pack, read_checkpoint, unpack, write_checkpoint
