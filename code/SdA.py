@@ -70,6 +70,7 @@ import sys
 from dA import COSTS_TITLE, dA
 from logistic_sgd import LogisticRegression, minibatch, predictor, supervised_functions, train_with_early_stopping
 from mlp import HiddenLayer, number_parameters
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -213,6 +214,7 @@ class SdA(DeepNetwork):
                 cost,
                 updates=updates,
                 givens={self.x: minibatch(train_set_x, index, batch_size)},
+                mode=rewrites.mode(),
             )
             pretrain_fns.append(with_default_arguments(fn))
         return pretrain_fns

@@ -68,6 +68,7 @@ from functools import partial
 
 from dA import Autoencoder, load_autoencoder
 from logistic_sgd import minibatch, sgd_updates
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -199,6 +200,7 @@ def test_cA(
                 [cost, pt.mean(ca.L_rec), pt.sqrt(ca.L_jacob)],
                 updates=updates,
                 givens={x: minibatch(train_set_x, index, batch_size)},
+                mode=rewrites.mode(),
             )
             run.track(ca, train_ca, name=file_name(level))
             run.show_graph(f"contraction_level_{level:g}", train_ca)

@@ -63,6 +63,7 @@ from functools import partial
 
 from logistic_sgd import minibatch, parameter, sgd_updates
 from mlp import uniform_weights
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -243,7 +244,11 @@ def test_dA(
             da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
             cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
             train_da = pytensor.function(
-                [index], cost, updates=updates, givens={x: minibatch(train_set_x, index, batch_size)}
+                [index],
+                cost,
+                updates=updates,
+                givens={x: minibatch(train_set_x, index, batch_size)},
+                mode=rewrites.mode(),
             )
 
             name = f"model_corruption_{percent(level)}"

@@ -65,6 +65,7 @@ References
 
 import sys
 
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -180,7 +181,7 @@ def minibatch_function(output, x, y, dataset, batch_size, updates=None):
     """
     index = pt.lscalar("index")
     givens = {symbol: minibatch(data, index, batch_size) for symbol, data in zip((x, y), dataset)}
-    return pytensor.function([index], output, updates=updates, givens=givens)
+    return pytensor.function([index], output, updates=updates, givens=givens, mode=rewrites.mode())
 
 
 def score_function(errors, x, y, dataset, batch_size):

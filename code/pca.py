@@ -68,6 +68,7 @@ import sys
 
 from logistic_sgd import parameter
 from mlp import uniform_weights
+from support import rewrites
 from support.command import command
 from support.console import progress, say
 from support.data import load_data
@@ -259,7 +260,10 @@ def test_pca(
             # With their number known, the division by it costs no pass over a matrix of this size.
             images = pt.specify_shape(train_set_x, train_set_x.get_value(borrow=True).shape)
             cost_and_gradient = pytensor.function(
-                [weights], autoencoder.get_cost_gradient(), givens={x: images, autoencoder.W: weights}
+                [weights],
+                autoencoder.get_cost_gradient(),
+                givens={x: images, autoencoder.W: weights},
+                mode=rewrites.mode(),
             )
             run.track(autoencoder)
             run.show_graph("cost_and_gradient", cost_and_gradient, weights=autoencoder.W.get_value())

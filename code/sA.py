@@ -55,6 +55,7 @@ from functools import partial
 
 from dA import COSTS_TITLE, Autoencoder, load_autoencoder
 from logistic_sgd import minibatch, sgd_updates
+from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import load_data
@@ -136,7 +137,7 @@ def activation_function(sa, data_x):
     """
     y = sa.get_hidden_values(sa.x)
     cost = pt.mean(sa.get_reconstruction_cost(sa.get_reconstructed_input(y)))
-    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x})
+    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x}, mode=rewrites.mode())
     return lambda: tuple(evaluate())
 
 
@@ -191,6 +192,7 @@ def test_sA(
                 [cost, pt.mean(sa.L_rec), sa.sparsity_penalty],
                 updates=updates,
                 givens={x: minibatch(train_set_x, index, batch_size)},
+                mode=rewrites.mode(),
             )
             validate = activation_function(sa, valid_set_x)
             run.track(sa, train_sa, name=file_name(weight))

@@ -80,6 +80,7 @@ import sys
 
 from logistic_sgd import minibatch, parameter
 from mlp import uniform_weights
+from support import rewrites
 from support.command import command
 from support.console import progress, say
 from support.data import load_data
@@ -313,7 +314,11 @@ def bound_function(vae, data_x, batch_size):
     next_rng, binary = vae.binarise(vae.x, rng)
     next_rng, bound = vae.elbo(binary, next_rng)
     minibatch_bound = pytensor.function(
-        [index], pt.mean(bound), updates={rng: next_rng}, givens={vae.x: minibatch(data_x, index, batch_size)}
+        [index],
+        pt.mean(bound),
+        updates={rng: next_rng},
+        givens={vae.x: minibatch(data_x, index, batch_size)},
+        mode=rewrites.mode(),
     )
     n_minibatches = data_x.get_value(borrow=True).shape[0] // batch_size
 
@@ -340,7 +345,9 @@ def estimate_log_likelihood(vae, images, n_samples):
     image = pt.matrix("image", shape=(1, vae.n_visible))
     next_rng, binary = vae.binarise(image, rng)
     next_rng, log_weights = vae.get_importance_weights(binary, n_samples, next_rng)
-    estimate = pytensor.function([image], pt.logsumexp(log_weights) - np.log(n_samples), updates={rng: next_rng})
+    estimate = pytensor.function(
+        [image], pt.logsumexp(log_weights) - np.log(n_samples), updates={rng: next_rng}, mode=rewrites.mode()
+    )
     rows = progress(range(len(images)), "log-likelihood")
     return float(np.mean([estimate(images[row : row + 1]) for row in rows]))
 
@@ -389,6 +396,7 @@ def test_vae(
             [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)],
             updates=updates,
             givens={x: minibatch(train_set_x, index, batch_size)},
+            mode=rewrites.mode(),
         )
         validate = bound_function(vae, valid_set_x, batch_size)
         run.track(vae, train_vae)

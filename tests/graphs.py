@@ -39,7 +39,7 @@ compiled_kernels = {}
 
 def plain_mode():
     """PyTensor's own rewrites only."""
-    return get_default_mode().excluding(TAG)
+    return get_default_mode().excluding(TAG)  # where a test's default mode has ours
 
 
 def interpreting(**flags):
@@ -47,11 +47,11 @@ def interpreting(**flags):
     return pytensor.config.change_flags(mode=Mode("py", None), **flags)
 
 
-def interpreted_mode(linker="py"):
-    """All that Numba's mode does to a graph but fusing loops; what comes out is run by NumPy, and not compiled."""
+def interpreted_mode(linker="py", tags=(TAG,)):
+    """All that Numba's mode and the rewrites with these tags do to a graph, but fusing loops; it is run by NumPy."""
     left_out = ["BlasOpt", "fusion"]
     left_out += ["random_make_inplace", "introduce_explicit_core_shape_rv"]  # in this mode not for PyTensor 3.0
-    return Mode(linker, RewriteDatabaseQuery(include=["fast_run", "numba"], exclude=left_out))
+    return Mode(linker, RewriteDatabaseQuery(include=["fast_run", "numba", *tags], exclude=left_out))
 
 
 class KernelLinker(PerformLinker):

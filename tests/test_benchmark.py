@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from functools import partial
 
 import contestants
 from benchmark import all_phases, phase
@@ -42,10 +41,10 @@ RANDOM = {
 
 
 @pytest.fixture
-def rewritten(monkeypatch):
+def rewritten():
     """The lessons' functions with the graph rewrites of Numba's mode, run node by node by NumPy."""
-    monkeypatch.setattr(pytensor, "function", partial(pytensor.function, mode=interpreted_mode()))
-    yield
+    with pytensor.config.change_flags(mode=interpreted_mode(tags=[])):
+        yield
     rewrites.select(["all"])  # a contestant may have switched them off
 
 

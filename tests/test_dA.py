@@ -113,7 +113,7 @@ def test_a_step_with_a_batch_of_one_is_rewritten_to_three_passes_over_the_weight
     data = pytensor.shared(np.ones((3, 6), pytensor.config.floatX))
     index = pt.lscalar("index")
     givens = {da.x: dA.minibatch(data, index, 1)}
-    step = pytensor.function([index], cost, updates=updates, givens=givens, mode="NUMBA")
+    step = pytensor.function([index], cost, updates=updates, givens=givens, mode=interpreted_mode())
     order = step.maker.fgraph.toposort()
     of_weights = [node for node in order if any(getattr(v.type, "shape", None) == (6, 4) for v in node.inputs)]
     passes = [type(node.op).__name__ for node in of_weights]

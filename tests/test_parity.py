@@ -8,6 +8,7 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
+from support import rewrites
 from support.data import load_data
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_dA(datasets):
     cost, updates = da.get_cost_updates(recorded["corruption"], recorded["learning_rate"])
     index = pt.lscalar("index")
     givens = {da.x: logistic_sgd.minibatch(datasets[0][0], index, recorded["batch_size"])}
-    step = pytensor.function([index], cost, updates=updates, givens=givens)
+    step = pytensor.function([index], cost, updates=updates, givens=givens, mode=rewrites.mode())
     assert_trajectory(step, recorded["costs"])
     assert_params(da.params, recorded["params"])
 
@@ -106,7 +107,7 @@ def test_cA(datasets):
     index = pt.lscalar("index")
     givens = {ca.x: logistic_sgd.minibatch(datasets[0][0], index, batch_size)}
     figures = [pt.mean(ca.L_rec), ca.L_jacob, cost]
-    step = pytensor.function([index], figures, updates=updates, givens=givens)
+    step = pytensor.function([index], figures, updates=updates, givens=givens, mode=rewrites.mode())
     series = np.transpose([recorded[name] for name in ("reconstruction", "jacobian", "costs")])
     assert_trajectory(step, series)
     assert_params(ca.params, recorded["params"])

@@ -9,9 +9,6 @@ Every lesson imports this package. The import makes three choices, each only if 
 
 If the home folder cannot be written, machine code is kept in a temporary folder. A line on standard error says so.
 
-The import also switches on the graph rewrites of `support.rewrites`. They change every function that the process
-compiles from then on, also those of other models. `support.rewrites.select(["none"])` switches them off again.
-
 The rooms of this package, from the roof to the ground. Each imports only from the rooms below it:
 
     command                   a driver's signature and docstring become the options of its command
@@ -25,4 +22,4 @@ The rooms of this package, from the roof to the ground. Each imports only from t
     console, memory, errors, environment
 """
 
-from support import environment, rewrites  # noqa: F401  the import makes the choices and switches the rewrites on
+from support import environment  # noqa: F401  the import makes the choices

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import support
 from cA import cA
 from contestants.common import (
     CONTRACTION,
@@ -19,6 +18,7 @@ from mlp import MLP
 from pca import LinearAutoencoder
 from sA import sA
 from SdA import SdA
+from support import rewrites as graph_rewrites
 from support.memory import aligned
 from vae import VAE
 
@@ -28,7 +28,7 @@ import pytensor.tensor as pt
 
 
 def runner(phase, rewrites):
-    support.rewrites.select([rewrites])
+    graph_rewrites.select([rewrites])
     with pytensor.config.change_flags(floatX=phase["dtype"]):
         if phase["kind"] == "linear":
             return linear(phase)
@@ -61,7 +61,8 @@ def train_function(phase, x, cost, updates):
     """Compile f(index) as the lessons without labels do."""
     index = pt.lscalar("index")
     data, _ = train_set(phase)
-    return pytensor.function([index], cost, updates=updates, givens={x: minibatch(data, index, phase["batch"])})
+    givens = {x: minibatch(data, index, phase["batch"])}
+    return pytensor.function([index], cost, updates=updates, givens=givens, mode=graph_rewrites.mode())
 
 
 def classifier(phase):
@@ -118,7 +119,10 @@ def linear(phase):
     weights = pt.matrix("weights", shape=W.shape)
     data = pytensor.shared(aligned(x, x.dtype), borrow=True)
     cost_and_gradient = pytensor.function(
-        [weights], model.get_cost_gradient(), givens={model.x: pt.specify_shape(data, x.shape), model.W: weights}
+        [weights],
+        model.get_cost_gradient(),
+        givens={model.x: pt.specify_shape(data, x.shape), model.W: weights},
+        mode=graph_rewrites.mode(),
     )
 
     def run(steps):

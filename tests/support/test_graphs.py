@@ -122,7 +122,7 @@ def measured(outputs, updates=None, **arguments):
         v for v in pytensor.graph.traversal.graph_inputs([*outputs, *(updates or {}).values()]) if v.name in arguments
     ]
     with graphs.shown():
-        function = pytensor.function(list(dict.fromkeys(inputs)), outputs, updates=updates)
+        function = pytensor.function(list(dict.fromkeys(inputs)), outputs, updates=updates, mode=rewrites.mode())
     return Graph("after", function.maker.fgraph, function, arguments)
 
 

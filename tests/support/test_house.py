@@ -54,7 +54,7 @@ def floor(module):
 
 def test_every_room_has_its_floor_and_imports_go_down():
     for module, targets in arrows().items():
-        if module != "support":  # whose import makes the choices, and switches the rewrites on
+        if module != "support":  # whose import makes the choices
             for target in targets:
                 assert target != "support" and floor(target) >= floor(module), f"{module} imports {target}"
 

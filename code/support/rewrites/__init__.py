@@ -1,11 +1,12 @@
 """Graph rewrites that let a step of gradient descent pass over each weight as few times as it has to.
 
-PyTensor turns the graph of a lesson into a faster graph with the same values, one rewrite after the other, before it
-compiles it. This package adds those that training with small minibatches gains most from; importing it switches them
-on, and no lesson knows of it.
+PyTensor turns a graph into a faster graph with the same values, one rewrite after the other, before it compiles it. A
+mode says which rewrites, and what runs the graph that comes out. This package has the rewrites that training with small
+minibatches gains most from, and `mode()`, PyTensor's own mode with these rewrites included:
 
-The import changes how PyTensor compiles every function of the process, those of other models in a notebook included:
-`support.rewrites.select(["none"])` compiles from then on as PyTensor alone would, `select(["all"])` with the rewrites.
+    step = pytensor.function([index], cost, updates=updates, mode=rewrites.mode())
+
+A function that is compiled without this argument is compiled as if this package were not there.
 
 With a batch of 1 a step does next to no arithmetic: its time is the time to move the weights between memory and
 processor, so what counts is the number of passes over each weight matrix W (n, m).
@@ -38,25 +39,51 @@ The values are equal but for rounding, infinity and NaN included, with two excep
 nothing to a SparseProduct, which does not read what is multiplied by zero. And a factored sum can be infinite where one
 of the products that it does not make would be zero times infinity.
 
-A rewrite that a graph does not fit leaves it alone. Each is registered under its name and `TAG`, so that
-`mode.excluding("rank_update")` or `mode.excluding(TAG)` leaves it, or all of them, out of one function.
+A rewrite that a graph does not fit leaves it alone. Each has its name and `TAG` in PyTensor's database, so that
+`mode().excluding("rank_update")` or `mode().excluding(TAG)` leaves it, or all of them, out of one function.
 """
 
 from support.errors import UserError
-from support.rewrites import activations, coin_flips, decoder, entropy, jacobian, linker, products, updates  # noqa: F401
-from support.rewrites.registry import NAMES, TAG, switch  # noqa: F401
+from support.rewrites import activations, coin_flips, decoder, entropy, jacobian, products, updates  # noqa: F401
+from support.rewrites.linker import NAME as LINKER_NAME
+from support.rewrites.linker import PositionalNumbaLinker
+from support.rewrites.registry import INPLACE_NAMES, NAMES, TAG  # noqa: F401
+
+from pytensor.compile.mode import Mode, get_default_mode
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+from pytensor.link.basic import JITLinker, PerformLinker
+from pytensor.link.numba.linker import NumbaLinker
 
 _selected = NAMES
 
 
+def mode():
+    """PyTensor's default mode, with the selected rewrites and our linker included.
+
+    The default is the mode for Numba, unless the user chose another one: by PYTENSOR_FLAGS, by .pytensorrc or by
+    `pytensor.config.change_flags`. Ours join any default mode that applies PyTensor's own rewrites for a fast step,
+    "fast_run", and runs the graph by Numba, or node by node by NumPy (linker=py). Any other mode is returned as it is:
+    FAST_COMPILE, NanGuardMode, DebugMode, JAX, one with optimizer=None.
+    """
+    chosen = get_default_mode()
+    query, linker = chosen.provided_optimizer, chosen.linker
+    runs = isinstance(linker, NumbaLinker) or isinstance(linker, PerformLinker) and not isinstance(linker, JITLinker)
+    fast = isinstance(query, RewriteDatabaseQuery) and "fast_run" in query.include
+    if not (_selected and type(chosen) is Mode and runs and fast):
+        return chosen
+    if type(linker) is NumbaLinker and LINKER_NAME in _selected:
+        linker = PositionalNumbaLinker()
+    names = [name for name in _selected if name != LINKER_NAME]
+    return Mode(linker, query.including(*names, *(INPLACE_NAMES if names else [])))
+
+
 def select(names):
-    """Compile from now on with these rewrites only.
+    """Have `mode()` include these rewrites only, from now on.
 
     Parameters
     ----------
     names : list of str
-        Some of `NAMES`, or ["all"], or ["none"], with which PyTensor does what it would do without this package,
-        whatever mode a function is compiled in.
+        Some of `NAMES`, or ["all"], or ["none"], with which `mode()` is PyTensor's own mode.
 
     Raises
     ------
@@ -69,13 +96,8 @@ def select(names):
         if name not in NAMES:
             raise UserError(f"there is no rewrite {name}: choose all, none, or some of {', '.join(NAMES)}")
     _selected = [name for name in NAMES if name in names]
-    for name in NAMES:
-        if name == linker.NAME:
-            linker.switch(name in _selected)
-        else:
-            switch(name, name in _selected)
 
 
 def selected():
-    """The names of the rewrites with which functions are compiled now."""
+    """The names of the rewrites that `mode()` includes now."""
     return _selected

@@ -2,7 +2,6 @@
 
 from support.rewrites.registry import NAMES
 
-from pytensor.compile import mode
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.linker import NumbaLinker
@@ -33,12 +32,4 @@ class PositionalNumbaLinker(NumbaLinker):
         return numba_njit(positional, final_function=True, cache=True)
 
 
-def switch(on):
-    """Have functions compiled with this linker from now on, or with PyTensor's own."""
-    mode.predefined_linkers["numba"] = PositionalNumbaLinker() if on else PYTENSORS_OWN
-    mode._CACHED_RUNTIME_MODES.clear()  # the default mode among them, which keeps its linker
-
-
-PYTENSORS_OWN = mode.predefined_linkers["numba"]
 NAMES.append(NAME)
-switch(True)

@@ -10,10 +10,9 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import WalkingGraphRewriter, dfs_rewriter
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-TAG = "sgd"
-MODE_TAG = "numba"  # PyTensor's, of what its mode for Numba applies
+TAG = "sgd"  # no mode of PyTensor's includes it
 NAMES = []
-_switched_off = set()
+INPLACE_NAMES = []
 
 # We use exactly as many threads as BLAS. The order of a sum, and so its last digit, depends on that number.
 PARALLEL = THREADS > 1 and {"prange": True, "fusion": False, "numpy": False, "reduction": False, "setitem": False}
@@ -33,21 +32,9 @@ INPLACE_POSITION = 50.2
 
 
 def register(rewrite, name, priority):
-    """Add a rewrite of single nodes to those that Numba's mode applies; a lower priority goes first."""
+    """Add a rewrite of single nodes to those that `support.rewrites.mode` includes; a lower priority goes first."""
     NAMES.append(name)
-    optdb.register(name, dfs_rewriter(rewrite), MODE_TAG, TAG, position=POSITION + priority / 1000)
-
-
-def switch(name, on):
-    """Have Numba's mode apply a rewrite from now on, or not."""
-    if on == (name not in _switched_off):
-        return
-    if on:
-        optdb.add_tags(name, MODE_TAG)
-        _switched_off.remove(name)
-    else:
-        optdb.remove_tags(name, MODE_TAG)
-        _switched_off.add(name)
+    optdb.register(name, dfs_rewriter(rewrite, ignore_newtrees=True), TAG, position=POSITION + priority / 1000)
 
 
 def register_inplace(rewrite, name):
@@ -56,10 +43,10 @@ def register_inplace(rewrite, name):
     PyTensor refuses a replacement that would overwrite what another node has still to read; then the operation that
     copies stays.
     """
+    INPLACE_NAMES.append(name)
     optdb.register(
         name,
         WalkingGraphRewriter(rewrite, order="in_to_out", failure_callback=WalkingGraphRewriter.warn_inplace),
-        "numba",
         "inplace",
         TAG,
         position=INPLACE_POSITION,

@@ -1,6 +1,7 @@
 """VectorSigmoid and VectorTanh, in place of a sigmoid and a hyperbolic tangent in single precision."""
 
 from graphs import plain_mode, scalar_ops
+from support import rewrites
 from support.rewrites.activations import VectorSigmoid, VectorTanh
 
 import numpy as np
@@ -15,7 +16,7 @@ EPS = np.finfo(np.float32).eps
 
 def test_sigmoids_are_within_rounding():
     a = pt.fmatrix("a")
-    fn = pytensor.function([a], pt.sigmoid(a))
+    fn = pytensor.function([a], pt.sigmoid(a), mode=rewrites.mode())
     ops = scalar_ops(fn.maker.fgraph)
     assert VectorSigmoid in ops and Sigmoid not in ops
     values = np.linspace(-87, 87, 1_000_003, dtype=np.float32)[None]
@@ -28,7 +29,7 @@ def test_sigmoids_are_within_rounding():
 def test_tangents_are_within_rounding():
     """Of the result, however small it is: near zero the tangent is not a difference of larger numbers."""
     a = pt.fmatrix("a")
-    fn = pytensor.function([a], pt.tanh(a))
+    fn = pytensor.function([a], pt.tanh(a), mode=rewrites.mode())
     ops = scalar_ops(fn.maker.fgraph)
     assert VectorTanh in ops and Tanh not in ops
     size = np.concatenate([np.geomspace(1e-30, 1e-2, 100_003), np.linspace(1e-2, 12, 1_000_003)])
@@ -39,7 +40,7 @@ def test_tangents_are_within_rounding():
 
 def test_fused_with_its_neighbours():
     a = pt.fmatrix("a")
-    fn = pytensor.function([a], 1 - pt.sigmoid(2 * a))
+    fn = pytensor.function([a], 1 - pt.sigmoid(2 * a), mode=rewrites.mode())
     assert len(fn.maker.fgraph.apply_nodes) == 1
     np.testing.assert_allclose(fn([[-1, 0.5]]), [[1 / (1 + np.exp(-2)), 1 / (1 + np.e)]], rtol=4 * EPS)
 
@@ -47,9 +48,9 @@ def test_fused_with_its_neighbours():
 def test_limits_and_what_is_no_number():
     a = pt.fvector("a")
     limits = np.array([-np.inf, np.inf, np.nan, 0], "float32")
-    zero, one, nothing, half = pytensor.function([a], pt.sigmoid(a))(limits)
+    zero, one, nothing, half = pytensor.function([a], pt.sigmoid(a), mode=rewrites.mode())(limits)
     assert zero == 0 and one == 1 and np.isnan(nothing) and half == 0.5
-    np.testing.assert_array_equal(pytensor.function([a], pt.tanh(a))(limits), [-1, 1, np.nan, 0])
+    np.testing.assert_array_equal(pytensor.function([a], pt.tanh(a), mode=rewrites.mode())(limits), [-1, 1, np.nan, 0])
 
 
 @pytest.mark.parametrize("function", [pt.sigmoid, pt.tanh])
@@ -57,6 +58,6 @@ def test_limits_and_what_is_no_number():
 def test_other_types_are_left_alone(dtype, function):
     a = pt.matrix("a", dtype=dtype)
     value = np.arange(-3, 3, dtype=dtype)[None]
-    fn = pytensor.function([a], function(a))
+    fn = pytensor.function([a], function(a), mode=rewrites.mode())
     assert not scalar_ops(fn.maker.fgraph) & {VectorSigmoid, VectorTanh}
     np.testing.assert_array_equal(fn(value), pytensor.function([a], function(a), mode=plain_mode())(value))

@@ -1,6 +1,7 @@
 """CoinFlips: the binomial's draws, bit for bit, from the same generator."""
 
 from graphs import nodes, plain_mode
+from support import rewrites
 from support.rewrites.coin_flips import CoinFlips
 
 import numpy as np
@@ -15,7 +16,7 @@ def draw(p, mode=None, n=1, times=3, **size):
     """The compiled function, its draws, and the state in which it leaves the generator."""
     rng = pt.random.shared_rng(seed=5)
     next_rng, mask = rng.binomial(n=n, p=p, **size)
-    fn = pytensor.function([], mask, updates={rng: next_rng}, mode=mode)
+    fn = pytensor.function([], mask, updates={rng: next_rng}, mode=mode or rewrites.mode())
     return fn, np.array([fn() for _ in range(times)]), rng.get_value().bit_generator.state
 
 

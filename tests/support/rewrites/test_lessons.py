@@ -10,6 +10,7 @@ from logistic_sgd import LogisticRegression, minibatch, minibatch_function, sgd_
 from mlp import MLP
 from sA import sA
 from SdA import SdA
+from support import rewrites
 from support.rewrites import TAG
 from vae import VAE
 
@@ -43,7 +44,7 @@ def unsupervised_step(model, train_set, batch, *arguments):
     cost, updates = model.get_cost_updates(*arguments)
     index = pt.lscalar("index")
     givens = {model.x: minibatch(train_set[0], index, batch)}
-    return pytensor.function([index], cost, updates=updates, givens=givens), model.params
+    return pytensor.function([index], cost, updates=updates, givens=givens, mode=rewrites.mode()), model.params
 
 
 def dA_step(rng, train_set, batch, n_hidden):

@@ -1,20 +1,26 @@
 """Which rewrites run: all by default, some, or none."""
 
+import re
 import subprocess
 import sys
 
 from graphs import nodes, parameter, row_or_batch
+from lessons import short_schedules
 from support import rewrites
 from support.environment import ROOT
 from support.errors import UserError
 from support.rewrites.linker import PositionalNumbaLinker
 from support.rewrites.products import SparseProduct
+from support.rewrites.registry import INPLACE_NAMES
 from support.rewrites.updates import RankUpdate
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import Mode, get_default_mode
+from pytensor.link.basic import PerformLinker
+from pytensor.link.numba.linker import NumbaLinker
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +32,7 @@ def restored():
 def step():
     W = parameter(np.ones((5, 4)))
     x, d = row_or_batch("x", 1, 5, "float64"), row_or_batch("d", 1, 4, "float64")
-    return pytensor.function([x, d], pt.dot(x, W), updates={W: W - pt.dot(x.T, d)})
+    return pytensor.function([x, d], pt.dot(x, W), updates={W: W - pt.dot(x.T, d)}, mode=rewrites.mode())
 
 
 @pytest.mark.parametrize("names, expected", [(["all"], [1, 1]), (["none"], [0, 0]), (["rank_update"], [1, 0])])
@@ -44,40 +50,98 @@ def test_the_linker_is_pytensors_own_where_it_is_not_selected(name):
     assert isinstance(linker, PositionalNumbaLinker) == (name in ("all", "positional_arguments"))
 
 
-REWRITTEN = """
-import json
+STRANGER = """
+import json, os
 import numpy as np, pytensor, pytensor.tensor as pt
-from pytensor.compile.mode import get_mode
+if os.environ["IMPORTED"]:
+    from support import rewrites
+    from importlib import import_module
+    for lesson in os.environ["IMPORTED"].split():
+        import_module(lesson)
+    for names in ["none"], ["rank_update"], ["all"]:
+        rewrites.select(names)
+        rewrites.mode()
+from pytensor.compile.mode import get_mode, predefined_linkers
 from pytensor.graph.fg import FunctionGraph
-{first}
 W = pytensor.shared(np.ones((5, 4), "float32"), shape=(5, 4))
 x, d = pt.fmatrix("x"), pt.fmatrix("d")
 x, d = pt.specify_shape(x, (1, 5)), pt.specify_shape(d, (1, 4))
 z = pt.sigmoid(pt.dot(pt.sigmoid(pt.dot(x, W)), W.T))
-outputs = [W - pt.dot(x.T, d), pt.sum(x * pt.log(z) + (1 - x) * pt.log(1 - z), axis=1), pt.tanh(d)]
-for mode in None, "NUMBA":
-    mode, fgraph = get_mode(mode), FunctionGraph(outputs=outputs)
+mask = pt.random.shared_rng(seed=1).binomial(n=1, p=0.5, size=(3,))[1]
+likelihood = pt.sum(x * pt.log(z) + (1 - x) * pt.log(1 - z), axis=1)
+outputs = [W - pt.dot(x.T, d), pt.dot(d, W.T), likelihood, pt.tanh(d), mask, pt.sum((d[:, None] * W) ** 2)]
+for name in None, "NUMBA", "FAST_RUN", "FAST_COMPILE":
+    mode, fgraph = get_mode(name), FunctionGraph(outputs=outputs)
     mode.optimizer.rewrite(fgraph)
     print(json.dumps([type(mode.linker).__name__, pytensor.dprint(fgraph, file="str", id_type="int")]))
+step = pytensor.function([], [], updates={W: W - pt.dot(pt.ones((5, 1), "float32"), pt.ones((1, 4), "float32"))})
+print(type(step.maker.linker), {name: type(linker) for name, linker in predefined_linkers.items()})
 """
 
 
-def rewritten(first, monkeypatch):
-    """The class of the linker and the rewritten graph, in the default mode and in that of Numba."""
+def compiled_by_a_stranger(imported, monkeypatch):
+    """The linkers and graphs of functions that are compiled without `mode()`, in a process of their own."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
-    done = subprocess.run([sys.executable, "-c", REWRITTEN.format(first=first)], capture_output=True, text=True)
+    monkeypatch.setenv("IMPORTED", " ".join(imported))
+    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float32,cxx=")
+    done = subprocess.run([sys.executable, "-c", STRANGER], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    return re.sub(r"id \d+|0x[0-9a-f]+", "", done.stdout).splitlines()
 
 
-def test_without_rewrites_functions_are_compiled_as_by_pytensor_alone(monkeypatch):
-    """Although the lesson was imported, in a mode that is named, too, and where all were on in between."""
-    alone = rewritten("", monkeypatch)
-    switched_off = "from support.rewrites import select; select(['none']); select(['all']); select(['none'])"
-    assert rewritten(switched_off, monkeypatch) == alone
-    with_all = rewritten("from support.rewrites import select; select(['none']); select(['all'])", monkeypatch)
-    assert with_all == rewritten("import support", monkeypatch)
-    assert all(len({first, second}) == 2 for first, second in zip(alone, with_all))
+def test_after_the_import_of_every_lesson_others_compile_as_if_we_were_not_there(monkeypatch):
+    with_us = compiled_by_a_stranger(short_schedules(), monkeypatch)
+    assert with_us == compiled_by_a_stranger([], monkeypatch) and len(with_us) == 5
+    assert "PositionalNumbaLinker" not in str(with_us) and "RankUpdate" not in str(with_us)
+
+
+def own(**flags):
+    """The default mode with these flags, and what `mode()` makes of it."""
+    with pytensor.config.change_flags(**flags):
+        return get_default_mode(), rewrites.mode()
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"mode": "FAST_COMPILE"},
+        {"mode": "NanGuardMode"},
+        {"mode": "DebugMode"},
+        {"mode": "JAX"},
+        {"linker": "vm"},
+        {"mode": Mode("numba", "None")},  # as by PYTENSOR_FLAGS=optimizer=None
+        {"mode": Mode("numba", "fast_compile")},
+        {"mode": Mode("py", None)},
+    ],
+)
+def test_another_mode_that_the_user_chose_is_used_as_it_is(flags):
+    chosen, ours = own(**flags)
+    assert ours is chosen
+
+
+@pytest.mark.parametrize("flags", [{}, {"mode": "NUMBA"}, {"mode": "FAST_RUN"}, {"linker": "numba"}])
+def test_the_mode_of_numba_is_joined(flags):
+    chosen, ours = own(**flags)
+    assert type(chosen.linker) is NumbaLinker and type(ours.linker) is PositionalNumbaLinker
+    assert set(names_of(ours)) - set(names_of(chosen)) == {*rewrites.NAMES, *INPLACE_NAMES} - {"positional_arguments"}
+
+
+def names_of(mode):
+    return [rewriter.name for rewriter in mode.optimizer.data]
+
+
+def test_graphs_that_numpy_runs_are_rewritten_too_with_what_the_flags_leave():
+    """As by PYTENSOR_FLAGS=linker=py,optimizer_excluding=fusion."""
+    chosen = Mode("py", "fast_run").excluding("fusion", "rank_update")
+    _, ours = own(mode=chosen)
+    assert type(ours.linker) is PerformLinker
+    assert "rank_update" not in names_of(ours) and {"tied_decoder", "update_inplace"} < set(names_of(ours))
+    assert not any("fusion" in name for name in names_of(ours) if "elemwise" in name)
+
+
+def test_none_is_pytensors_own_mode():
+    rewrites.select(["none"])
+    assert rewrites.mode() is get_default_mode()
 
 
 def test_all_is_the_default_and_comes_back():

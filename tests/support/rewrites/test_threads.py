@@ -46,10 +46,11 @@ def test_two_threads_compute_what_one_computes(monkeypatch):
 EMPTY = """
 import json
 import numpy as np, pytensor, pytensor.tensor as pt
-import support
+from support import environment, rewrites
 D = pt.matrix("D", shape=(None, 20))
-product = pytensor.function([D], pt.dot(D, pytensor.shared(np.ones((6, 20)), shape=(6, 20)).T))
-print(json.dumps([support.environment.THREADS, product(np.ones((2, 20))[:0]).shape]))
+W = pytensor.shared(np.ones((6, 20)), shape=(6, 20))
+product = pytensor.function([D], pt.dot(D, W.T), mode=rewrites.mode())
+print(json.dumps([environment.THREADS, product(np.ones((2, 20))[:0]).shape]))
 """
 
 
@@ -60,10 +61,11 @@ def test_a_minibatch_without_rows(monkeypatch):
 UPDATE = """
 import json, sys
 import numpy as np, pytensor
-import support
+from support import rewrites
 W = pytensor.shared(np.ones((20, 30)), shape=(20, 30))
 x, d = pytensor.tensor.matrix("x", shape=(1, 20)), pytensor.tensor.matrix("d", shape=(1, 30))
-step = pytensor.function([x, d], updates={W: W - float(sys.argv[1]) * pytensor.tensor.dot(x.T, d)})
+updates = {W: W - float(sys.argv[1]) * pytensor.tensor.dot(x.T, d)}
+step = pytensor.function([x, d], updates=updates, mode=rewrites.mode())
 step(np.arange(20.0)[None], np.arange(30.0)[None])
 print(json.dumps(W.get_value().tolist()))
 """
