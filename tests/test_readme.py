@@ -16,7 +16,7 @@ import sys
 import forking
 from lessons import FLAGS
 from support.environment import ROOT
-from support.runs.recipes import read_recipes
+from support.report.recipes import read_recipes
 
 import pytest
 

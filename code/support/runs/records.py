@@ -85,6 +85,21 @@ def write_json(path, content):
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
+def read_settings(folder):
+    """The content of a run's settings.json. A UserError says that it is damaged, a FileNotFoundError that it lacks."""
+    return read_json(Path(folder) / "settings.json", SETTINGS)
+
+
+def read_curve(folder):
+    """The lines of a run's curve.jsonl. The exceptions are those of `read_settings`."""
+    return read_json_lines(Path(folder) / "curve.jsonl", LINE)
+
+
+def read_result(folder):
+    """The content of a finished run's result.json. The exceptions are those of `read_settings`."""
+    return read_json(Path(folder) / "result.json", RESULT)
+
+
 def picture_name(name, dataset):
     """The file name of a picture. For the embedded digits, the name says so."""
     return f"{name}{'_digits' if dataset == 'digits' else ''}.png"
