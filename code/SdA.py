@@ -68,7 +68,7 @@ References
 import sys
 from functools import partial
 
-from dA import dA
+from dA import COSTS_TITLE, dA
 from logistic_sgd import (
     LogisticRegression,
     minibatch_function,
@@ -83,9 +83,8 @@ from support.errors import UserError
 from support.inputs import REBUILT, check_rebuilt, symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.models import PretrainedStack, SavedModel
+from support.runs.models import PretrainedStack
 from support.settings import checked
-from utils import tile_raster_images
 
 import numpy as np
 import pytensor.tensor as pt
@@ -345,8 +344,6 @@ def test_SdA(
         result = train_with_early_stopping(
             run, sda, functions, training_epochs, patience, rate="finetune_lr", name="finetuning"
         )
-        filters = sda.sigmoid_layers[0].W.get_value(borrow=True).T  # (n_hidden, n_ins), a filter a row
-        run.save_picture("filters_layer_0", tile_raster_images(filters, run.data.image_shape, (10, 10), (1, 1)))
         run.draw(plot)
         return result
 
@@ -370,26 +367,25 @@ def plot(folder, datasets=None):
     """
     stages = {"layer": "pre-training a layer", None: "fine-tuning"}
     pictures = Pictures(folder, test_SdA, datasets, stages)
-    pictures.draw_costs("layer", lambda layer: f"layer {layer}")
+    costs = pictures.series_by("layer", "cost", lambda layer: f"layer {layer}")
+    panels = [(name, "cost (nats an image)", {"": series}) for name, series in costs.items()]
+    pictures.draw_curves("costs", COSTS_TITLE, panels, columns=min(3, len(panels)))
     pictures.draw_errors()
-    stack, saved = pictures.models({"pretrained": PretrainedStack, "model": SavedModel})
-    filters = {}
-    if stack:
-        sda = load_model(stack)
-        filters["after pre-training"] = sda.sigmoid_layers[0].W
-        level = (pictures.run.settings.get("corruption_levels") or CORRUPTION_LEVELS)[0]
+    models = pictures.models(load_model, {"after pre-training": "pretrained", "after fine-tuning": "model"})
+    pictures.draw_filters({name: sda.sigmoid_layers[0].W for name, sda in models.items()})
+    if sda := models.get("after pre-training"):
+        level = (pictures.settings.get("corruption_levels") or CORRUPTION_LEVELS)[0]
         _, corrupted = sda.dA_layers[0].get_corrupted_input(sda.x, level)
         first = sda.dA_layers[0].get_reconstructed_input(sda.dA_layers[0].get_hidden_values(corrupted))
         whole = sda.sigmoid_layers[-1].output  # of the input as it is, up through all layers, and down again:
         for layer in reversed(sda.dA_layers):
             whole = layer.get_reconstructed_input(whole)
-        names = f"{100 * level:g} % set to zero", "… rebuilt by layer 0", "input, rebuilt by all layers"
-        pictures.draw_reconstructions(list(zip(names, pictures.of_test_images(sda.x, corrupted, first, whole))))
-    if saved:
-        sda = load_model(saved)
-        filters["after fine-tuning"] = sda.sigmoid_layers[0].W
+        rows = {f"{100 * level:g} % set to zero": corrupted, "… rebuilt by layer 0": first}
+        rows["input, rebuilt by all layers"] = whole
+        pictures.draw_reconstructions(pictures.of_test_images(sda.x, rows))
+    if sda := models.get("after fine-tuning"):
+        pictures.save_filters(sda.sigmoid_layers[0].W, "filters_layer_0")
         pictures.draw_predictions(sda.x, sda.y_pred)
-    pictures.draw_filters(filters)
 
 
 QUICK = {

@@ -64,18 +64,16 @@ References
 """
 
 import sys
+from functools import partial
 
 from dA import Autoencoder, load_autoencoder
 from logistic_sgd import minibatch_function, sgd_updates
 from support.command import command
 from support.console import say
 from support.data import Datasets
-from support.graphs.execution import evaluate
 from support.inputs import scalar
 from support.pictures import Pictures
-from support.pictures.figures import COLOURS, markers, new_figure, whole_numbers
 from support.runs import open_run
-from support.runs.models import SavedModel
 from support.settings import checked
 
 import numpy as np
@@ -250,51 +248,27 @@ def plot(folder, datasets=None):
     The parameters are those of `logistic_sgd.plot`.
     """
     pictures = Pictures(folder, test_cA, datasets, stages={"contraction_level": "training"})
-    levels = pictures.values("contraction_level")
-    if levels:
-        pictures.save(curve_figure(pictures.run.curve, levels), "costs")
-    filters, rows, spectra = {}, [], {}
-    for level, saved in zip(levels, pictures.models({file_name(level): SavedModel for level in levels})):
-        if saved:
-            ca, name = load_autoencoder(cA, saved), f"contraction level {level:g}"
-            hidden = ca.get_hidden_values(ca.x)
-            filters[name] = ca.W
-            (rebuilt,) = pictures.of_test_images(ca.x, ca.get_reconstructed_input(hidden))
-            rows.append((name, rebuilt))
-            (codes,) = evaluate([hidden], {ca.x: pictures.test_set[0][:N_SPECTRA]})
-            spectra[name] = singular_values(ca.W.get_value(), codes)
-    pictures.draw_filters(filters)
+    names = {level: f"contraction level {level:g}" for level in pictures.values("contraction_level")}
+    panels = [
+        ("", label, pictures.series_by("contraction_level", field, names.get))
+        for field, label in (("reconstruction", "nats an image"), ("jacobian_norm", "norm of the Jacobian"))
+    ]
+    title = "Cost of reconstruction and norm of the Jacobian, mean of each epoch"
+    pictures.draw_curves("costs", title, panels, columns=2)
+    models = pictures.models(partial(load_autoencoder, cA), {names[level]: file_name(level) for level in names})
+    rows, spectra = [], {}
+    for name, ca in models.items():
+        hidden = ca.get_hidden_values(ca.x)
+        rows += pictures.of_test_images(ca.x, {name: ca.get_reconstructed_input(hidden)})
+        [(_, codes)] = pictures.of_test_images(ca.x, {name: hidden}, N_SPECTRA)
+        values = singular_values(ca.W.get_value(), codes)
+        values = values[values > 1e-5 * values[0]]
+        spectra[name] = np.arange(1, len(values) + 1), values
+    pictures.draw_filters({name: ca.W for name, ca in models.items()})
     pictures.draw_reconstructions(rows)
-    if spectra:
-        figure, (axes,) = new_figure(4)
-        for (name, values), colour in zip(spectra.items(), COLOURS):
-            axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=name)
-        axes.set_yscale("log")
-        top = max(values[0] for values in spectra.values())
-        axes.set_ylim(top * 1e-5, top * 2)
-        axes.set_xlabel("number of the singular value")
-        axes.set_ylabel("singular value")
-        axes.legend(frameon=False)
-        figure.suptitle(f"Singular values of the Jacobian, mean over {len(codes)} test images")
-        pictures.save(figure, "singular_values")
-
-
-def curve_figure(curve, levels):
-    """The cost of reconstruction and the norm of the Jacobian, by epoch."""
-    figure, panels = new_figure(3.6, ncols=2)
-    series = (panels[0], "reconstruction", "nats an image"), (panels[1], "jacobian_norm", "norm of the Jacobian")
-    for axes, field, label in series:
-        for level, colour in zip(levels, COLOURS):
-            lines = [line for line in curve if line["contraction_level"] == level]
-            epochs = [line["epoch"] for line in lines]
-            name = f"contraction level {level:g}"
-            axes.plot(epochs, [line[field] for line in lines], color=colour, label=name, **markers(epochs))
-        whole_numbers(axes.xaxis)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-    panels[0].legend(frameon=False)
-    figure.suptitle("Cost of reconstruction and norm of the Jacobian, mean of each epoch")
-    return figure
+    title = f"Singular values of the Jacobian, mean over {N_SPECTRA} test images"
+    panels = [("", "singular value", spectra)]
+    pictures.draw_curves("singular_values", title, panels, xlabel="number of the singular value", log=True)
 
 
 QUICK = {"training_epochs": 2}

@@ -59,6 +59,7 @@ References
 """
 
 import sys
+from functools import partial
 
 from logistic_sgd import minibatch_function, parameter, sgd_updates
 from mlp import uniform_weights
@@ -69,12 +70,12 @@ from support.errors import UserError
 from support.inputs import symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.models import SavedModel
 from support.settings import checked
-from utils import tile_raster_images
 
 import numpy as np
 import pytensor.tensor as pt
+
+COSTS_TITLE = "Cost of reconstruction, mean of each epoch"
 
 
 class Autoencoder:
@@ -251,9 +252,6 @@ def test_dA(
                 say(f"Training epoch {epoch.number}, cost {epoch.mean('cost'):f}")
                 stage.keep()
 
-            filters = da.W.get_value(borrow=True).T  # (n_hidden, n_visible), a filter a row
-            picture = tile_raster_images(filters, run.data.image_shape, tile_shape=(10, 10), tile_spacing=(1, 1))
-            run.save_picture(f"filters_corruption_{percent(level)}", picture)
         run.finish()
         run.draw(plot)
     return {level: stage.result for level, stage in stages.items()}
@@ -273,19 +271,18 @@ def plot(folder, datasets=None):
     The parameters are those of `logistic_sgd.plot`.
     """
     pictures = Pictures(folder, test_dA, datasets, stages={"corruption": "training"})
-    pictures.draw_costs("corruption", lambda level: f"{percent(level)} % corruption", together=True)
-    levels = pictures.values("corruption")
-    saved_models = pictures.models({f"model_corruption_{percent(level)}": SavedModel for level in levels})
-    filters, rows = {}, []
-    for level, saved in zip(levels, saved_models):
-        if saved:
-            da = load_autoencoder(dA, saved)
-            filters[f"trained at {percent(level)} % corruption"] = da.W
-            _, corrupted = da.get_corrupted_input(da.x, level)
-            reconstructed = da.get_reconstructed_input(da.get_hidden_values(corrupted))
-            names = f"{percent(level)} % set to zero", "… reconstructed"
-            rows += zip(names, pictures.of_test_images(da.x, corrupted, reconstructed))
-    pictures.draw_filters(filters)
+    costs = pictures.series_by("corruption", "cost", lambda level: f"{percent(level)} % corruption")
+    pictures.draw_curves("costs", COSTS_TITLE, [("", "cost (nats an image)", costs)])
+    names = {level: f"model_corruption_{percent(level)}" for level in pictures.values("corruption")}
+    models, rows = pictures.models(partial(load_autoencoder, dA), names), []
+    for level, da in models.items():
+        _, corrupted = da.get_corrupted_input(da.x, level)
+        rebuilt = da.get_reconstructed_input(da.get_hidden_values(corrupted))
+        rows += pictures.of_test_images(
+            da.x, {f"{percent(level)} % set to zero": corrupted, "… reconstructed": rebuilt}
+        )
+        pictures.save_filters(da.W, f"filters_corruption_{percent(level)}")
+    pictures.draw_filters({f"trained at {percent(level)} % corruption": da.W for level, da in models.items()})
     pictures.draw_reconstructions(rows)
 
 

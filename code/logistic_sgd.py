@@ -405,9 +405,7 @@ def plot(folder, datasets=None):
     """
     pictures = Pictures(folder, sgd_optimization_mnist, datasets)
     pictures.draw_errors()
-    (saved,) = pictures.models({"model": SavedModel})
-    if saved:
-        classifier = load_model(saved)
+    for classifier in pictures.models(load_model).values():
         pictures.draw_weights(classifier.W)
         pictures.draw_predictions(classifier.input, classifier.y_pred)
 

@@ -81,7 +81,6 @@ from support.console import say
 from support.inputs import random_state
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.models import SavedModel
 from support.settings import checked
 
 import numpy as np
@@ -249,9 +248,7 @@ def plot(folder, datasets=None):
     """
     pictures = Pictures(folder, test_mlp, datasets)
     pictures.draw_errors()
-    (saved,) = pictures.models({"model": SavedModel})
-    if saved:
-        classifier = load_model(saved)
+    for classifier in pictures.models(load_model).values():
         pictures.draw_filters({"best model": classifier.hiddenLayer.W})
         pictures.draw_predictions(classifier.input, classifier.y_pred)
 

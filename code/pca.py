@@ -74,11 +74,8 @@ from support.command import command
 from support.console import progress, say
 from support.errors import UserError
 from support.pictures import Pictures
-from support.pictures.figures import BLUE, markers, new_figure, without_ticks
 from support.runs import open_run
-from support.runs.models import SavedModel
 from support.settings import checked
-from utils import tile_raster_images
 
 import numpy as np
 import pytensor
@@ -301,57 +298,26 @@ def load_model(saved, mean):
 
 
 def plot(folder, datasets=None):
-    """Draw the pictures of a run: the cost above the optimum, the axes of both planes, reconstructions, the codes.
+    """Draw the pictures of a run: the cost above the optimum, the axes of both planes, reconstructions.
 
     The parameters are those of `logistic_sgd.plot`.
     """
     with pytensor.config.change_flags(floatX="float64"):
         pictures = Pictures(folder, test_pca, datasets, stages={None: "L-BFGS-B"})
-        draw_excess(pictures)
-        (saved,) = pictures.models({"model": SavedModel})
-        if not saved:
-            return
-        train_x = pictures.datasets[0][0].get_value(borrow=True)
-        mean, _, eigenvectors = principal_components(train_x)
-        autoencoder = load_model(saved, mean)
-        components = eigenvectors[:, : autoencoder.n_hidden]
-        panels = {"eigenvectors": components, "columns of W": autoencoder.W.get_value()}
-        figure = components_figure(panels, pictures.datasets.image_shape)
-        pictures.save(figure, "components")
-
-        images = pictures.test_set[0][:10]
-        by_pca = (images - mean) @ components @ components.T + mean
-        rebuilt = autoencoder.get_reconstructed_input(autoencoder.get_hidden_values(autoencoder.x))
-        (by_autoencoder,) = pictures.of_test_images(autoencoder.x, rebuilt)
-        rows = [("by PCA", np.clip(by_pca, 0, 1)), ("by the autoencoder", np.clip(by_autoencoder, 0, 1))]
-        pictures.draw_reconstructions(rows)
-
-
-def components_figure(panels, image_shape):
-    """The columns of matrices as images, a hundred at most of each; `panels` are arrays, (n_visible, n), by name."""
-    n = min(100, next(iter(panels.values())).shape[1])
-    tile_shape = -(-n // 10), min(10, n)
-    figure, axes = new_figure(1.3 + 3.7 * tile_shape[0] / tile_shape[1], ncols=len(panels))
-    for each, (name, columns) in zip(axes, panels.items()):
-        each.imshow(tile_raster_images(columns.T, image_shape, tile_shape, (1, 1)), cmap="gray")
-        without_ticks(each)
-        each.set_title(name, fontsize="medium")
-    figure.suptitle("Axes of the same plane: black is the lowest entry of each, white the highest")
-    return figure
-
-
-def draw_excess(pictures):
-    """How far the cost is above the optimum, after each iteration."""
-    curve = [line for line in pictures.run.curve if line["excess"] > 0]
-    if curve:
-        figure, (axes,) = new_figure(3.6)
-        iterations, excess = ([line[name] for line in curve] for name in ("epoch", "excess"))
-        axes.plot(iterations, excess, color=BLUE, **markers(iterations))
-        axes.set_yscale("log")
-        axes.set_xlabel("iteration of L-BFGS-B")
-        axes.set_ylabel("cost − PCA's optimum\n(squared error an image)")
-        figure.suptitle("Cost of the linear autoencoder, above that of principal component analysis")
-        pictures.save(figure, "costs")
+        excess = [("", "cost − PCA's optimum\n(squared error an image)", {"": pictures.series("excess")})]
+        title = "Cost of the linear autoencoder, above that of principal component analysis"
+        pictures.draw_curves("costs", title, excess, xlabel="iteration of L-BFGS-B", log=True)
+        mean, _, eigenvectors = principal_components(pictures.datasets[0][0].get_value(borrow=True))
+        for autoencoder in pictures.models(lambda saved: load_model(saved, mean)).values():
+            components = eigenvectors[:, : autoencoder.n_hidden]
+            axes = {"eigenvectors": components, "columns of W": autoencoder.W}
+            pictures.draw_filters(axes, "components", "Axes of the same plane")
+            x = autoencoder.x
+            rows = {
+                "by PCA": pt.dot(pt.dot(x - mean, components), components.T) + mean,
+                "by the autoencoder": autoencoder.get_reconstructed_input(autoencoder.get_hidden_values(x)),
+            }
+            pictures.draw_reconstructions(pictures.of_test_images(x, {name: z.clip(0, 1) for name, z in rows.items()}))
 
 
 QUICK = {"n_hidden": 10, "max_iterations": 30}

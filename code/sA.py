@@ -51,19 +51,17 @@ References
 """
 
 import sys
+from functools import partial
 
-from dA import Autoencoder, load_autoencoder
+from dA import COSTS_TITLE, Autoencoder, load_autoencoder
 from logistic_sgd import minibatch_function, sgd_updates
 from support import rewrites
 from support.command import command
 from support.console import say
 from support.data import Datasets
-from support.graphs.execution import evaluate
 from support.inputs import scalar, variable_for
 from support.pictures import Pictures
-from support.pictures.figures import BLUE, COLOURS, ORANGE, costs_figure, markers, new_figure, whole_numbers
 from support.runs import open_run
-from support.runs.models import SavedModel
 from support.settings import checked
 
 import numpy as np
@@ -244,66 +242,27 @@ def plot(folder, datasets=None):
     The parameters are those of `logistic_sgd.plot`.
     """
     pictures = Pictures(folder, test_sA, datasets, stages={"sparsity_weight": "training"})
-    weights = pictures.values("sparsity_weight")
-    if weights:
-        pictures.save(costs_figure(reconstruction_costs(pictures.run.curve, weights), together=True), "costs")
-    draw_activations_by_epoch(pictures, weights)
-    filters, rows, activations = {}, [], {}
-    for weight, saved in zip(weights, pictures.models({file_name(weight): SavedModel for weight in weights})):
-        if saved:
-            sa, name = load_autoencoder(sA, saved), f"sparsity weight {weight:g}"
-            filters[name] = sa.W
-            hidden = sa.get_hidden_values(sa.x)
-            (rebuilt,) = pictures.of_test_images(sa.x, sa.get_reconstructed_input(hidden))
-            rows.append((name, rebuilt))
-            (activations[name],) = evaluate([pt.mean(hidden, axis=0)], {sa.x: pictures.test_set[0]})
-    pictures.draw_filters(filters)
+    names = {weight: f"sparsity weight {weight:g}" for weight in pictures.values("sparsity_weight")}
+    costs = pictures.series_by("sparsity_weight", "reconstruction", names.get)
+    pictures.draw_curves("costs", COSTS_TITLE, [("", "cost (nats an image)", costs)])
+    panels, target = [], pictures.settings["sparsity_target"]
+    for weight, name in names.items():
+        epochs, mean = pictures.series("mean_activation", sparsity_weight=weight)
+        units = pictures.series("lowest_activation", "highest_activation", sparsity_weight=weight)
+        curves = {"all units": units, "mean of the units": (epochs, mean), "target": (epochs, [target] * len(epochs))}
+        panels.append((name, "mean activation", curves))
+    title = "Mean activation of the hidden units on the validation set"
+    pictures.draw_curves("activations_by_epoch", title, panels, columns=len(panels), sharey=True)
+    models = pictures.models(partial(load_autoencoder, sA), {names[weight]: file_name(weight) for weight in names})
+    rows, activations = [], {}
+    for name, sa in models.items():
+        hidden = sa.get_hidden_values(sa.x)
+        rows += pictures.of_test_images(sa.x, {name: sa.get_reconstructed_input(hidden)})
+        activations |= pictures.of_test_images(sa.x, {name: pt.mean(hidden, axis=0)}, n=None)
+    pictures.draw_filters({name: sa.W for name, sa in models.items()})
     pictures.draw_reconstructions(rows)
-    if activations:
-        figure, (axes,) = new_figure(3.8)
-        bins = np.linspace(0, max(values.max() for values in activations.values()), 50)
-        for (name, values), colour in zip(activations.items(), COLOURS):
-            axes.hist(values, bins, color=colour, alpha=0.7, label=name)
-        axes.axvline(
-            pictures.run.settings["sparsity_target"], color="black", linewidth=1, linestyle=":", label="target"
-        )
-        axes.set_xlabel("mean activation over the test set")
-        axes.set_ylabel("hidden units")
-        axes.legend(frameon=False)
-        figure.suptitle("Mean activation of each hidden unit")
-        pictures.save(figure, "activations")
-
-
-def reconstruction_costs(curve, weights):
-    """{name: (epochs, their costs of reconstruction)} of the autoencoders that were trained with these weights."""
-    series = {}
-    for weight in weights:
-        lines = [line for line in curve if line["sparsity_weight"] == weight]
-        series[f"sparsity weight {weight:g}"] = [[line[name] for line in lines] for name in ("epoch", "reconstruction")]
-    return series
-
-
-def draw_activations_by_epoch(pictures, weights):
-    """The mean activation of the units on the validation set: their mean, and the lowest and the highest one."""
-    if not weights:
-        return
-    figure, panels = new_figure(3.6, ncols=len(weights), sharey=True)
-    for axes, weight in zip(panels, weights):
-        lines = [line for line in pictures.run.curve if line["sparsity_weight"] == weight]
-        epochs = [line["epoch"] for line in lines]
-        lowest, mean, highest = (
-            [line[f"{which}_activation"] for line in lines] for which in ("lowest", "mean", "highest")
-        )
-        axes.fill_between(epochs, lowest, highest, color=BLUE, alpha=0.2, linewidth=0, label="all units")
-        axes.plot(epochs, mean, color=BLUE, label="mean of the units", **markers(epochs))
-        axes.axhline(pictures.run.settings["sparsity_target"], color=ORANGE, linewidth=1, label="target")
-        axes.set_title(f"sparsity weight {weight:g}", fontsize="medium")
-        whole_numbers(axes.xaxis)
-        axes.set_xlabel("epoch")
-    panels[0].set_ylabel("mean activation")
-    panels[0].legend(frameon=False)
-    figure.suptitle("Mean activation of the hidden units on the validation set")
-    pictures.save(figure, "activations_by_epoch")
+    title, label = "Mean activation of each hidden unit", "mean activation over the test set"
+    pictures.draw_histograms("activations", title, activations, label, "hidden units", target=target)
 
 
 QUICK = {"training_epochs": 5}

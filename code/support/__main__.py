@@ -5,8 +5,9 @@ import sys
 from support.console import for_any_reader
 from support.data import fetch_mnist
 from support.errors import UnavailableError, UserError
-from support.pictures.comparison import draw_comparisons
-from support.runs.results import reproduce, results_table
+from support.report import reproduce
+from support.report.comparison import draw_comparisons
+from support.report.tables import results_table
 
 NOTICE = """
 ****************************************************************************

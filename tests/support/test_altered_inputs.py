@@ -26,10 +26,10 @@ from support.command import command
 from support.data import checksum, digits, load_data, mnist
 from support.environment import ROOT
 from support.errors import UserError
+from support.report.tables import results_table
 from support.runs import records
 from support.runs.checkpoint import FILE
 from support.runs.models import SavedModel, save_model
-from support.runs.results import results_table
 from support.runs.run import Run
 
 import numpy as np

@@ -12,7 +12,7 @@ CODE = ROOT / "code"
 # From the roof to the ground; a room imports from its own floor and from those below it.
 FLOORS = [
     {"__main__"},
-    {"command"},
+    {"command", "report"},
     {"pictures"},
     {"runs"},
     {"data", "graphs"},

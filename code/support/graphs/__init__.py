@@ -8,6 +8,8 @@ node moves are measured: each node runs once, in Python, on copies of the functi
 import inspect
 from contextlib import contextmanager
 
+from support.errors import UserError
+from support.files import replacing
 from support.graphs.drawing import MOST_NODES, draw
 from support.graphs.pages import page, text
 from support.graphs.steps import Graph, lesson_line, spelled
@@ -75,19 +77,26 @@ def write(path, title, settings, function, arguments):
     function = inspect.unwrap(function)
     rewritten = function.maker.fgraph
     graphs = Graph("before", rewritten.as_built, function, arguments), Graph("after", rewritten, function, arguments)
-    files = path.with_name(path.name + ".txt"), path.with_name(path.name + ".html")
-    files[0].write_text(text(title, settings, *graphs), encoding="utf-8")
-    moved = f"{path.name}: a step moves {spelled(graphs[0].bytes)} as built, {spelled(graphs[1].bytes)} as it runs"
-    files[1].unlink(missing_ok=True)
+    drawings, reason = drawn(graphs)
+    contents = {"txt": text(title, settings, graphs), "html": page(title, settings, graphs, drawings, reason)}
+    if path.parent.is_symlink():
+        raise UserError(f"{path.parent} is a link to another folder: remove it, or choose another --output-folder")
+    for ending, content in contents.items():
+        with replacing(path.with_name(f"{path.name}.{ending}")) as file:
+            file.write(content.encode())
+    before, after = (spelled(graph.bytes) for graph in graphs)
+    without = f", without a drawing: {reason}" if reason else ""
+    return f"{path.name}: a step moves {before} as built, {after} as it runs: {path}.html{without}"
+
+
+def drawn(graphs):
+    """The drawings of graphs, and the empty text; or no drawings, and the reason."""
     largest = max(len(graph.steps) for graph in graphs)
+    if largest > MOST_NODES:
+        return [], f"of {largest} nodes, more than {MOST_NODES}, nobody could read one"
     try:
-        reason = f"of {largest} nodes, more than {MOST_NODES}, nobody could read a drawing"
-        drawings = [draw(graph) for graph in graphs] if largest <= MOST_NODES else None
+        return [draw(graph) for graph in graphs], ""
     except ImportError:
-        reason, drawings = "pydot is not installed", None
-    except FileNotFoundError:
-        reason, drawings = "Graphviz, whose program dot draws, is not installed", None
-    if drawings is None:
-        return f"{moved}; the text alone is written, {files[0]}: {reason}"
-    files[1].write_text(page(title, settings, *graphs, *drawings), encoding="utf-8")
-    return f"{moved}: {files[1]}"
+        return [], "pydot is not installed"
+    except OSError:
+        return [], "Graphviz, whose program dot draws, is not installed"

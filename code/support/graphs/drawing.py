@@ -2,7 +2,7 @@
 
 import re
 
-from support.graphs.steps import operation
+from support.graphs.steps import operation, shape
 
 from pytensor.graph.basic import Constant
 
@@ -11,13 +11,7 @@ from pytensor.graph.basic import Constant
 MOST_NODES = 250
 
 INPUT, UPDATE, OURS, VIEW = "#cfe8cf", "#bcd4f0", "#1f5fbf", "#999999"
-WARM = (
-    "#ffffff",
-    "#fff1dc",
-    "#ffd9a8",
-    "#ffb56b",
-    "#ff8a3d",
-)  # nodes: below 1 kB, 10 kB, 100 kB, 1 MB; above
+WARM = "#ffffff", "#fff1dc", "#ffd9a8", "#ffb56b", "#ff8a3d"  # nodes: below 1 kB, 10 kB, 100 kB, 1 MB; above
 
 
 def draw(graph):
@@ -39,13 +33,10 @@ def draw(graph):
     drawing.set_node_defaults(fontname="Helvetica", fontsize="11", margin='"0.1,0.04"', height="0.3")
     drawing.set_edge_defaults(fontname="Helvetica", fontsize="9", arrowsize="0.6", color='"#555555"')
 
-    def place(variable):
-        return f"v{inputs.index(variable)}" if variable.owner is None else f"n{graph.step_of[variable.owner].number}"
-
-    inputs = [variable for variable in graph.inputs if graph.fgraph.clients[variable]]
-    for variable in inputs:
+    for variable in graph.inputs:
         label = f"{graph.label(variable)}\n{shape(graph.shape_of(variable))}"
-        add("node", place(variable), label=label, shape="box", style="filled", fillcolor=INPUT, tooltip=variable.type)
+        look = {"shape": "box", "style": "filled", "fillcolor": INPUT, "tooltip": variable.type}
+        add("node", graph.place(variable), label=label, **look)
     for step in graph.steps:
         names = [output.name for output in step.node.outputs if output.name]
         moved = [] if step.is_view else [step.moved]
@@ -56,8 +47,8 @@ def draw(graph):
             look = {"style": "rounded,dashed", "color": VIEW, "fontcolor": "#555555"}
         elif step.is_ours:
             look |= {"color": OURS, "penwidth": "3"}
-        line = "{}:{}  {}".format(*step.line) if step.line else graph.call(step.node)
-        links = {"id": f"{graph.name}-box-{step.number}", "URL": f"#{graph.name}-{step.number}", "tooltip": line}
+        line = "{}:{}  {}".format(*step.line) if step.line else graph.formula(step.node)
+        links = {"id": f"{graph.name}-box-{step.number}", "URL": f"#{graph.name}-n{step.number}", "tooltip": line}
         add("node", f"n{step.number}", label=label, shape="box", **links, **look)
         for variable in dict.fromkeys(step.node.inputs):
             if isinstance(variable, Constant):
@@ -65,18 +56,14 @@ def draw(graph):
             look = {"color": "red", "penwidth": "2"} if variable in step.destroyed else {}
             if step.is_view and variable is step.node.inputs[0]:
                 look = {"style": "dashed"}
-            add("edge", place(variable), f"n{step.number}", tooltip=graph.label(variable), **look)
+            add("edge", graph.place(variable), f"n{step.number}", tooltip=graph.label(variable), **look)
     named = {output: f"result: {output.name or ''}" for output in graph.fgraph.outputs}
     named.update((output, f"new {graph.label(variable)}") for variable, output in graph.updates)
     for number, (output, label) in enumerate(named.items()):
         add("node", f"o{number}", label=label, shape="box", style="filled", fillcolor=UPDATE, tooltip=label)
-        add("edge", place(output), f"o{number}")
+        if not isinstance(output, Constant):
+            add("edge", graph.place(output), f"o{number}")
     svg = drawing.create(format="svg").decode("utf-8")
     svg = svg[svg.index("<svg") :]
     # Two drawings in one page need different ids.
     return re.sub(r'id="((a_)?(graph|node|edge)\d+)"', rf'id="{graph.name}-\1"', svg)
-
-
-def shape(sizes):
-    """A shape as a reader sees it, such as 784 × 1000."""
-    return "" if sizes is None else " × ".join(map(str, sizes)) or "scalar"

@@ -1,34 +1,35 @@
 """The two files that show the graphs of a function: a text and an HTML page."""
 
 import html
+import re
 from pathlib import Path
 from string import Template
 
-from support.graphs.drawing import shape
-from support.graphs.steps import inner_graph, operation, spelled
+from support.graphs.steps import operation, shape, spelled
 
 import pytensor
+from pytensor.graph.basic import Constant
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def text(title, settings, before, after):
+def text(title, settings, graphs):
     """The text: both graphs, the bytes that each node moves, and the updates."""
     parts = [title, "=" * len(title), "", *(f"{name} = {value}" for name, value in settings.items()), ""]
-    for graph in (before, after):
-        parts.append(f"{graph.name}: {len(graph.steps)} nodes move {spelled(graph.bytes)} a step")
+    parts += [f"{graph.name}: {len(graph.steps)} nodes move {spelled(graph.bytes)} a step" for graph in graphs]
     parts += ["", *heading("updates: the new value of each shared variable after a call")]
-    for name, size, old, new in updates(before, after):
-        parts += [f"{name}  {size}", f"    before: {old}", f"    after:  {new}"]
-    for graph, what in ((before, "as the lesson built it"), (after, "as it runs")):
+    for name, sizes, *expressions in updates(graphs):
+        parts += [
+            f"{name}  {sizes}",
+            *(f"    {when} {each}" for when, each in zip(("before:", "after: "), expressions)),
+        ]
+    for graph, what in zip(graphs, ("as the lesson built it", "as it runs")):
         parts += ["", *heading(f"{graph.name}: the graph {what}"), printed(graph.fgraph)]
         parts += ["", *heading(f"{graph.name}: its nodes, in the order in which they run")]
-        for row in rows(graph):
-            parts.append(
-                f"{row['number']:4}  {row['bytes']:>8}  {row['call']}  ->  {row['outputs']}{row['overwrites']}"
-            )
-            if row["line"]:
-                parts.append(f"{'':16}{row['line']}  {row['code']}")
+        for step in graph.steps:
+            does = f"{graph.formula(step.node)}  ->  {step.outputs}{overwritten(graph, step)}"
+            parts.append(f"{step.number:4}  {step.moved:>8}  {does}")
+            parts += ["{:16}{}:{}  {}".format("", *step.line)] if step.line else []
     return "\n".join(parts) + "\n"
 
 
@@ -36,55 +37,50 @@ def heading(line):
     return [line, "-" * len(line)]
 
 
-def printed(graph):
+def printed(fgraph):
     """A graph as PyTensor prints it."""
-    return pytensor.dprint(graph, print_shape=True, print_destroy_map=True, print_view_map=True, file="str").rstrip()
+    return pytensor.dprint(fgraph, print_shape=True, print_destroy_map=True, print_view_map=True, file="str").rstrip()
 
 
-def rows(graph):
-    """The entries of each node in the list of nodes, as dicts."""
-    for step in graph.steps:
-        names = [f"{output.name or ''} {shape(size)}".strip() for output, size in zip(step.node.outputs, step.shapes)]
-        overwritten = ", ".join(map(graph.label, step.destroyed))
-        file, line, code = step.line or ("", "", "")
-        yield {
-            "number": step.number,
-            "bytes": step.moved,
-            "call": graph.call(step.node),
-            "outputs": ", ".join(names),
-            "overwrites": f"  (overwrites {overwritten})" if overwritten else "",
-            "line": f"{file}:{line}" if file else "",
-            "code": code,
-            "step": step,
-        }
+def overwritten(graph, step):
+    return f"  (overwrites {', '.join(map(graph.label, step.destroyed))})" if step.destroyed else ""
 
 
-def updates(before, after):
+def updates(graphs):
     """(name, shape, expression before, expression after) of each variable that is updated."""
-    for (variable, old), (new_variable, new) in zip(before.updates, after.updates, strict=True):
+    for both in zip(*(graph.updates for graph in graphs), strict=True):
         expressions = []
-        for graph, updated, output in ((before, variable, old), (after, new_variable, new)):
+        for graph, (variable, output) in zip(graphs, both):
             step = graph.step_of.get(output.owner)
-            in_place = step is not None and updated in step.destroyed
+            in_place = step is not None and variable in step.destroyed
             expressions.append(graph.expression(output) + (", in place" if in_place else ""))
-        yield before.label(variable), shape(before.shape_of(variable)), *expressions
+        yield graphs[0].label(both[0][0]), shape(graphs[0].shape_of(both[0][0])), *expressions
 
 
-def page(title, settings, before, after, before_drawing, after_drawing):
-    """The page of HTML. It loads no other file."""
+def page(title, settings, graphs, drawings, reason):
+    """The page of HTML. It loads no other file.
+
+    `drawings` are those of the graphs, as <svg> elements. If there are none, `reason` says why.
+    """
     fields = {
         "title": html.escape(title),
         "settings": html.escape(", ".join(f"{name} = {value}" for name, value in settings.items())),
-        "share": f"{100 * after.bytes / before.bytes:.0f}",
-        "updates": "\n".join(f"<tr>{cells(*row)}</tr>" for row in updates(before, after)),
+        "share": f"{100 * graphs[1].bytes / max(1, graphs[0].bytes):.0f}",
+        "updates": "\n".join(f"<tr>{cells(*row)}</tr>" for row in updates(graphs)),
+        "drawings": "\n".join(f'<div class="drawing">{svg}</div>' for svg in drawings),
+        "hidden": "" if drawings else "hidden",
+        "reason": f"The drawings are left out: {html.escape(reason)}." if reason else "",
     }
-    for graph, drawing in (before, before_drawing), (after, after_drawing):
+    for graph in graphs:
         own = {
             "count": len(graph.steps),
             "bytes": spelled(graph.bytes),
-            "heaviest": heaviest(graph),
-            "drawing": drawing,
-            "nodes": "\n".join(table_row(graph, row) for row in rows(graph)),
+            "heaviest": "\n".join(
+                f"<tr><td>{link(graph, f'n{step.number}', step.number)}</td>"
+                f"{cells(operation(step.node.op), step.moved)}</tr>"
+                for step in sorted(graph.steps, key=lambda step: -step.bytes)[:5]
+            ),
+            "nodes": "\n".join([*input_rows(graph), *(node_row(graph, step, drawings) for step in graph.steps)]),
             "text": html.escape(printed(graph.fgraph)),
         }
         fields |= {f"{graph.name}_{name}": value for name, value in own.items()}
@@ -95,30 +91,35 @@ def cells(*values):
     return "".join(f"<td>{html.escape(str(value))}</td>" for value in values)
 
 
-def heaviest(graph, count=5):
-    """The nodes that move most bytes, as rows of a table."""
-    most = sorted(graph.steps, key=lambda step: -step.bytes)[:count]
-    return "\n".join(
-        f"<tr><td>{box(graph, step)}</td>{cells(operation(step.node.op), step.moved)}</tr>" for step in most
-    )
+def link(graph, place, words):
+    """A link to a place in the page: the row of a node or an input, or the box of a node in the drawing."""
+    return f'<a href="#{graph.name}-{place}">{html.escape(str(words))}</a>'
 
 
-def box(graph, step):
-    """The number of a node, as a link to its box in the drawing."""
-    return f'<a href="#{graph.name}-box-{step.number}">{step.number}</a>'
+def input_rows(graph):
+    """A row of the table for each input of a graph."""
+    for variable in graph.inputs:
+        about = cells("", "input", graph.label(variable), shape(graph.shape_of(variable)), "")
+        yield f'<tr id="{graph.name}-{graph.place(variable)}">{about}</tr>'
 
 
-def table_row(graph, row):
-    """A node of the list as a row of a table."""
-    step = row["step"]
-    inside = inner_graph(step.node.op)
-    call = html.escape(row["call"] + row["overwrites"])
-    if inside is not None:
-        text = html.escape(printed(list(inside.outputs)))
-        call += f"<details><summary>inside</summary><pre>{text}</pre></details>"
-    where = f"<b>{row['line']}</b> <code>{html.escape(row['code'])}</code>" if row["line"] else ""
-    ours = ' class="ours"' if step.is_ours else ""
+def node_row(graph, step, is_drawn):
+    """The row of a node. Its number leads to its box in the drawing, the inputs in its formula to their rows."""
+    links = []
+
+    def show(variable):
+        """Stand in for a link until the text around it is made safe."""
+        label = graph.label(variable)
+        links.append(
+            html.escape(label) if isinstance(variable, Constant) else link(graph, graph.place(variable), label)
+        )
+        return f"\0{len(links) - 1}\0"
+
+    does = html.escape(graph.formula(step.node, show))
+    does = re.sub("\0(\\d+)\0", lambda found: links[int(found[1])], does) + html.escape(overwritten(graph, step))
+    number = link(graph, f"box-{step.number}", step.number) if is_drawn else step.number
+    where = "<b>{}:{}</b> <code>{}</code>".format(*map(html.escape, map(str, step.line))) if step.line else ""
     return (
-        f'<tr id="{graph.name}-{step.number}"{ours}><td>{box(graph, step)}</td>{cells(row["bytes"])}'
-        f"<td>{call}</td>{cells(row['outputs'])}<td>{where}</td></tr>"
+        f'<tr id="{graph.name}-n{step.number}"{" class=ours" if step.is_ours else ""}><td>{number}</td>'
+        f"{cells(step.moved)}<td>{does}</td>{cells(step.outputs)}<td>{where}</td></tr>"
     )

@@ -1,4 +1,4 @@
-"""The nodes of a graph in the order in which they run, with the bytes that each moves and the line that made it."""
+"""The nodes of a graph as they run: their formulas, the bytes that they move, and the lines that made them."""
 
 import copy
 from functools import cached_property
@@ -15,6 +15,10 @@ from pytensor.tensor.shape import Shape, Shape_i
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor
 
 INDEXING = AdvancedSubtensor, AdvancedIncSubtensor
+# Operations that are written between their operands: the sign, and how tightly it binds.
+INFIX = {"add": (" + ", 1), "sub": (" − ", 1), "mul": (" · ", 2), "true_div": (" / ", 2)}
+TIGHTEST = 3
+LONGEST_FORMULA = 12  # operations in a fused loop; a longer loop is shown by their names alone
 
 
 class Graph:
@@ -34,6 +38,7 @@ class Graph:
     ----------
     steps : list of Step, in the order in which they run
     bytes : int, moved by all steps together
+    inputs : dict, {input that is used: its value}
     updates : list of (input, output), variables: each shared variable and its new value
     """
 
@@ -43,56 +48,60 @@ class Graph:
         self.updates = [(fgraph.inputs[place], fgraph.outputs[out]) for out, place in fgraph.update_mapping.items()]
         self.steps = [Step(number, node) for number, node in enumerate(fgraph.toposort())]
         self.step_of = {step.node: step for step in self.steps}
-        self.inputs = dict(zip(fgraph.inputs, values_of(function, arguments)))
-        self._run()
+        values = dict(zip(fgraph.inputs, values_of(function, arguments)))
+        self.inputs = {variable: value for variable, value in values.items() if fgraph.clients[variable]}
+        self._run(values)
         self.bytes = sum(step.bytes for step in self.steps)
 
-    def _run(self):
+    def _run(self, values):
         """Run each node once, to see the sizes of its arrays. Arrays that are updated are copied before."""
         updated = {variable for variable, _ in self.updates}
-        values = [copy.deepcopy(value) if v in updated else value for v, value in self.inputs.items()]
 
         def measure(node, inputs, outputs):
             step = self.step_of[node]
             step.bytes = traffic(node, inputs, outputs)
             step.shapes = [getattr(value, "shape", None) for value in outputs]
 
-        execute(self.fgraph, values, measure)
+        execute(self.fgraph, [copy.deepcopy(x) if v in updated else x for v, x in values.items()], measure)
+
+    def place(self, variable):
+        """The name of a variable's place in a page: v0 for the first input, n0 for the first node."""
+        if variable.owner is not None:
+            return f"n{self.step_of[variable.owner].number}"
+        return f"v{list(self.inputs).index(variable)}"
 
     def shape_of(self, variable):
-        """The shape of a variable's value; None if the value is not an array."""
-        if variable.owner is not None:
-            return self.step_of[variable.owner].shapes[variable.index]
-        value = variable.data if isinstance(variable, Constant) else self.inputs[variable]
-        return getattr(value, "shape", None)
+        """The shape of an input's value; None if the value is not an array."""
+        return getattr(self.inputs[variable], "shape", None)
 
     def label(self, variable):
         """A short text for a variable: its name, its value, or the number of the node that makes it."""
         if variable.name is not None:
             return variable.name
         if isinstance(variable, Constant):
-            value = np.asarray(variable.data)
-            return f"{value.item():g}" if value.size == 1 and value.dtype.kind in "iuf" else str(variable.data)[:20]
+            return constant(variable)
         if variable.owner is None:
             return str(variable.type)
         number = self.step_of[variable.owner].number
         return f"#{number}" if len(variable.owner.outputs) == 1 else f"#{number}.{variable.index}"
 
-    def call(self, node):
-        """A node as a call: its operation and its inputs."""
-        return f"{operation(node.op)}({', '.join(map(self.label, node.inputs))})"
+    def formula(self, node, show=None):
+        """What a node computes, as text. `show` makes the text of an input, by default its label."""
+        operands = [((show or self.label)(variable), TIGHTEST) for variable in node.inputs]
+        return ", ".join(dict.fromkeys(text for text, _ in formulas(node.op, operands)))
 
     def expression(self, variable, depth=2):
         """The expression for a variable, without views. It ends at named variables, or after `depth` operations."""
+        return self._expression(variable, depth)[0]
+
+    def _expression(self, variable, depth):
         step = self.step_of.get(variable.owner)
-        if step is None or variable.name is not None:
-            return self.label(variable)
-        if step.is_view:
-            return self.expression(step.node.inputs[0], depth)
-        if depth == 0:
-            return self.label(variable)
-        inputs = ", ".join(self.expression(each, depth - 1) for each in step.node.inputs)
-        return f"{operation(step.node.op)}({inputs})"
+        if step is not None and variable.name is None and step.is_view:
+            return self._expression(step.node.inputs[0], depth)
+        if step is None or variable.name is not None or depth == 0:
+            return self.label(variable), TIGHTEST
+        texts = formulas(step.node.op, [self._expression(each, depth - 1) for each in step.node.inputs])
+        return texts[variable.index] if len(texts) == len(step.node.outputs) else texts[0]
 
 
 class Step:
@@ -134,6 +143,12 @@ class Step:
         # A fused loop that also indexes may read only a part of its inputs.
         indexes = any(isinstance(node.op, INDEXING) for node in inner_nodes(self.node.op))
         return ("≤ " if indexes else "") + spelled(self.bytes)
+
+    @property
+    def outputs(self):
+        """The names and the shapes of the outputs, as text."""
+        named = zip((output.name or "" for output in self.node.outputs), map(shape, self.shapes))
+        return ", ".join(f"{name} {sizes}".strip() for name, sizes in named)
 
     @cached_property
     def line(self):
@@ -208,13 +223,50 @@ def inner_nodes(op):
     return [deeper for node in nodes for deeper in (inner_nodes(node.op) or [node])]
 
 
+def is_fused(op):
+    """Whether an operation is a loop that PyTensor has made of several."""
+    return bool(inner_nodes(op)) and str(op).startswith(("Composite{", "FusedElemwise{", "["))
+
+
 def operation(op):
     """The name of an operation. For a fused loop: the names of the operations in it."""
-    inner = inner_nodes(op)
-    if not inner or not str(op).startswith(("Composite{", "FusedElemwise{", "[")):
+    if not is_fused(op):
         return str(op)
-    names = [str(node.op).split("{")[0] for node in inner]
-    return "Fused(" + ", ".join(dict.fromkeys(names)) + ")" if len(inner) > 1 else names[0]
+    names = dict.fromkeys(str(node.op).split("{")[0] for node in inner_nodes(op))
+    return f"Fused({', '.join(names)})" if len(inner_nodes(op)) > 1 else next(iter(names))
+
+
+def formulas(op, operands):
+    """[(text, how tightly it binds)]: what an operation computes. A fused loop has a text for each of its outputs.
+
+    `operands` are such pairs, too, one for each input.
+    """
+    name = str(op).split("{")[0].lower()
+    if is_fused(op) and len(inner_nodes(op)) <= LONGEST_FORMULA:
+        inside = inner_graph(op)
+        known = dict(zip(inside.inputs, operands))
+        for node in inside.toposort():
+            known |= {v: (constant(v), TIGHTEST) for v in node.inputs if isinstance(v, Constant)}
+            texts = formulas(node.op, [known[v] for v in node.inputs])
+            known |= dict(zip(node.outputs, texts * len(node.outputs)))
+        return [known[output] for output in inside.outputs]
+    if name in INFIX:
+        sign, binding = INFIX[name]
+        # The first operand may bind as tightly as the sign does: a − b − c, but a − (b − c).
+        texts = [f"({text})" if own < binding + bool(i) else text for i, (text, own) in enumerate(operands)]
+        return [(sign.join(texts), binding)]
+    return [(f"{operation(op)}({', '.join(text for text, _ in operands)})", TIGHTEST)]
+
+
+def constant(variable):
+    """The value of a constant, as a short text."""
+    value = np.asarray(variable.data)
+    return f"{value.item():g}" if value.size == 1 and value.dtype.kind in "iuf" else str(variable.data)[:20]
+
+
+def shape(sizes):
+    """A shape as a reader sees it, such as 784 × 1000."""
+    return "" if sizes is None else " × ".join(map(str, sizes)) or "scalar"
 
 
 def spelled(n_bytes):

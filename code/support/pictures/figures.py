@@ -12,7 +12,7 @@ WIDTH = 7.5  # inches
 DPI = 150
 MOST_CLASSES = 100  # in a picture
 MOST_COUNTED_CLASSES = 20  # with more classes, the cells are too small for their counts
-N_FILTERS = 10, 10  # rows and columns of images
+MOST_FILTERS = 100  # in a picture
 N_WRONG = 6, 12  # rows and columns of images
 N_RECONSTRUCTED = 10
 
@@ -41,49 +41,101 @@ def markers(values, marker="o"):
     return {"marker": marker, "markersize": 3} if len(values) <= 50 else {}
 
 
-def costs_figure(series, together=False):
-    """The mean cost of each epoch.
+def curves_figure(panels, title, xlabel="epoch", columns=1, log=False, clip=False, **options):
+    """Curves in one or more panels.
 
-    `series` is {name: (epochs, costs)}, with names such as "layer 0". If they are `together`, they share their axes.
-    Otherwise each has its own axes, because the costs may differ in size.
+    Parameters
+    ----------
+    panels : list of (title, y label, {name: (x, y)})
+        A curve has the same colour in all panels that have its name. If y is (n, 2), the curve is a band from the first
+        value to the second. Without a name it has no legend.
+    columns : int
+        Columns of panels.
+    log : bool
+        Whether the y axes are logarithmic. Values that are not positive are left out then.
+    clip : bool
+        Whether the lowest fifth of the values in the first panel, such as those of the first epochs, may lie below it.
+    options
+        Those of `new_figure`.
     """
-    n_panels = 1 if together else len(series)
-    n_columns = min(3, n_panels)
-    n_rows = -(-n_panels // n_columns)
-    figure, panels = new_figure(
-        1.2 + 2.4 * n_rows + (together and 1), nrows=n_rows, ncols=n_columns, sharex=not together
-    )
-    for place, (name, (epochs, costs)) in enumerate(series.items()):
-        axes = panels[0 if together else place]
-        axes.plot(epochs, costs, color=COLOURS[place % len(COLOURS)], label=name, **markers(epochs))
-        if not together:
-            axes.set_title(name, fontsize="medium")
-    for axes in panels[n_panels:]:
-        axes.set_visible(False)
-    for axes in panels[:n_panels]:
-        whole_numbers(axes.xaxis)
-        axes.set_xlabel("epoch")
-    for axes in panels[:n_panels:n_columns]:
-        axes.set_ylabel("cost (nats an image)")
-    if together:
-        panels[0].legend(frameon=False)
-    figure.suptitle("Cost of reconstruction, mean of each epoch")
+    n_rows, together = -(-len(panels) // columns), len(panels) == 1 and len(panels[0][2]) > 1
+    height = 3.6 + together if n_rows == 1 else 1 + 2 * n_rows
+    figure, axes = new_figure(height, nrows=n_rows, ncols=columns, sharex=n_rows > 1, **options)
+    lines, named = {}, set()
+    for number, (each, (panel_title, ylabel, series)) in enumerate(zip(axes, panels)):
+        for name, (x, y) in series.items():
+            x, y = np.asarray(x), np.asarray(y, float)
+            if y.ndim == 2:
+                each.fill_between(x, *y.T, color=COLOURS[0], alpha=0.2, linewidth=0, label=name)
+                continue
+            colour = COLOURS[lines.setdefault(name or (number, name), len(lines)) % len(COLOURS)]
+            shown = y > 0 if log else slice(None)
+            each.plot(x[shown], y[shown], color=colour, label=name, **markers(x))
+        if any(series.keys() - named):
+            each.legend(frameon=False)
+            named |= series.keys()
+        each.set_title(panel_title, fontsize="medium")
+        if number % columns == 0 or ylabel != panels[number - 1][1]:
+            each.set_ylabel(ylabel)
+        if log:
+            each.set_yscale("log")
+        if number + columns >= len(panels):
+            whole_numbers(each.xaxis)
+            each.set_xlabel(xlabel)
+    for each in axes[len(panels) :]:
+        each.set_visible(False)
+    if clip:
+        lowest = sorted(value for _, values in panels[0][2].values() for value in values)
+        axes[0].set_ylim(bottom=lowest[len(lowest) // 10] - 1)
+    figure.suptitle(title)
+    return figure
+
+
+def histograms_figure(values, title, xlabel, ylabel, **marks):
+    """How often values occur. `values` is {name: array}; each of the `marks`, a number, is a vertical line."""
+    figure, (axes,) = new_figure(3.8)
+    bins = np.linspace(0, max(each.max() for each in values.values()), 50)
+    for (name, each), colour in zip(values.items(), COLOURS):
+        axes.hist(each, bins, color=colour, alpha=0.7, label=name)
+    for name, place in marks.items():
+        axes.axvline(place, color="black", linewidth=1, linestyle=":", label=name)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def scatter_figure(points, labels, title, xlabel, ylabel):
+    """Points of a plane, (n, 2), in the colours of their labels, (n,) of int."""
+    figure, (axes,) = new_figure(6.6)
+    dots = axes.scatter(*points.T, c=labels, cmap="tab10" if labels.max() < 10 else "viridis", s=3, linewidths=0)
+    axes.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
+    figure.colorbar(dots, ax=axes, shrink=0.7, label="label")
+    figure.suptitle(title)
+    return figure
+
+
+def images_figure(images, image_shape, columns, title):
+    """Images, (n, height * width) with values in 0..1, black on white, from left to right, then from top to bottom."""
+    tile_shape = -(-len(images) // columns), columns
+    tiles = 255 - tile_raster_images(images, image_shape, tile_shape, (1, 1), scale_rows_to_unit_interval=False)
+    figure, (axes,) = new_figure(0.8 + 7 * tiles.shape[0] / tiles.shape[1])
+    axes.imshow(tiles, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
+    without_ticks(axes)
+    figure.suptitle(title)
     return figure
 
 
 def horizon(validations):
-    """The minibatches an epoch, and a list of the patience, in minibatches, after each validation.
+    """The epochs that patience allows after each validation, from the lines of a curve with a validation error.
 
-    `validations` are the lines of a curve with a validation error. If an epoch had several validations, its line holds
-    only the last one. Then the minibatches an epoch cannot be known, and None is returned.
+    If an epoch had several validations, its line holds only the last one. Then the minibatches an epoch cannot be
+    known, and None is returned.
     """
     n_train_batches = validations[0]["iteration"] // validations[0]["epoch"]
-    whole_epochs = [line["epoch"] * n_train_batches for line in validations]
-    if whole_epochs != [line["iteration"] for line in validations] or not all(
-        "patience" in line for line in validations
-    ):
+    if any(line["epoch"] * n_train_batches != line["iteration"] or "patience" not in line for line in validations):
         return None
-    return n_train_batches, [line["patience"] for line in validations]
+    return [line["patience"] / n_train_batches for line in validations]
 
 
 def errors_figure(curve):
@@ -92,48 +144,40 @@ def errors_figure(curve):
     `curve` is a list of dict. At least one has a validation error.
     """
     validations = [line for line in curve if "validation_error" in line]
-    tested = [line for line in validations if "test_error" in line]
-    best = min(validations, key=lambda line: line["validation_error"])
     epochs = [line["epoch"] for line in validations]
-    known = horizon(validations)
-
-    ratios = [2, 1] if known else [1]
-    figure, panels = new_figure(5.5 if known else 4, nrows=len(ratios), sharex=True, height_ratios=ratios)
-    axes = panels[0]
-    errors = [100 * line["validation_error"] for line in validations]
-    axes.plot(epochs, errors, color=BLUE, linewidth=1.2, label="validation error", **markers(epochs))
-    axes.plot(
-        [line["epoch"] for line in tested], [100 * line["test_error"] for line in tested],
-        color=ORANGE, linewidth=1.2, linestyle="--", label="test error of each new best model", **markers(tested, "s"),
-    )  # fmt: skip
+    best = min(validations, key=lambda line: line["validation_error"])
+    allowed = horizon(validations)
+    ratios = [2, 1] if allowed else [1]
+    figure, panels = new_figure(5.5 if allowed else 4, nrows=len(ratios), sharex=True, height_ratios=ratios)
+    axes, shown = panels[0], []
+    for field, label, mark, look in (
+        ("validation_error", "validation error", "o", {"color": BLUE}),
+        ("test_error", "test error of each new best model", "s", {"color": ORANGE, "linestyle": "--"}),
+    ):
+        points = [(line["epoch"], 100 * line[field]) for line in validations if field in line]
+        axes.plot(*(zip(*points) if points else ((), ())), linewidth=1.2, label=label, **look, **markers(points, mark))
+        shown += [error for _, error in points]
     label = f"best: epoch {best['epoch']}, validation {100 * best['validation_error']:.2f} %"
-    if "test_error" in best:
-        label += f", test {100 * best['test_error']:.2f} %"
-    axes.plot(
-        best["epoch"], 100 * best["validation_error"],
-        color="black", marker="*", markersize=11, linestyle="none", label=label, zorder=3,
-    )  # fmt: skip
-    logarithmic_percent(axes, [*errors, *(100 * line["test_error"] for line in tested)])
+    label += f", test {100 * best['test_error']:.2f} %" if "test_error" in best else ""
+    star = {"color": "black", "marker": "*", "markersize": 11, "linestyle": "none", "zorder": 3}
+    axes.plot(best["epoch"], 100 * best["validation_error"], label=label, **star)
+    logarithmic_percent(axes, shown)
     axes.set_ylabel("images classified wrongly (%)")
     axes.legend(frameon=False)
-    figure.suptitle("Validation and test error, and early stopping" if known else "Validation and test error")
-
-    if known:
-        n_train_batches, patience = known
-        below = panels[1]
-        below.step(
-            epochs, [value / n_train_batches for value in patience], where="post", color=GREEN, linewidth=1.5,
-            label="horizon: epochs that patience allows", **markers(epochs),
-        )  # fmt: skip
-        below.plot([0, epochs[-1]], [0, epochs[-1]], color="0.5", linewidth=1, linestyle=":", label="epochs trained")
-        below.set_ylabel("patience (epochs)")
-        below.set_ylim(bottom=0)
-        below.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2)
+    figure.suptitle("Validation and test error" + (", and early stopping" if allowed else ""))
+    if allowed:
+        look = {"where": "post", "color": GREEN, "linewidth": 1.5, **markers(epochs)}
+        panels[1].step(epochs, allowed, label="horizon: epochs that patience allows", **look)
+        panels[1].plot(
+            [0, epochs[-1]], [0, epochs[-1]], color="0.5", linewidth=1, linestyle=":", label="epochs trained"
+        )
+        panels[1].set(ylabel="patience (epochs)", ylim=(0, None))
+        panels[1].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2)
     for each in panels:
         each.axvline(best["epoch"], color="0.8", linewidth=1, zorder=0)
     whole_numbers(panels[-1].xaxis)
-    panels[-1].set_xlim(left=0)
-    panels[-1].set_xlabel("epoch" if known else "epoch (several validations in each, the last is shown)")
+    words = "epoch" if allowed else "epoch (several validations in each, the last is shown)"
+    panels[-1].set(xlim=(0, None), xlabel=words)
     return figure
 
 
@@ -155,27 +199,27 @@ def logarithmic_percent(axes, values):
     axes.grid(axis="y", color="0.92")
 
 
-def filters_figure(weights, image_shape):
-    """The first hundred filters of one or more layers, side by side.
+def filters_figure(weights, image_shape, title):
+    """The first hundred columns of one or more matrices as images, side by side.
 
-    `weights` is {name: array (n_in, n_hidden)}, with names such as "after pre-training".
+    `weights` is {name: array (n_in, n)}, with names such as "after pre-training".
     """
-    figure, panels = new_figure(WIDTH / len(weights) + 0.9, ncols=len(weights))
+    most = min(MOST_FILTERS, max(W.shape[1] for W in weights.values()))
+    columns = min(10, most)
+    rows = -(-most // columns)
+    figure, panels = new_figure(WIDTH / len(weights) * rows / columns + 0.9, ncols=len(weights))
     height, width = image_shape
     for axes, (name, W) in zip(panels, weights.items()):
-        tiles = tile_raster_images(W.T, image_shape, N_FILTERS, (1, 1))
-        axes.imshow(tiles, cmap="gray", interpolation="antialiased")
+        axes.imshow(tile_raster_images(W.T, image_shape, (rows, columns), (1, 1)), cmap="gray")
         without_ticks(axes)
         axes.set_title(name, fontsize="medium")
-        shown = min(N_FILTERS[0] * N_FILTERS[1], W.shape[1])
-        axes.set_xlabel(f"{shown} of {W.shape[1]:,} filters, {height} × {width} pixels each")
-    figure.suptitle("Filters of the first layer: black is the lowest weight of each, white the highest")
+        axes.set_xlabel(f"{min(most, W.shape[1])} of {W.shape[1]:,}, {height} × {width} pixels each")
+    figure.suptitle(f"{title}: black is the lowest weight of each, white the highest")
     return figure
 
 
 def without_ticks(axes):
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
 
@@ -227,18 +271,15 @@ def confusion_figure(counts):
     image = axes.imshow(np.ma.masked_equal(wrong, 0), cmap="YlOrBr", vmin=0, vmax=1.3 * largest)
     if n_classes <= MOST_COUNTED_CLASSES:
         for row, column in np.ndindex(*counts.shape):
-            if row == column:
-                axes.text(column, row, f"{counts[row, column]:,}", color="0.45", ha="center", va="center")
-            elif counts[row, column]:
-                axes.text(column, row, f"{counts[row, column]:,}", color="black", ha="center", va="center")
-        axes.set_xticks(range(n_classes))
-        axes.set_yticks(range(n_classes))
+            if row == column or counts[row, column]:
+                colour = "0.45" if row == column else "black"
+                axes.text(column, row, f"{counts[row, column]:,}", color=colour, ha="center", va="center")
+        axes.set(xticks=range(n_classes), yticks=range(n_classes))
     else:
         figure.colorbar(image, label="images classified wrongly")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("predicted class (numbers and colours: test images)")
-    axes.set_ylabel("label")
+    axes.set(xlabel="predicted class (numbers and colours: test images)", ylabel="label")
     n_images = int(counts.sum())
     figure.suptitle(
         f"Confusion matrix: {wrong.sum():,} of {n_images:,} test images wrong ({100 * wrong.sum() / n_images:.2f} %)"

@@ -102,8 +102,8 @@ def decoding(dtype, single, update):
 
     @numba_njit(error_model="numpy")
     def activate(logits, targets, z, errors):
-        """The log-likelihood but for the logarithm of a product, and that product, of some entries."""
-        total, product = 0.0, 1.0
+        """The log-likelihood but for the logarithm of a product, and that product less 1, of some entries."""
+        total, p = 0.0, 0.0
         for q in range(len(targets)):
             a, x = logits[q], targets[q]
             e = exp(-abs(a))
@@ -111,8 +111,8 @@ def decoding(dtype, single, update):
             z[q] = s if a >= 0 else e * s
             errors[q] = z[q] - x
             total += x * min(a, zero) - (one - x) * max(a, zero)
-            product *= s
-        return total, product
+            p = p * (1.0 + e) + e
+        return total, p
 
     @numba_njit
     def decode_row(row, h):
@@ -155,28 +155,28 @@ def decoding(dtype, single, update):
     def pass_over_for_one(W, h, c, x, step, z, back, totals, first, last):
         h, c, x, z, back = h[0], c[0], x[0], z[0], back[0]
         logits, errors = np.empty(4, dtype), np.empty(4, dtype)
-        total, product = 0.0, 1.0
+        total, p = 0.0, 0.0
         rest = last - (last - first) % 4
         for q in range(4 if first < rest else 0):
             logits[q] = decode_row(W[first + q], h)
         for i in range(first, rest, 4):
             for q in range(4):
                 logits[q] += c[i + q]
-            part, likelihoods = activate(logits, x[i : i + 4], z[i:], errors)
+            part, factor = activate(logits, x[i : i + 4], z[i:], errors)
             total += part
-            product *= likelihoods
+            p = p * (1.0 + factor) + factor
             if (i - first) % FACTORS == 0:
-                total += np.log(product)
-                product = 1.0
+                total -= np.log1p(p)
+                p = 0.0
             # After the last four come the first ones again, whose logits nobody reads.
             go_back_and_decode(W, i, i + 4 if i + 4 < rest else first, h, back, errors, step, logits)
         for i in range(rest, last):
             logits[0] = decode_row(W[i], h) + c[i]
-            part, likelihoods = activate(logits, x[i : i + 1], z[i:], errors)
+            part, factor = activate(logits, x[i : i + 1], z[i:], errors)
             total += part
-            product *= likelihoods
+            p = p * (1.0 + factor) + factor
             go_back_row(W[i], h, back, errors[0], step)
-        totals[0] = total + np.log(product)
+        totals[0] = total - np.log1p(p)
 
     @numba_njit
     def decode_pair(W, i, h, r, logits):
@@ -213,7 +213,7 @@ def decoding(dtype, single, update):
     def pass_over_for_pairs(W, h, c, x, step, z, back, totals, first, last):
         batch = x.shape[0]
         logits, errors = np.zeros((len(h), 4), dtype), np.zeros((len(h), 4), dtype)
-        products = np.ones(batch)
+        products = np.zeros(batch)  # less 1
         rest = last - (last - first) % 4
         for i in range(first, last, 4):
             rows = min(4, last - i)
@@ -226,12 +226,12 @@ def decoding(dtype, single, update):
             for r in range(batch):
                 for q in range(rows):
                     logits[r, q] += c[0, i + q]
-                part, likelihoods = activate(logits[r], x[r, i : i + rows], z[r, i:], errors[r])
+                part, factor = activate(logits[r], x[r, i : i + rows], z[r, i:], errors[r])
                 totals[r] += part
-                products[r] *= likelihoods
+                products[r] = products[r] * (1.0 + factor) + factor
                 if (i - first) % FACTORS == 0:
-                    totals[r] += np.log(products[r])
-                    products[r] = 1.0
+                    totals[r] -= np.log1p(products[r])
+                    products[r] = 0.0
             for r in range(0, len(h), 2):
                 if i < rest:
                     go_back_pair(W, i, back, r, errors)
@@ -240,7 +240,7 @@ def decoding(dtype, single, update):
                         go_back_row(W[i + q], h[r], back[r], errors[r, q], zero)
                         go_back_row(W[i + q], h[r + 1], back[r + 1], errors[r + 1, q], zero)
         for r in range(batch):
-            totals[r] += np.log(products[r])
+            totals[r] -= np.log1p(products[r])
 
     pass_over = pass_over_for_one if single else pass_over_for_pairs
 

@@ -17,16 +17,18 @@ from pytensor.tensor.math import Sum
 from pytensor.tensor.subtensor import AdvancedIncSubtensor
 from pytensor.tensor.type import vector
 
-FACTORS = 512  # of at least 1/2: their product is far from an underflow in double precision
+FACTORS = 512  # of at most 2: their product is far from an overflow in double precision
 
 
 class LogLikelihood(Op):
     """sum_j x_j log z_j + (1 - x_j) log(1 - z_j) of each row, and z = sigmoid(a), of x and a (batch, n).
 
-    With s = sigmoid(|a|), which lies between 1/2 and 1, the sum is that of x min(a, 0) - (1 - x) max(a, 0), plus log s.
-    The logarithms are those of products of many s, so that an entry costs one exponential, which z shares, and next to
-    no logarithm. Where a is infinite, z is 0 or 1 and the logarithm of what is 0 is minus infinity; that times an x or
-    1 - x of 0 is NaN, as in the sum.
+    With e = exp(-|a|), the sum is that of x min(a, 0) - (1 - x) max(a, 0), less log(1 + e). The logarithms are those of
+    products of many 1 + e, so that an entry costs one exponential, which z shares, and next to no logarithm. Of a
+    product, p is kept, the product less 1; a further factor does p <- p (1 + e) + e. So a tiny e keeps its digits.
+
+    Where a is infinite, z is 0 or 1 and the logarithm of what is 0 is minus infinity; that times an x or 1 - x of 0 is
+    NaN, as in the sum.
     """
 
     __props__ = ()
@@ -58,20 +60,21 @@ def log_likelihood(op, node):
         if x.shape[0] != k or x.shape[1] != n:
             raise ValueError("shapes of x and a do not fit")
         rows, z = np.empty(k, dtype), np.empty((k, n), dtype)
-        larger, terms = np.empty(n, dtype), np.empty(n, dtype)
+        exponentials, terms = np.empty(n, dtype), np.empty(n, dtype)
         for r in range(k):
             for j in range(n):
                 e = exp(-abs(a[r, j]))
-                larger[j] = one / (one + e)
-                z[r, j] = larger[j] if a[r, j] >= 0 else e * larger[j]
+                larger = one / (one + e)
+                z[r, j] = larger if a[r, j] >= 0 else e * larger
+                exponentials[j] = e
                 terms[j] = x[r, j] * min(a[r, j], zero) - (one - x[r, j]) * max(a[r, j], zero)
             total = 0.0
             for start in range(0, n, FACTORS):
-                product = 1.0
+                p = 0.0
                 for j in range(start, min(start + FACTORS, n)):
                     total += terms[j]
-                    product *= larger[j]
-                total += np.log(product)
+                    p = p * (1.0 + exponentials[j]) + exponentials[j]
+                total -= np.log1p(p)
             rows[r] = total
         return rows, z
 
@@ -137,16 +140,19 @@ def is_one_minus(variable, other):
 def sum_of_single_entries(fgraph, node):
     """sum(zeros with v_r added at (r, y_r), axis=1) -> v
 
-    The gradient of log softmax(a)[r, y_r] has this sum, for each row r of a minibatch.
+    The gradient of log softmax(a)[r, y_r] has this sum, for each row r of a minibatch. The entries are still placed for
+    another use, where a label y_r beyond the columns is an IndexError.
     """
     added, [out] = node.inputs[0].owner, node.outputs
     if node.op.axis != (1,) or added is None or not isinstance(added.op, AdvancedIncSubtensor):
         return None
     if getattr(added.op, "idx_list", (0, 1)) != (0, 1):  # PyTensor 3.3; in 3.0 each index is an input of its own
         return None
+    if all(isinstance(client.op, Sum) for client, _ in fgraph.clients[node.inputs[0]]):
+        return None  # nothing else would check the labels
     zeros, v, *places = added.inputs
     n = zeros.type.shape[0]
-    if len(places) != 2 or zeros.type.ndim != 2 or v.type.shape != (n,) or not out.type.is_super(v.type):
+    if len(places) != 2 or zeros.type.ndim != 2 or n is None or v.type.shape != (n,) or not out.type.is_super(v.type):
         return None
     if get_underlying_scalar_constant_value(zeros, raise_not_constant=False) != 0:
         return None

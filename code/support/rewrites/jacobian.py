@@ -17,7 +17,8 @@ def sum_to_factored_sum(fgraph, node):
     """sum over (b, i, j) of (S_bj W_ij)^2 -> sum over j of (sum over b of S_bj^2) (sum over i of W_ij^2)
 
     In general: the sum, over some axes of a tensor, of a product whose factors lack an axis each. Each axis is summed
-    over in turn, of the factors alone that have it, so that no tensor is made that has more axes than they have.
+    over in turn, of the factors alone that have it. Where these have all axes together, as the two of a product of
+    matrices, the tensor would be as large as before, and the sum is left alone.
     """
     [product], [out] = node.inputs, node.outputs
     if product.type.ndim < 3 or len(fgraph.clients[product]) > 1:
@@ -29,15 +30,19 @@ def sum_to_factored_sum(fgraph, node):
     long_axes = {axis for axis in axes if any(axis in axes_of(factor) for factor in factors)}
     if len(long_axes) < 3 or any(axes_of(factor) == long_axes for factor in factors):
         return None
-    summed = list(axes) if node.op.axis is None else list(node.op.axis)
-    # First what is shared by the fewest: their sums are the smallest.
-    for axis in sorted(summed, key=lambda axis: sum(axis in axes_of(factor) for factor in factors)):
+    summed = set(axes if node.op.axis is None else node.op.axis)
+    left = summed & long_axes
+    while left:
+        # First what is shared by the fewest: their sums are the smallest.
+        axis = min(left, key=lambda axis: sum(axis in axes_of(factor) for factor in factors))
         having = [factor for factor in factors if axis in axes_of(factor)]
-        if not having and axis in long_axes:
+        if set().union(*map(axes_of, having)) == long_axes:
             return None
-        if having:
-            rest = [factor for factor in factors if axis not in axes_of(factor)]
-            factors = [*rest, pt.sum(multiply(having), axis=axis, keepdims=True)]
+        rest = [factor for factor in factors if axis not in axes_of(factor)]
+        theirs = {axis for axis in left if not any(axis in axes_of(factor) for factor in rest)}
+        alone = sorted(axis for axis in theirs if all(axis in axes_of(factor) for factor in having))
+        factors = [*rest, pt.sum(multiply(having), axis=tuple(alone), keepdims=True)]
+        left -= {*alone}
     kept = [axis for axis in axes if axis not in summed]
     result = multiply([rearranged(factor, kept) for factor in factors])
     if not out.type.is_super(result.type):
@@ -93,6 +98,9 @@ def descent_to_shrinking_update(fgraph, node):
     W = next((term.matrix for term in others if term.matrix.owner is None), None)
     if W is None or not products or any(W.type.broadcastable):
         return None
+    sides = [side for term in products for side in (term.left, term.right)]
+    if any(side.type.broadcastable[1] for side in sides):
+        return None  # one row or column, which is added to each of W
     scale = []
     for term in others:
         rows = row_factors(term.matrix, W)
@@ -103,7 +111,6 @@ def descent_to_shrinking_update(fgraph, node):
         return None  # rank_update's
     shrunk = pt.mul(W, pt.add(*scale))
     updated = joined_update(shrunk, products, pt.constant(1, dtype=W.dtype))
-    sides = [side for term in products for side in (term.left, term.right)]
     if not is_float_matrix(W, out, shrunk, *sides) or not out.type.is_super(updated.type):
         return None
     copy_stack_trace(out, [shrunk, updated])

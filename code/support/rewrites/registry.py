@@ -34,7 +34,7 @@ INPLACE_POSITION = 50.2
 def register(rewrite, name, priority):
     """Add a rewrite of single nodes to those that `support.rewrites.mode` includes; a lower priority goes first."""
     NAMES.append(name)
-    optdb.register(name, dfs_rewriter(rewrite), TAG, position=POSITION + priority / 1000)
+    optdb.register(name, dfs_rewriter(rewrite, ignore_newtrees=True), TAG, position=POSITION + priority / 1000)
 
 
 def register_inplace(rewrite, name):

@@ -6,7 +6,6 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.console import say
 from support.errors import UserError
 from support.files import replacing, shown, write_json
 from support.runs import records
@@ -193,15 +192,6 @@ class RunFolder:
         curve = [{name: value for name, value in line.items() if name != "seconds"} for line in self.state.curve]
         with self.writing():
             save_model(path, params, {**self.about, **figures, "curve": curve})
-
-    def save_picture(self, name, pixels):
-        try:
-            from PIL import Image
-        except ImportError:
-            say(f"the picture {name} is left out: Pillow is not installed")
-            return
-        with self.writing(), replacing(self.claim(name)) as file:
-            Image.fromarray(pixels).save(file, format="png")
 
     def append_to_curve(self, line):
         """Append a line to curve.jsonl, which `open` has put there anew: it is no link."""

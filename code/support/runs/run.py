@@ -10,7 +10,7 @@ from support.files import damaged
 from support.runs.checkpoint import FILE, REMEDY, compiled, named, pack, unpack, updated
 from support.runs.interruption import Interrupted, Request, handled_by
 from support.runs.models import parameter_names
-from support.runs.records import picture_name, read_result
+from support.runs.records import read_result
 from support.runs.result import Result
 from support.runs.stage import Stage
 
@@ -217,11 +217,6 @@ class Run:
         if not self.trains:
             say("the run was finished before: these are its figures, and --fresh (fresh=True) starts it over")
         return Result(stage.model, self.curve, figures)
-
-    def save_picture(self, name, pixels):
-        """Save grey pixels, (height, width) of uint8, as a PNG. Without Pillow, say that it is left out."""
-        if self.trains:
-            self.folder.save_picture(picture_name(name, self.data.name), pixels)
 
     def draw(self, plot):
         """Call `plot` with the folder and the data, if the run has just ended. An error there does not end the run."""

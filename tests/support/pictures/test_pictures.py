@@ -210,7 +210,7 @@ def test_filters_are_those_before_and_after_finetuning(copy, drawn):
     assert (before.get_title(), after.get_title()) == ("after pre-training", "after fine-tuning")
     for axes, name in (before, "pretrained"), (after, "model"):
         W = SavedModel(copy / f"{name}.npz", "SdA").arrays[0]
-        tiles = drawing.tile_raster_images(W.T, (7, 7), (10, 10), (1, 1))
+        tiles = drawing.tile_raster_images(W.T, (7, 7), (1, 5), (1, 1))
         np.testing.assert_array_equal(axes.get_images()[0].get_array(), tiles)
 
 

@@ -212,6 +212,25 @@ def test_what_runs_agrees_with_perform_and_checks_the_shapes(update, inplace, n,
         assert_close(actual, expected, dtype)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 4, 7])
+def test_a_confident_decoder_keeps_its_digits(n, dtype):
+    """Its weights are 0, so that the logits are the bias alone; from 10 to 80 on the side of the target."""
+    variables = [pt.matrix(name, shape=(1, None), dtype=dtype) for name in "hcx"]
+    W = pt.matrix("W", dtype=dtype)
+    fns = [
+        pytensor.function([W, *variables], TiedDecoder()(W, *variables), mode=pytensor.compile.mode.Mode(linker, None))
+        for linker in (KernelLinker(), PerformLinker())
+    ]
+    for logit in 10, 12, 17, 40, 80:
+        x = np.arange(n)[None] % 2
+        values = np.zeros((n, 3)), np.ones((1, 3)), np.where(x, logit, -logit), x
+        for fn in fns:
+            rows, *_ = fn(*(value.astype(dtype) for value in values))
+            tolerance = 1e-5 if dtype == "float32" else 1e-13
+            np.testing.assert_allclose(rows, [-n * np.log1p(np.exp(-float(logit)))], rtol=tolerance)
+
+
 def test_its_bytes_are_those_of_one_pass():
     n, m = 40, 30
     step, _ = denoising_step(n, m, "float64", interpreted_mode())

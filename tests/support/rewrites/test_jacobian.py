@@ -1,6 +1,6 @@
 """Sums of products without the products, and updates of a weight matrix whose columns decay."""
 
-from graphs import assert_close, interpreted_mode, nodes, parameter
+from graphs import assert_close, interpreted_mode, kernel_mode, nodes, parameter
 from support.rewrites import TAG
 from support.rewrites.updates import RankUpdate
 
@@ -112,3 +112,13 @@ def test_other_decays_are_left_alone(factor):
         after.append(W.get_value())
         assert not nodes(fn, RankUpdate)
     assert_close(after[0], after[1], "float64")
+
+
+@pytest.mark.parametrize("columns", [(1, 20), (6, 1)])
+def test_a_product_of_one_row_or_column_is_added_to_each_of_a_W_that_decays(columns):
+    X, D, row = (pt.matrix(name, shape=(3, n)) for name, n in zip("XDr", (*columns, 20)))
+    W = parameter(normal(6, 20), "W")
+    fn = pytensor.function([X, D, row], W - 0.1 * (pt.dot(X.T, D) + W * row[:1]), mode=kernel_mode())
+    assert not nodes(fn, RankUpdate)
+    x, d, r = normal(3, columns[0]), normal(3, columns[1]), normal(3, 20)
+    assert_close(fn(x, d, r), W.get_value() - 0.1 * (x.T @ d + W.get_value() * r[:1]), "float64")

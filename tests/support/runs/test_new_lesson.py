@@ -8,8 +8,8 @@ import torture
 from lessons import FLAGS
 from support.command import command
 from support.environment import ROOT
-from support.runs.recipes import Figure, Recipe
-from support.runs.results import results_table
+from support.report.recipes import Figure, Recipe
+from support.report.tables import results_table
 
 import pytest
 
@@ -22,7 +22,6 @@ from dA import Autoencoder
 from logistic_sgd import minibatch_function, sgd_updates
 from support.command import command
 from support.pictures import Pictures
-from support.pictures.figures import costs_figure
 from support.runs import open_run
 from support.settings import checked
 
@@ -67,9 +66,7 @@ def test_tiny(
 def plot(folder, datasets=None):
     """Draw the penalty."""
     pictures = Pictures(folder, test_tiny, datasets)
-    curve = pictures.run.curve
-    series = {"penalty": ([line["epoch"] for line in curve], [line["penalty"] for line in curve])}
-    pictures.save(costs_figure(series), "penalty")
+    pictures.draw_curves("penalty", "Penalty", [("", "nats", {"": pictures.series("penalty")})])
 
 
 SHORT = {"n_epochs": 3, "batch_size": 20}

@@ -248,7 +248,7 @@ def test_of_the_files_in_the_folder_only_a_runs_own_are_touched(tmp_path):
     with start(tmp_path) as run:
         run.stage(network()).keep()
         with pytest.raises(UserError, match="costs.png, which no run there wrote"):
-            run.save_picture("costs", np.zeros((2, 2), np.uint8))
+            run.folder.claim("costs.png")
     with start(tmp_path, fresh=True):
         pass
     assert (tmp_path / "earlier.1" / "model.npz").exists()
@@ -264,7 +264,7 @@ def test_no_file_of_a_run_is_written_through_a_link(target, tmp_path):
     with start(folder):
         pass
     record = json.loads((folder / "settings.json").read_text())
-    names = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json", "model.npz", "filters.png", ".lock"
+    names = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json", "model.npz", ".lock"
     record["files"] = list(names)[:-1]
     (outside / "settings.json").write_text(json.dumps(record))
     before = {path: path.read_bytes() for path in outside.iterdir()}
@@ -279,7 +279,6 @@ def test_no_file_of_a_run_is_written_through_a_link(target, tmp_path):
                 epoch.add(cost=1.0)
             stage.keep()
         run.finish()
-        run.save_picture("filters", np.zeros((2, 2), np.uint8))
         assert all((folder / name).is_file() and not (folder / name).is_symlink() for name in names)
     assert {path: path.read_bytes() for path in outside.iterdir()} == before
 
@@ -319,15 +318,6 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
         start(tmp_path / "file" / "runs")
 
 
-def test_a_picture_needs_pillow_and_names_the_embedded_digits(run, tmp_path, monkeypatch, capsys):
-    run.data.name = "digits"
-    run.save_picture("filters", np.zeros((2, 2), np.uint8))
-    assert (tmp_path / "filters_digits.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
-    run.save_picture("others", np.zeros((2, 2), np.uint8))
-    assert "others_digits.png is left out: Pillow is not installed" in capsys.readouterr().out
-
-
 def test_a_shown_graph_is_a_stage_that_yields_no_epochs(tmp_path, capsys, interpreted):
     with start(tmp_path, show_graph=True) as run:
         W = pytensor.shared(1.0, name="W")
@@ -337,7 +327,6 @@ def test_a_shown_graph_is_a_stage_that_yields_no_epochs(tmp_path, capsys, interp
         run.say("... training")
         assert list(stage.epochs(3)) == []
         run.save("pretrained", [W])
-        run.save_picture("filters", np.zeros((2, 2), np.uint8))
         assert run.finish(closing="{cost}".format_map).curve == []
         run.draw(lambda *_: pytest.fail("nothing is drawn"))
     assert W.get_value() == 1 and "... training" not in capsys.readouterr().out

@@ -1,3 +1,5 @@
+"""The tables and pages of published and reproduced figures. Where a test writes no recipes, they are the project's."""
+
 import json
 import re
 import shutil
@@ -8,21 +10,13 @@ from pathlib import Path
 import support.__main__ as tool
 import support.data
 import support.data.mnist
+from support import report
 from support.environment import ROOT
 from support.errors import UserError
-from support.files.pages import place
+from support.report import comparison, place, refresh, reproduce, write_front, write_page
+from support.report.recipes import RECIPES, RESULTS, Recipe, read_recipes
+from support.report.tables import front_table, results_table
 from support.rewrites import NAMES
-from support.runs import recipes as table_of_recipes
-from support.runs import results
-from support.runs.recipes import RECIPES, RESULTS, read_recipes
-from support.runs.results import (
-    README,
-    front_table,
-    reproduce,
-    results_table,
-    write_front,
-    write_page,
-)
 
 import pytest
 
@@ -46,29 +40,26 @@ options = ["--seed", "1"]
 """
 
 
-def part(epochs=0, rewrites=NAMES, processor="Abacus"):
+def part(rewrites=NAMES, processor="Abacus"):
     return {
-        "epochs": epochs,
+        "epochs": 0,
         "rewrites": rewrites,
         "machine": {"processor": processor, "cores": 4, "system": "Desk", "threads": "1"},
         "versions": dict.fromkeys(("python", "pytensor", "numpy", "scipy", "numba"), "9.9"),
     }
 
 
-def record(folder, lesson, dataset="MNIST", settings=None, rewrites=NAMES, parts=None, **result):
+def record(folder, lesson, dataset="MNIST", settings=None, parts=None, **result):
     folder.mkdir(parents=True)
-    (folder / "settings.json").write_text(
-        json.dumps(
-            {
-                "lesson": lesson,
-                "dataset": {"name": dataset, "sha256": "0"},
-                "settings": {"dataset": dataset, "seed": 7, **(settings or {})},
-                "floatX": "float32",
-                "parts": parts or [part(rewrites=rewrites)],
-                "files": ["settings.json", "result.json"],
-            }
-        )
-    )
+    about = {
+        "lesson": lesson,
+        "dataset": {"name": dataset, "sha256": "0"},
+        "settings": {"dataset": dataset, "seed": 7, **(settings or {})},
+        "floatX": "float32",
+        "parts": parts or [part()],
+        "files": ["settings.json", "result.json"],
+    }
+    (folder / "settings.json").write_text(json.dumps(about))
     (folder / "result.json").write_text(json.dumps({"seconds": {"pretraining": 60, "training": 36}, **result}))
 
 
@@ -80,41 +71,44 @@ def table_of(folder):
 
 def test_a_finished_run_is_a_line_beside_the_published_figures(tmp_path):
     record(tmp_path / "SdA", "SdA", validation_error=0.0138, test_error=0.0142, epochs=36)
-    (tmp_path / "mlp").mkdir()  # which has not finished
-    assert table_of(tmp_path) == ["| SdA | MNIST | 1.39 | 1.38 | 1.30 | 1.42 ▲ | 1029 | 1.6 | 36 | 7 |"]
+    record(tmp_path / "mlp", "mlp", validation_error=0.01694, test_error=0.01656, seconds={"training": 2.4}, epochs=9)
+    (tmp_path / "dA").mkdir()  # which has not finished
+    assert table_of(tmp_path) == [
+        "| mlp | MNIST | 1.69 | 1.69 | 1.65 | 1.66 ▲ | 97 | < 0.1 | 9 | 7 |",
+        "| SdA | MNIST | 1.39 | 1.38 | 1.30 | 1.42 ▲ | 1029 | 1.6 | 36 | 7 |",
+    ]
     header, rule, line, *notes = results_table(tmp_path)
     assert header.count("|") == rule.count("|") == line.count("|")
     assert "▲ above the published figure." in notes
 
 
-def test_a_run_of_seconds_takes_some_time_all_the_same(tmp_path):
-    for name, seconds in ("mlp", 2.4), ("SdA", 3.1):
-        record(tmp_path / name, name, seconds={"training": seconds}, validation_error=0.5, test_error=0.5, epochs=1)
-    assert ["| < 0.1 |" in line for line in table_of(tmp_path)] == [True, False]
-
-
-def test_an_error_is_marked_where_it_shows_to_be_above_the_published_one(tmp_path):
-    record(tmp_path / "mlp", "mlp", validation_error=0.01694, test_error=0.01656, epochs=1000)
-    assert "| 1.69 | 1.69 | 1.65 | 1.66 ▲ |" in table_of(tmp_path)[0]
-
-
-def test_the_machine_is_told_once_for_all_runs_that_it_made(tmp_path):
-    made_with = {"mlp": [], "SdA": NAMES, "SdA-seed-1": NAMES, "SdA-seed-2": ["gone", *NAMES[2:]]}
-    for name, rewrites in made_with.items():
-        record(tmp_path / name, name[:3], rewrites=rewrites, validation_error=0.5, test_error=0.5, epochs=1)
-    told = ", 1 thread of Abacus, 4 cores, Desk; Python 9.9, PyTensor 9.9, NumPy 9.9"
-    assert [line.split(told)[0] for line in results_table(tmp_path) if told in line] == [
-        "mlp: float32, without the graph rewrites",
-        "SdA, SdA-seed-1: float32, with the graph rewrites",
-        f"SdA-seed-2: float32, with the graph rewrites but {NAMES[0]}, {NAMES[1]}",
-    ]
-
-
 def test_published_figures_stand_beside_the_published_recipe_on_mnist_only(tmp_path):
+    record(tmp_path / "mlp", "SdA", validation_error=0.01, test_error=0.01, epochs=36)  # named after another lesson
     record(tmp_path / "SdA", "SdA", dataset="digits", validation_error=0.01, test_error=0.01, epochs=36)
-    record(tmp_path / "SdA-no-pretraining", "SdA", validation_error=0.01, test_error=0.01, epochs=36)
-    for line in table_of(tmp_path):
-        assert not any(f"| {figure} |" in line for figure in ("1.39", "1.30", "1029"))
+    record(tmp_path / "SdA-no-pretraining", "SdA", settings={"option": 1}, test_error=0.01)
+    record(tmp_path / "mine", "mine", validation_error=0.5)  # a lesson that no row names
+    assert table_of(tmp_path) == [
+        "| mlp | MNIST | – | 1.00 | – | 1.00 | – | 1.6 | 36 | 7 |",
+        "| SdA | digits | – | 1.00 | – | 1.00 | – | 1.6 | 36 | 7 |",
+        "| SdA-no-pretraining | MNIST | – | – | – | 1.00 | – | 1.6 | – | 7 |",
+        "| mine | MNIST | – | – | – | – | – | 1.6 | – | 7 |",
+    ]
+    assert front_table(tmp_path)[5].endswith("| 1.39, 1.30 | –, – |")
+
+
+def test_each_record_tells_with_what_it_was_made(tmp_path):
+    made_with = {"mlp": [part([])], "SdA": None, "SdA-seed-1": [part(), part()], "SdA-seed-2": [part(NAMES[1:])]}
+    made_with["SdA-seed-3"] = [part(), part(processor="Slide rule")]
+    for name, parts in made_with.items():
+        record(tmp_path / name, name[:3], parts=parts, validation_error=0.5, test_error=0.5, epochs=1)
+    machine = ", 1 thread of {}, 4 cores, Desk; Python 9.9, PyTensor 9.9, NumPy 9.9, SciPy 9.9, Numba 9.9"
+    abacus, rule = machine.format("Abacus"), machine.format("Slide rule")
+    assert results_table(tmp_path)[-7::2] == [
+        f"mlp: float32, without the graph rewrites{abacus}.",
+        f"SdA, SdA-seed-1: float32, with the graph rewrites{abacus}.",
+        f"SdA-seed-2: float32, with the graph rewrites but {NAMES[0]}{abacus}.",
+        f"SdA-seed-3: float32, with the graph rewrites{abacus}; later with the graph rewrites{rule}.",
+    ]
 
 
 def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
@@ -132,16 +126,6 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
         "| SdA, 3 seeds | MNIST | 1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 ▲ | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |",
         "| SdA-no-pretraining, 2 seeds | MNIST | – | 2.00 ± 0.00 | – | 3.00 ± 0.00 | – | 1.6 ± 0.0 | 20 ± 1 | – |",
     ]
-
-
-def test_the_published_pair_is_judged_as_a_draw_from_the_spread(tmp_path):
-    """Test errors 1.2, 1.4 and 1.6 %: 1.30 is 0.1 / (0.2 sqrt(4/3)) = 0.433 deviations away, of which Student's t with
-    2 degrees of freedom has 1 - t / sqrt(2 + t^2) = 0.71 on both sides together."""
-    for seed, error in enumerate((0.012, 0.014, 0.016)):
-        name = f"SdA-seed-{seed}" if seed else "SdA"
-        record(tmp_path / name, "SdA", settings={"seed": seed}, validation_error=0.0139, test_error=error, epochs=1)
-    (note,) = (line for line in results_table(tmp_path) if "degrees of freedom" in line)
-    assert note.startswith("SdA, test error: if the published 1.30 %") and "probability 0.71" in note
 
 
 def test_reproduce_runs_what_has_no_record_and_writes_the_page(tmp_path, monkeypatch):
@@ -167,19 +151,14 @@ def test_reproduce_runs_what_has_no_record_and_writes_the_page(tmp_path, monkeyp
 def test_reproduce_writes_readme_where_the_folder_is_that_of_the_records_alone(tmp_path, monkeypatch):
     """With a record of each recipe, so that there is nothing to run."""
     (tmp_path / "README.md").write_text(place("lessons"), encoding="utf-8")
-    monkeypatch.setattr(results, "README", tmp_path / "README.md")
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
     for name, recipe in read_recipes().items():
         record(tmp_path / "runs" / name, recipe.lesson, validation_error=0.0139, test_error=0.013, epochs=36)
     reproduce(tmp_path / "runs")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == place("lessons")
-    monkeypatch.setattr(results, "RESULTS", tmp_path / "runs")
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "runs")
     reproduce(tmp_path / "runs")
     assert "| [Multilayer perceptron](code/mlp.py) |" in (tmp_path / "README.md").read_text(encoding="utf-8")
-
-
-def test_a_run_in_a_folder_named_after_another_lesson_is_not_the_published_recipe(tmp_path):
-    record(tmp_path / "mlp", "SdA", validation_error=0.0169, test_error=0.0165, epochs=36)
-    assert table_of(tmp_path) == ["| mlp | MNIST | – | 1.69 | – | 1.65 | – | 1.6 | 36 | 7 |"]
 
 
 def test_reproduce_stops_where_a_run_fails_and_writes_no_page(tmp_path, monkeypatch):
@@ -194,19 +173,15 @@ def emptied(page):
     return re.sub(r"(?ms)^(<!-- (\w+): .*? -->\n).*?(<!-- end of \2 -->)$", r"\1\3", page)
 
 
-def test_the_recorded_page_is_that_of_the_records(tmp_path):
-    recorded = (RESULTS / "README.md").read_text(encoding="utf-8")
-    shutil.copytree(RESULTS, tmp_path / "results")
-    assert "| SdA |" in recorded and "| SdA |" not in emptied(recorded)
-    (tmp_path / "results" / "README.md").write_text(emptied(recorded), encoding="utf-8")
-    assert write_page(tmp_path / "results").read_text(encoding="utf-8") == recorded
-
-
-def test_readme_shows_the_lessons_with_the_figures_of_the_records(tmp_path):
-    recorded = README.read_text(encoding="utf-8")
-    (tmp_path / "README.md").write_text(emptied(recorded), encoding="utf-8")
-    assert "(code/SdA.py) |" in recorded and "(code/SdA.py) |" not in emptied(recorded)
-    assert write_front(tmp_path / "README.md").read_text(encoding="utf-8") == recorded
+@pytest.mark.parametrize("page, write", [(RESULTS / "README.md", write_page), (ROOT / "README.md", write_front)])
+def test_a_recorded_page_is_that_of_the_records(tmp_path, page, write):
+    recorded = page.read_text(encoding="utf-8")
+    if write is write_page:
+        shutil.copytree(RESULTS, tmp_path / "results")
+    copy = tmp_path / "results" if write is write_page else tmp_path / "README.md"
+    (tmp_path / page.relative_to(page.parents[write is write_page])).write_text(emptied(recorded), encoding="utf-8")
+    assert "SdA" in recorded and len(emptied(recorded)) < len(recorded)
+    assert write(copy).read_text(encoding="utf-8") == recorded
 
 
 def test_the_front_table_has_a_line_for_each_lesson_and_means_of_the_seeds(tmp_path):
@@ -251,61 +226,31 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
     assert line in front_table(tmp_path, recipes)
 
 
-def test_a_lesson_that_no_row_names_is_shown_without_figures(tmp_path):
-    record(tmp_path / "mine", "mine", validation_error=0.5)
-    record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=1000)
-    record(tmp_path / "mine-again", "yours")
-    record(tmp_path / "mine-too", "mine")
-    assert table_of(tmp_path)[1:] == [
-        f"| {name} | MNIST | – | – | – | – | – | 1.6 | – | 7 |" for name in ("mine", "mine-too", "mine-again")
-    ]
-
-
-def test_the_front_table_shows_what_there_is_of_a_record_on_mnist(tmp_path):
-    record(tmp_path / "mlp", "mlp", test_error=0.0165)
-    record(tmp_path / "SdA", "SdA", dataset="digits", validation_error=0.01, test_error=0.01, epochs=36)
-    _, _, _, perceptron, _, stack, *_ = front_table(tmp_path)
-    assert perceptron.endswith("| 1.69, 1.65 | –, 1.65 |") and stack.endswith("| 1.39, 1.30 | –, – |")
-
-
 @pytest.mark.parametrize(
     "change, complaint",
     [
-        (('lesson = "mlp"', ""), "its content.run.1 lacks 'lesson'"),
+        (('lesson = "mlp"', ""), "row 2: Recipe.__init__() missing 1 required positional argument: 'lesson'"),
         (('name = "dA"', 'name = "mlp"'), "two rows are named 'mlp'"),
-        (('lesson = "dA"', 'lesson = "../dA"'), "its content.run.2.lesson is wrong: ../dA"),
-        (("published = 1.65", 'published = "1.65"'), "its content.run.1.figures.1.published is wrong: 1.65"),
-        (("published = 1.65", "publshed = 1.65"), "row 2 has a field 'publshed', which nothing reads"),
-        (('options = ["--seed", "1"]', 'option = ["--seed", "1"]'), "row 5 has a field 'option', which nothing reads"),
-        (("digits = 2", "digits = -2"), "its content.run.0.figures.0.digits is wrong: -2"),
-        (("digits = 2", "digits = 2, digits = 3"), "Duplicate inline table key"),
+        (('lesson = "dA"', 'lesson = "../dA"'), "row 3: '../dA' is not the name of a file"),
+        (("published = 1.65", 'published = "1.65"'), "row 2: '1.65' is not"),
+        (
+            ("published = 1.65", "publshed = 1.65"),
+            "row 2: Figure.__init__() got an unexpected keyword argument 'publsh",
+        ),
+        (('options = ["--seed", "1"]', "options = [1]"), "row 5: '1' is not str"),
+        (("digits = 2", "digits = -2"), "row 1: -2 is not a count"),
         (("[[run]]", "[[run"), "Expected ']]'"),
-        (("[97.34]", "[" * 100_000), ""),
+        (("[97.34]", "[" * 100_000), "nested"),
         (("97.34", "9" * 5000), ""),
     ],
 )
-def test_a_fault_in_the_table_of_recipes_is_told_in_one_line(tmp_path, monkeypatch, change, complaint):
+def test_a_fault_in_the_table_of_recipes_is_told_in_one_line(tmp_path, change, complaint):
     text = RECIPES.read_text(encoding="utf-8")
     assert change[0] in text
     (tmp_path / "recipes.toml").write_text(text.replace(*change, 1), encoding="utf-8")
-    monkeypatch.setattr(table_of_recipes, "RECIPES", tmp_path / "recipes.toml")
-    with pytest.raises(UserError, match="recipes.toml is wrong: ") as refusal:
-        results_table(tmp_path)
-    assert complaint in str(refusal.value) and str(refusal.value).isprintable()
-
-
-def test_a_missing_table_of_recipes_is_told_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="recipes.toml cannot be read: No such file"):
+    with pytest.raises(UserError, match="recipes.toml is damaged") as refusal:
         read_recipes(tmp_path / "recipes.toml")
-
-
-def test_a_run_that_was_continued_elsewhere_tells_of_both_machines(tmp_path):
-    parts = [part(), part(epochs=12, rewrites=[], processor="Slide rule")]
-    record(tmp_path / "mlp", "mlp", parts=parts, validation_error=0.0168, test_error=0.0165, epochs=20)
-    (note,) = (line for line in results_table(tmp_path) if line.startswith("mlp: float32"))
-    one, other = note.split("; from its epoch 13 on, counted over all phases, ")
-    assert one.startswith("mlp: float32, with the graph rewrites, 1 thread of Abacus, 4 cores")
-    assert other.startswith("without the graph rewrites, 1 thread of Slide rule, 4 cores")
+    assert complaint in str(refusal.value) and str(refusal.value).isprintable()
 
 
 STOPPED_EARLY = [name for name, recipe in read_recipes().items() if recipe.lesson in ("logistic_sgd", "mlp", "SdA")]
@@ -331,41 +276,58 @@ def test_the_recorded_curves_hold_the_patience(name):
     assert ended or line["epoch"] == settings["settings"].get("n_epochs")
 
 
-def test_a_lesson_without_labels_has_no_errors(tmp_path):
-    record(tmp_path / "dA", "dA")
-    assert table_of(tmp_path)[0] == "| dA | MNIST | – | – | – | – | – | 1.6 | – | 7 |"
-
-
 @pytest.mark.parametrize("name", ["settings.json", "result.json"])
-@pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"lesson": "x"}', '{"seconds": {"a": "1"}}', "[" * 100_000, "9" * 5000]
-)
-def test_a_damaged_record_is_told_in_one_line(tmp_path, name, content):
+def test_a_damaged_record_is_told_in_one_line(tmp_path, name):
     record(tmp_path / "SdA", "SdA", validation_error=0.0138, test_error=0.0142, epochs=36)
-    (tmp_path / "SdA" / name).write_text(content)
+    (tmp_path / "SdA" / name).write_text('{"seconds": {"a": "1"}, "parts": []}')
     with pytest.raises(UserError, match=f"{name} is damaged .*make the run again, or remove its folder") as refusal:
         results_table(tmp_path)
     assert str(refusal.value).isprintable()
 
 
-@pytest.mark.parametrize("parts", [[], {}, [{"epochs": 0}], [part(epochs=-1)], [{**part(), "rewrites": "all"}]])
-def test_a_record_with_damaged_parts_is_told_in_one_line(tmp_path, parts):
-    record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=20)
-    settings = json.loads((tmp_path / "mlp" / "settings.json").read_text())
-    (tmp_path / "mlp" / "settings.json").write_text(json.dumps(settings | {"parts": parts}))
-    with pytest.raises(UserError, match="settings.json is damaged .*parts.*: make the run again"):
-        results_table(tmp_path)
+def test_only_what_is_between_the_marks_of_a_page_changes(tmp_path):
+    """A backslash in the text or in a line is not taken for a part of a pattern."""
+    page = tmp_path / "page.md"
+    page.write_text(f"Before \\1\n{place('a')}between \\g<0>, ä\n{place('b')}after", encoding="utf-8")
+    for lines in ["old"], ["new \\1"]:
+        refresh(page, {"b": ["B"], "a": lines}, "")
+    begin_a, end_a, begin_b, end_b = (place("a") + place("b")).splitlines()
+    a, b = [begin_a, "", "new \\1", "", end_a], [begin_b, "", "B", "", end_b]
+    assert page.read_text(encoding="utf-8").split("\n") == ["Before \\1", *a, "between \\g<0>, ä", *b, "after"]
 
 
-def test_runs_without_epochs_are_not_summed_up(tmp_path):
-    for name in "SdA", "SdA-seed-1":
-        record(tmp_path / name, "SdA", validation_error=0.013, test_error=0.013)
-    assert len(table_of(tmp_path)) == 2
+def test_a_page_without_the_place_is_told_in_one_line_and_kept(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(text := place("table").replace("end of", "ende of"))
+    with pytest.raises(UserError, match="has no place for its table: move the page away") as refusal:
+        refresh(page, {"table": ["new"]}, "")
+    assert page.read_text() == text and "\n" not in str(refusal.value)
 
 
-def test_readme_shows_the_table_of_the_records():
-    assert "\n".join(results_table()) in (RESULTS / "README.md").read_text(encoding="utf-8")
-    assert "\n".join(front_table()) in README.read_text(encoding="utf-8")
+def test_seeds_of_a_recipe_share_a_colour_and_other_options_have_another(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    rows = [("a", ()), ("a-seed-1", ("--seed", "1")), ("a-less", ("--seed", "2", "--epochs", "0")), ("missing", ())]
+    recipes = {name: Recipe(name=name, lesson="a", options=options) for name, options in rows}
+    recipes |= {"b": Recipe(name="b", lesson="b"), "b-2": Recipe(name="b-2", lesson="b", options=("--seed", "1"))}
+    monkeypatch.setattr(comparison, "read_recipes", lambda: recipes)
+    curves = {"a": [0.5, 0.25], "a-seed-1": [0.4, 0.3], "a-less": [0.6], "b": [0.5], "b-2": []}
+    for name, errors in curves.items():
+        lines = [{"epoch": 0, "cost": 1.0}] + [
+            {"epoch": i, "cost": 1.0, "iteration": 2 * i, "validation_error": error}
+            for i, error in enumerate(errors, 1)
+        ]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    drawn, draw = {}, comparison.comparison_figure
+    monkeypatch.setattr(comparison, "comparison_figure", lambda *what: drawn.setdefault(what[0], draw(*what)))
+    comparison.draw_comparisons(tmp_path)
+    assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]  # of b there is nothing to compare
+    one, other, less = drawn["a"].axes[0].get_lines()
+    assert one.get_xydata().tolist() == [[1, 50], [2, 25]] and other.get_xydata().tolist() == [[1, 40], [2, 30]]
+    assert less.get_xydata().tolist() == [[1, 60]]
+    assert one.get_color() == other.get_color() != less.get_color()
+    labels = [text.get_text() for text in drawn["a"].axes[0].get_legend().get_texts()]
+    assert labels == ["the published recipe, 2 seeds", "--epochs 0, 1 seed"]
 
 
 def test_make_run_falls_back_to_the_embedded_digits_with_a_notice(tmp_path, monkeypatch, capsys):

@@ -1,10 +1,11 @@
 """A picture that compares the recorded runs of a lesson: their validation errors by epoch."""
 
+import re
 from pathlib import Path
 
 from support.files import replacing
 from support.pictures.figures import COLOURS, DPI, logarithmic_percent, new_figure
-from support.runs.recipes import RESULTS, read_recipes
+from support.report.recipes import RESULTS, read_recipes
 from support.runs.records import read_curve
 
 
@@ -13,31 +14,18 @@ def draw_comparisons(folder=RESULTS):
 
     The picture is named after the lesson, and stands in the same folder.
     """
-    recipes = read_recipes()
-    for lesson in dict.fromkeys(recipe.lesson for recipe in recipes.values()):
-        groups = {}
-        for recipe in recipes.values():
-            curve = Path(folder) / recipe.name / "curve.jsonl"
-            if recipe.lesson == lesson and curve.exists():
-                points = [(line["epoch"], 100 * line["validation_error"]) for line in validated(curve)]
-                if points:
-                    groups.setdefault(options_but_the_seed(recipe), []).append(points)
+    lessons = {}
+    for recipe in read_recipes().values():
+        run = Path(folder) / recipe.name
+        curve = read_curve(run) if (run / "curve.jsonl").exists() else []
+        points = [(line["epoch"], 100 * line["validation_error"]) for line in curve if "validation_error" in line]
+        if points:
+            options = re.sub(r" ?--seed \S+", "", " ".join(recipe.options)).strip()
+            lessons.setdefault(recipe.lesson, {}).setdefault(options, []).append(points)
+    for lesson, groups in lessons.items():
         if len(groups) > 1:
             with replacing(Path(folder) / f"{lesson}.png") as file:
                 comparison_figure(lesson, groups).savefig(file, format="png", dpi=DPI)
-
-
-def validated(curve):
-    return [line for line in read_curve(curve.parent) if "validation_error" in line]
-
-
-def options_but_the_seed(recipe):
-    """The options of a recipe as they are typed, without --seed and its value."""
-    options = list(recipe.options)
-    if "--seed" in options:
-        place = options.index("--seed")
-        del options[place : place + 2]
-    return " ".join(options)
 
 
 def comparison_figure(lesson, groups):
@@ -54,8 +42,7 @@ def comparison_figure(lesson, groups):
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     logarithmic_percent(axes, [error for runs in groups.values() for run in runs for _, error in run])
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("validation error (%)")
+    axes.set(xlabel="epoch", ylabel="validation error (%)")
     axes.legend(frameon=False)
     figure.suptitle(f"{lesson}: validation error by epoch")
     return figure
