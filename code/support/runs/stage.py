@@ -5,6 +5,7 @@ import time
 
 from support.console import progress, say
 from support.errors import UserError
+from support.files import exactly
 from support.runs import clock
 from support.runs.checkpoint import fits, put_back
 from support.runs.result import Result
@@ -24,7 +25,7 @@ class Stage:
     def __init__(self, run, number, model, name, rate, file, phase, title, chance_cost, place):
         self.run, self.number, self.model, self.name = run, number, model, name
         self.rate, self.file, self.chance_cost, self.place = rate, file, chance_cost, place
-        self.title, self.phase = title, run.phase_in_progress or phase or name.replace("_", " ")
+        self.title, self.phase = title, run.phase_in_progress or phase or name
         self.values, self.memory, self.epoch, self.has_ended = None, None, None, False
         self.saved_at = time.monotonic()
 
@@ -95,12 +96,7 @@ class Stage:
         if state.epoch is not None and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
             raise ValueError("too many minibatches")
         if begun and self.memory is not None:
-            saved = state.memory
-            if saved.keys() != vars(self.memory).keys():
-                raise ValueError("another memory")
-            for name, value in saved.items():
-                if type(value) not in (int, float) or math.isnan(value):
-                    raise ValueError(f"the memory's {name}")
+            saved = {name: exactly(state.memory[name], int, float) for name in vars(self.memory)}
             vars(self.memory).update(saved)
 
     def _say_that_it_goes_on(self, place):
@@ -199,8 +195,10 @@ class Stage:
 
     def _diverged(self, what):
         """The error that ends a run whose numbers are no longer finite."""
-        option, rate = "--" + (self.rate or "").replace("_", "-"), self.run.settings.get(self.rate)
-        advice = f"choose {option} below {rate}, with --fresh to start over" if self.rate else "change its settings"
+        advice = "start over with other settings, and --fresh"
+        if self.rate in self.run.settings:
+            option, rate = self.rate.replace("_", "-"), self.run.settings[self.rate]
+            advice = f"choose --{option} below {rate}, with --fresh to start over"
         largest = float(np.abs(self.run.data[0][0].get_value(borrow=True)).max())
         if largest > 1:
             advice = f"its inputs go up to {largest:g}: scale them to 0..1, or {advice}"
