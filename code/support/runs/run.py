@@ -8,7 +8,7 @@ from support import graphs, rewrites
 from support.console import say
 from support.errors import UserError
 from support.files import damaged
-from support.runs.checkpoint import FILE, REMEDY, compiled, named, pack, unpack, updated
+from support.runs.checkpoint import FILE, REMEDY, compiled, fits, named, pack, unpack, updated
 from support.runs.interruption import Interrupted, Request, handled_by
 from support.runs.models import parameter_names
 from support.runs.records import read_result
@@ -133,7 +133,8 @@ class Run:
                 unpack(variables, state.generators, arrays)
                 if stage.number == state.over and name in state.kept:
                     stage.values = [arrays.pop(f"kept/{name}/{each}") for each in parameter_names(model.params)]
-                    stage.check_kept()
+                    for param, value in zip(model.params, stage.values, strict=True):
+                        fits(param, value)
         elif self.trains:
             state.stages[name] = len(self.curve)
         if self.trains:
