@@ -65,13 +65,13 @@ def test_what_is_no_model_is_refused_in_one_line(path, spoil):
 
 def test_a_model_without_its_lesson_is_refused(tmp_path):
     save_model(tmp_path / "model.npz", make_params((3, 4), (4,)), {**ABOUT, "lesson": None})
-    with pytest.raises(UserError, match="cannot be used: .*needed is a model"):
+    with pytest.raises(UserError, match="is damaged .*needed is a model"):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 
 def test_a_pickle_in_a_model_is_not_run(tmp_path):
     np.savez(tmp_path / "model.npz", about=np.array({"lesson": "mlp"}, dtype=object))
-    with pytest.raises(UserError, match="cannot be used: .*needed is a model"):
+    with pytest.raises(UserError, match="is damaged .*needed is a model"):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 
