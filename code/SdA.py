@@ -150,7 +150,7 @@ class DeepNetwork:
         self.logLayer = LogisticRegression(input=layer_input, n_in=n_in, n_out=n_outs)
         self.params.extend(self.logLayer.params)
         number_parameters([*self.sigmoid_layers, self.logLayer])
-        self.y_pred = self.logLayer.y_pred
+        self.y_pred, self.p_y_given_x = self.logLayer.y_pred, self.logLayer.p_y_given_x
         self.finetune_cost = self.logLayer.negative_log_likelihood(self.y)
         self.errors = self.logLayer.errors(self.y)
 
