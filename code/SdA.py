@@ -66,6 +66,7 @@ References
 """
 
 import sys
+from functools import partial
 
 from dA import dA
 from logistic_sgd import (
@@ -78,7 +79,6 @@ from logistic_sgd import (
 from mlp import HiddenLayer, number_parameters
 from support.command import command
 from support.console import say
-from support.data import load_data
 from support.errors import UserError
 from support.inputs import REBUILT, check_rebuilt, symbolic_generator
 from support.pictures import Pictures
@@ -230,29 +230,28 @@ class PretrainingFunction(Function):
         return cost
 
 
-def pretrain_layers(run, pretraining_fns, arguments, n_epochs, n_train_batches, chance_costs):
+def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs):
     """Train the layers greedily: each to its end before the next one begins, from the bottom up.
 
     Parameters
     ----------
     run : support.runs.run.Run
+    model : object with `params`, the network
     pretraining_fns : list of function, one a layer
-        Called with a minibatch's index and further arguments, each makes a step and returns the cost.
-    arguments : list of dict, one a layer
+        Called with a minibatch's index, each makes a step and returns the cost.
     n_epochs : int
         Passes over the training set for each layer.
-    n_train_batches : int
-        Minibatches an epoch.
     chance_costs : list of float, one a layer
-        What a model that has learnt nothing pays.
+        Cost of an untrained guess.
     """
-    with run.timed("pretraining", rate="pretrain_lr"):
-        for i, (pretrain, named, chance_cost) in enumerate(zip(pretraining_fns, arguments, chance_costs, strict=True)):
-            run.show_graph(f"pretraining_layer_{i}", pretrain, **named)
-            for epoch in run.epochs(n_epochs, n_train_batches, first=0, chance_cost=chance_cost, layer=i):
+    with run.phase("pretraining"):
+        for i, (pretrain, chance_cost) in enumerate(zip(pretraining_fns, chance_costs, strict=True)):
+            name = f"pretraining_layer_{i}"
+            stage = run.stage(model, pretrain, name=name, rate="pretrain_lr", chance_cost=chance_cost, layer=i)
+            for epoch in stage.epochs(n_epochs, first=0):
                 for minibatch_index in epoch:
-                    epoch.add_cost(pretrain(minibatch_index, **named))
-                say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean_cost:f}")
+                    epoch.add(cost=pretrain(minibatch_index))
+                say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean('cost'):f}")
 
 
 def fit_corruption_levels(levels, n_layers):
@@ -299,57 +298,55 @@ def test_SdA(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
+    stack, further = None, {}
     if pretrained is not None:
         stack = PretrainedStack(pretrained, lesson="SdA")
-        hidden_layers_sizes, pretraining_epochs = stack.check_fit(datasets, hidden_layers_sizes), 0
-        settings |= {"pretraining_epochs": pretraining_epochs, "pretrained_sha256": stack.sha256}
+        hidden_layers_sizes, pretraining_epochs = stack.hidden_layers_sizes(hidden_layers_sizes), 0
+        further = {"pretrained_sha256": stack.sha256}
     hidden_layers_sizes = hidden_layers_sizes or HIDDEN_LAYERS_SIZES
     corruption_levels = fit_corruption_levels(corruption_levels, len(hidden_layers_sizes))
-    settings |= {"hidden_layers_sizes": hidden_layers_sizes, "corruption_levels": corruption_levels}
-    with open_run(test_SdA, settings, datasets) as run:
+
+    def check(data):
+        data.check_that_they_can_be_rebuilt()
+        if stack is not None:
+            stack.check_fit(data)
+
+    with open_run(test_SdA, locals(), check, **further) as run:
         say("... building the model")
         sda = SdA(
             numpy_rng=np.random.RandomState(seed),
-            n_ins=datasets.n_in,
+            n_ins=run.data.n_in,
             hidden_layers_sizes=hidden_layers_sizes,
-            n_outs=datasets.n_out,
+            n_outs=run.data.n_out,
             corruption_levels=corruption_levels,
         )
         visible_biases = [layer.b_prime for layer in sda.dA_layers]
-        if pretrained is not None:
+        if stack is not None:
             stack.restore([*sda.params, *visible_biases])
 
         say("... getting the pretraining functions")
-        (train_set_x, _), _, _ = datasets
-        pretraining_fns = sda.pretraining_functions(train_set_x=train_set_x, batch_size=batch_size)
-        run.track(sda, *pretraining_fns)
+        pretraining_fns = sda.pretraining_functions(train_set_x=run.data.train_x, batch_size=batch_size)
 
-        say("... pre-training the model")
-        arguments = [{"corruption": level, "lr": pretrain_lr} for level in corruption_levels]
+        run.say("... pre-training the model")
+        steps = [partial(fn, corruption=level, lr=pretrain_lr) for fn, level in zip(pretraining_fns, corruption_levels)]
         chance_costs = [layer.n_visible * np.log(2) for layer in sda.dA_layers]  # of guessing every entry at 1/2
-        pretrain_layers(run, pretraining_fns, arguments, pretraining_epochs, n_train_batches, chance_costs)
-        if pretraining_epochs > 0 or pretrained is not None:
-            run.keep_pretrained([*sda.params, *visible_biases])
+        pretrain_layers(run, sda, steps, pretraining_epochs, chance_costs)
+        if pretraining_epochs > 0 or stack is not None:
+            run.save("pretrained", [*sda.params, *visible_biases], pretrained=True)
 
         say("... getting the finetuning functions")
-        functions = sda.build_finetune_functions(datasets, batch_size, finetune_lr)
-        run.track(sda, functions[0])
-        run.show_graph("finetuning", functions[0])
+        functions = sda.build_finetune_functions(run.data, batch_size, finetune_lr)
 
-        say("... finetunning the model")
+        run.say("... finetunning the model")
+        patience = PATIENCE * run.n_minibatches
         result = train_with_early_stopping(
-            run, sda, functions, training_epochs, n_train_batches, PATIENCE * n_train_batches, rate="finetune_lr"
+            run, sda, functions, training_epochs, patience, rate="finetune_lr", name="finetuning"
         )
         filters = sda.sigmoid_layers[0].W.get_value(borrow=True).T  # (n_hidden, n_ins), a filter a row
-        run.save_picture("filters_layer_0", tile_raster_images(filters, datasets.image_shape, (10, 10), (1, 1)))
+        run.save_picture("filters_layer_0", tile_raster_images(filters, run.data.image_shape, (10, 10), (1, 1)))
         run.draw(plot)
         return result
 

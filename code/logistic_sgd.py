@@ -64,18 +64,17 @@ References
 """
 
 import sys
+from dataclasses import dataclass
 
 from support import rewrites
 from support.command import command
 from support.console import say
-from support.data import load_data
 from support.environment import ROOT
 from support.inputs import check_labels, scalar, value_of, variable_for
 from support.memory import aligned
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import SavedModel, predict_test_set
-from support.runs.stopping import EarlyStopping
 from support.settings import checked
 
 import numpy as np
@@ -245,8 +244,28 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
     return train_model, *(score_function(errors, each, batch_size) for each in (valid_set, test_set))
 
 
+@dataclass
+class EarlyStopping:
+    """The memory of early stopping, from minibatch to minibatch. Its rule is in `train_with_early_stopping`.
+
+    Attributes
+    ----------
+    patience : int
+        Minibatches to train in any case. The rule raises this number.
+    best_validation_error : float
+        In 0..1; infinite before the first validation.
+
+    References
+    ----------
+    Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012, on early stopping.
+    """
+
+    patience: int
+    best_validation_error: float = np.inf
+
+
 def train_with_early_stopping(
-    run, classifier, functions, n_epochs, n_train_batches, patience, rate="learning_rate", title=None,
+    run, classifier, functions, n_epochs, patience, rate="learning_rate", name="training", title=None,
     closing=" with best validation score of {:f} %, on iteration {}, with test performance {:f} %",
 ):  # fmt: skip
     """Train a classifier, validate it now and then, keep the best one, and stop where patience ends.
@@ -256,46 +275,54 @@ def train_with_early_stopping(
     run : support.runs.run.Run
     classifier : object with `params`
     functions : what `supervised_functions` returns
-    n_epochs, n_train_batches : int
-        Epochs at most, and the minibatches in each.
+    n_epochs : int
+        Epochs at most.
     patience : int
         Minibatches to train in any case.
-    rate, title
-        The driver's argument for the size of a step, and the name of the phase, as for `Run.timed`.
+    rate, name, title
+        The driver's argument for the size of a step, and the names of the stage, as for `Run.stage`.
     closing : str
         What is said at the end of the best validation error, its iteration, and the test error.
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
     """
     train_model, valid_score, test_score = functions
-    stopping = EarlyStopping(patience, n_train_batches)
-    chance_cost = np.log(run.datasets.n_out)  # of guessing all classes alike
-    with run.timed("training", rate, title):
-        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
-            for minibatch_index in epoch:
-                epoch.add_cost(train_model(minibatch_index))
-                # When to look: once an epoch, and at least twice within the first patience.
-                if (epoch.iteration + 1) % stopping.validation_frequency == 0:
-                    validation_error = epoch.report_validation(valid_score())
-                    if validation_error < stopping.best_validation_error:
-                        # What earns more time. Below 2 % of 10,000 images, one image less is enough.
-                        if validation_error < IMPROVEMENT_THRESHOLD * stopping.best_validation_error:
-                            stopping.patience = max(stopping.patience, PATIENCE_INCREASE * epoch.iteration)
-                        stopping.best_validation_error = validation_error
-                        stopping.best_iteration = epoch.iteration
-                        epoch.report_test(test_score())
-                        run.keep(classifier, **epoch.figures)
-                if stopping.patience <= epoch.iteration:
-                    epoch.is_last = True
-                    break
+    chance_cost = np.log(run.data.n_out)  # of guessing all classes alike
+    stage = run.stage(
+        classifier, train_model, name=name, phase="training", title=title, rate=rate, chance_cost=chance_cost
+    )
+    stopping = EarlyStopping(patience)
+    # When to look: once an epoch, and at least twice within the first patience.
+    validation_frequency = min(run.n_minibatches, patience // 2)
+    for epoch in stage.epochs(n_epochs, memory=stopping):
+        for minibatch_index in epoch:
+            epoch.add(cost=train_model(minibatch_index))
+            iteration = epoch.iteration  # minibatches before this one, over all epochs
+            if (iteration + 1) % validation_frequency == 0:
+                validation_error = np.mean(valid_score())
+                epoch.note(iteration=iteration + 1, validation_error=validation_error, test_error=None)
+                where = f"epoch {epoch.number}, minibatch {minibatch_index + 1}/{run.n_minibatches}"
+                say(f"{where}, validation error {100 * validation_error:f} %")
+                if validation_error < stopping.best_validation_error:
+                    # A clear improvement extends patience. Below 2 % of 10,000 images, one image less is enough.
+                    if validation_error < IMPROVEMENT_THRESHOLD * stopping.best_validation_error:
+                        stopping.patience = max(stopping.patience, PATIENCE_INCREASE * iteration)
+                    stopping.best_validation_error = float(validation_error)
+                    epoch.note(test_error=np.mean(test_score()))
+                    say(f"     {where}, test error of best model {100 * epoch.figures['test_error']:f} %")
+                    stage.keep(**epoch.figures)
+            if stopping.patience <= iteration:
+                epoch.is_last = True
+                break
+        epoch.note(patience=stopping.patience)
 
     def closing_line(best):
         figures = 100 * best["validation_error"], best["iteration"], 100 * best["test_error"]
         return f"Optimization complete{closing.format(*figures)}"
 
-    return run.finish(classifier, closing_line)
+    return run.finish(closing_line)
 
 
 @checked
@@ -316,30 +343,23 @@ def sgd_optimization_mnist(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    n_train_batches = datasets.n_minibatches(batch_size)
-    with open_run(sgd_optimization_mnist, settings, datasets) as run:
+    with open_run(sgd_optimization_mnist, locals()) as run:
         say("... building the model")
         x = pt.matrix("x")  # (batch, n_in)
         y = pt.ivector("y")  # (batch,)
-        classifier = LogisticRegression(input=x, n_in=datasets.n_in, n_out=datasets.n_out)
+        classifier = LogisticRegression(input=x, n_in=run.data.n_in, n_out=run.data.n_out)
         cost = classifier.negative_log_likelihood(y)
         errors = classifier.errors(y)
-        functions = supervised_functions(classifier, cost, errors, y, datasets, batch_size, learning_rate)
-        run.track(classifier, functions[0])
-        run.show_graph("training", functions[0])
+        functions = supervised_functions(classifier, cost, errors, y, run.data, batch_size, learning_rate)
 
-        say("... training the model")
-        result = train_with_early_stopping(run, classifier, functions, n_epochs, n_train_batches, PATIENCE)
+        run.say("... training the model")
+        result = train_with_early_stopping(run, classifier, functions, n_epochs, PATIENCE)
         if result.curve:
-            n_trained = result.figures["epochs"]
-            speed = n_trained / max(run.seconds["training"], 0.001)
-            say(f"The code run for {n_trained} epochs, with {speed:f} epochs/sec")
+            speed = len(result.curve) / max(run.seconds.get("training", 0), 0.001)
+            say(f"The code run for {len(result.curve)} epochs, with {speed:f} epochs/sec")
         run.draw(plot)
         return result
 

@@ -57,14 +57,13 @@ from logistic_sgd import minibatch_function, sgd_updates
 from support import rewrites
 from support.command import command
 from support.console import say
-from support.data import load_data
+from support.data import Datasets
 from support.graphs.execution import evaluate
 from support.inputs import scalar, variable_for
 from support.pictures import Pictures
 from support.pictures.figures import BLUE, COLOURS, ORANGE, costs_figure, markers, new_figure, whole_numbers
 from support.runs import open_run
 from support.runs.models import SavedModel
-from support.runs.run import Result
 from support.settings import checked
 
 import numpy as np
@@ -174,49 +173,45 @@ def test_sA(
 
     Returns
     -------
-    dict of support.runs.run.Result
+    dict of support.runs.result.Result
         By the weight of the penalty. A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
-    train_set_x, valid_set_x, test_set_x = (x for x, _ in datasets)
-    models, results = {}, {}
-    with open_run(test_sA, settings, datasets) as run:
+    stages = {}
+    with open_run(test_sA, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         for weight in dict.fromkeys([sparsity_weight, 0.0]):
             say(f"... building the model, with a sparsity weight of {weight:g}")
             x = pt.matrix("x")  # (batch, n_visible)
-            sa = models[weight] = sA(np.random.RandomState(seed), x, datasets.n_in, n_hidden)
+            sa = sA(np.random.RandomState(seed), x, run.data.n_in, n_hidden)
             cost, updates = sa.get_cost_updates(sparsity_target, weight, learning_rate)
             figures = [cost, pt.mean(sa.L_rec), sa.sparsity_penalty]
-            train_sa = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
-            validate = activation_function(sa, valid_set_x)
-            run.track(sa, train_sa, name=file_name(weight))
-            run.show_graph(f"sparsity_weight_{weight:g}", train_sa)
+            train_sa = minibatch_function(figures, {x: run.data.train_x}, batch_size, updates)
+            validate = activation_function(sa, run.data.valid_x)
 
-            say("... training")
-            chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2, without the penalty
-            with run.timed(f"sparsity weight {weight:g}", "learning_rate"):
-                for epoch in run.epochs(
-                    training_epochs, n_train_batches, chance_cost=chance_cost, sparsity_weight=weight
-                ):
-                    for minibatch_index in epoch:
-                        cost, reconstruction, penalty = train_sa(minibatch_index)
-                        epoch.add_cost(cost, reconstruction=reconstruction, penalty=penalty)
-                    validation_cost, activations = validate()
-                    epoch.figures |= {"validation_cost": float(validation_cost), **spread(activations)}
-                    say(
-                        f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}, validation reconstruction "
-                        f"{validation_cost:f}, mean activation {np.mean(activations):f}"
-                    )
-                    run.keep(sa, file_name(weight))
-            results[weight] = Result(sa, [line for line in run.curve if line["sparsity_weight"] == weight])
+            run.say("... training")
+            stage = stages[weight] = run.stage(
+                sa,
+                train_sa,
+                name=f"sparsity_weight_{weight:g}",
+                file=file_name(weight),
+                rate="learning_rate",
+                chance_cost=run.data.n_in * np.log(2),
+                sparsity_weight=weight,
+            )  # fmt: skip  by chance: every pixel is guessed at 1/2, without the penalty
+            for epoch in stage.epochs(training_epochs):
+                for minibatch_index in epoch:
+                    cost, reconstruction, penalty = train_sa(minibatch_index)
+                    epoch.add(cost=cost, reconstruction=reconstruction, penalty=penalty)
+                validation_cost, activations = validate()
+                epoch.note(validation_cost=validation_cost, **spread(activations))
+                say(
+                    f"Training epoch {epoch.number}, cost {epoch.mean('cost'):f}, validation reconstruction "
+                    f"{validation_cost:f}, mean activation {np.mean(activations):f}"
+                )
+                stage.keep()
 
         def evaluate():
-            cost, activations = activation_function(models[sparsity_weight], test_set_x)()
-            plain_cost, plain_activations = activation_function(models[0.0], test_set_x)()
+            cost, activations = activation_function(stages[sparsity_weight].model, run.data.test_x)()
+            plain_cost, plain_activations = activation_function(stages[0.0].model, run.data.test_x)()
             return {
                 "test_cost": float(cost),
                 **spread(activations),
@@ -225,15 +220,13 @@ def test_sA(
                 "mean_activation_without_penalty": float(np.mean(plain_activations)),
             }
 
-        run.finish(
-            closing=lambda reached: (
-                "Optimization complete with test reconstruction cost {test_cost:f}, mean activation of a unit "
-                "{mean_activation:f}, from {lowest_activation:f} to {highest_activation:f}".format(**reached)
-            ),
-            evaluate=evaluate,
+        closing = (
+            "Optimization complete with test reconstruction cost {test_cost:f}, mean activation of a unit "
+            "{mean_activation:f}, from {lowest_activation:f} to {highest_activation:f}"
         )
+        run.finish(closing.format_map, evaluate)
         run.draw(plot)
-    return results
+    return {weight: stage.result for weight, stage in stages.items()}
 
 
 def spread(activations):

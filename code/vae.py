@@ -83,9 +83,9 @@ from mlp import uniform_weights
 from support import rewrites
 from support.command import command
 from support.console import progress, say
-from support.data import load_data
+from support.data import Datasets
 from support.errors import UserError
-from support.files.replacing import replacing
+from support.files import replacing
 from support.graphs.execution import evaluate
 from support.inputs import scalar, symbolic_generator, value_of
 from support.pictures import Pictures
@@ -371,59 +371,48 @@ def test_vae(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
-    train_set_x, valid_set_x, test_set_x = (x for x, _ in datasets)
-    with open_run(test_vae, settings, datasets) as run:
+    with open_run(test_vae, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         say("... building the model")
         x = pt.matrix("x")  # (batch, n_visible)
-        vae = VAE(np.random.RandomState(seed), None, x, datasets.n_in, n_hidden, n_latent)
+        vae = VAE(np.random.RandomState(seed), None, x, run.data.n_in, n_hidden, n_latent)
         cost, updates = vae.get_cost_updates(learning_rate)
         figures = [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)]
-        train_vae = minibatch_function(figures, {x: train_set_x}, batch_size, updates)
-        validate = bound_function(vae, valid_set_x, batch_size)
-        run.track(vae, train_vae)
-        run.show_graph("training", train_vae)
+        train_vae = minibatch_function(figures, {x: run.data.train_x}, batch_size, updates)
+        validate = bound_function(vae, run.data.valid_x, batch_size)
 
-        say("... training")
-        chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2, with a code that tells nothing
-        with run.timed("training", "learning_rate"):
-            for epoch in run.epochs(training_epochs, n_train_batches, chance_cost=chance_cost):
-                for minibatch_index in epoch:
-                    cost, log_likelihood, divergence = train_vae(minibatch_index)
-                    epoch.add_cost(cost, log_likelihood=log_likelihood, divergence=divergence)
-                validation_bound = epoch.figures["validation_bound"] = validate()
-                say(
-                    f"Training epoch {epoch.number}, bound {-epoch.mean_cost:f} (log-likelihood "
-                    f"{epoch.means['log_likelihood']:f}, divergence {epoch.means['divergence']:f}), "
-                    f"validation bound {validation_bound:f}"
-                )
-                if validation_bound > max((line["validation_bound"] for line in run.curve), default=-np.inf):
-                    run.keep(vae, validation_bound=validation_bound, best_epoch=epoch.number)
+        run.say("... training")
+        # By chance, every pixel is guessed at 1/2, with a code that says nothing of the image.
+        stage = run.stage(vae, train_vae, rate="learning_rate", chance_cost=run.data.n_in * np.log(2))
+        for epoch in stage.epochs(training_epochs):
+            for minibatch_index in epoch:
+                cost, log_likelihood, divergence = train_vae(minibatch_index)
+                epoch.add(cost=cost, log_likelihood=log_likelihood, divergence=divergence)
+            validation_bound = validate()
+            epoch.note(validation_bound=validation_bound)
+            say(
+                f"Training epoch {epoch.number}, bound {-epoch.mean('cost'):f} (log-likelihood "
+                f"{epoch.mean('log_likelihood'):f}, divergence {epoch.mean('divergence'):f}), "
+                f"validation bound {validation_bound:f}"
+            )
+            if validation_bound > max((line["validation_bound"] for line in run.curve), default=-np.inf):
+                stage.keep(validation_bound=validation_bound, best_epoch=epoch.number)
 
         def evaluate():
             say("... estimating the log-likelihood of test images")
-            images = test_set_x.get_value(borrow=True)[:N_ESTIMATED]
+            images = run.data.test_x.get_value(borrow=True)[:N_ESTIMATED]
             return {
-                "test_bound": bound_function(vae, test_set_x, batch_size)(),
+                "test_bound": bound_function(vae, run.data.test_x, batch_size)(),
                 "test_log_likelihood": estimate_log_likelihood(vae, images, n_importance_samples),
             }
 
-        result = run.finish(
-            vae,
-            lambda reached: (
-                "Optimization complete with best validation bound of {validation_bound:f} nats, in epoch "
-                "{best_epoch:.0f}, with test bound {test_bound:f} and estimated log-likelihood "
-                "{test_log_likelihood:f}".format(**reached)
-            ),
-            evaluate,
+        closing = (
+            "Optimization complete with best validation bound of {validation_bound:f} nats, in epoch {best_epoch:.0f}, "
+            "with test bound {test_bound:f} and estimated log-likelihood {test_log_likelihood:f}"
         )
+        result = run.finish(closing.format_map, evaluate)
         run.draw(plot)
         return result
 

@@ -7,10 +7,11 @@ from contextlib import redirect_stderr, redirect_stdout
 import SdA
 from graphs import interpreting
 from numpy_reference import classifier_cost_and_gradients, sigmoid
+from support import runs
 from support.data import load_data
-from support.runs.epoch import Epoch
 from support.runs.interruption import Interrupted
 from support.runs.models import save_model
+from support.runs.stage import Stage
 
 import numpy as np
 import pytensor
@@ -205,14 +206,14 @@ def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, sma
     def finetune():
         return run_driver(small_dataset, tmp_path / "run", pretrained=stack, seed=1, hidden_layers_sizes=None)
 
-    report_test = Epoch.report_test
+    keep = Stage.keep
 
-    def interrupt(epoch, errors):
+    def interrupt(stage, **figures):
         signal.raise_signal(signal.SIGINT)  # as Ctrl-C does
-        return report_test(epoch, errors)
+        keep(stage, **figures)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Epoch, "report_test", interrupt)
+        patch.setattr(Stage, "keep", interrupt)
         finetune()
     again = finetune()
     assert finetuning(again.curve) == finetuning(result.curve) and len(again.curve) == 3
@@ -254,7 +255,7 @@ def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_data
         SdA.predict(pretrained)
 
     datasets = load_data(small_dataset)
-    monkeypatch.setattr(SdA, "load_data", lambda dataset: datasets)
+    monkeypatch.setattr(runs, "load_data", lambda dataset: datasets)
     datasets.n_out = 11
     assert "tells 10 classes apart, but small.pkl has 11" in refusal()
     datasets.n_in = 64

@@ -2,6 +2,7 @@ import pca
 from numpy_reference import linear_autoencoder_cost_and_gradient
 from support.data import load_data
 from support.runs.run import Run
+from support.runs.stage import Stage
 
 import numpy as np
 import pytensor
@@ -92,16 +93,16 @@ def test_a_run_that_was_stopped_goes_on_from_its_last_weights(small_dataset, tmp
     arguments = {"n_hidden": 3, "max_iterations": 200, "dataset": small_dataset, "output_folder": tmp_path}
     monkeypatch.setattr(Run, "seconds_between_checkpoints", 0)
     monkeypatch.setattr(pca, "plot", lambda *_: None)
-    keep, kept = Run.keep, []
+    keep, kept = Stage.keep, []
 
-    def keep_and_fail(run, model, *names, **figures):
-        keep(run, model, *names, **figures)
-        kept.append(run.curve[-1]["cost"] if run.curve else None)
+    def keep_and_fail(stage):
+        keep(stage)
+        kept.append(stage.run.curve[-1]["cost"] if stage.run.curve else None)
         if len(kept) == 9:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "keep", keep_and_fail)
+        patch.setattr(Stage, "keep", keep_and_fail)
         with pytest.raises(KeyboardInterrupt):
             pca.test_pca(**arguments)
     result = pca.test_pca(**arguments)

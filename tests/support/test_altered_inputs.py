@@ -27,7 +27,7 @@ from support.data import checksum, digits, load_data, mnist
 from support.environment import ROOT
 from support.errors import UserError
 from support.runs import records
-from support.runs.checkpoints import FILE
+from support.runs.checkpoint import FILE
 from support.runs.models import SavedModel, save_model
 from support.runs.results import results_table
 from support.runs.run import Run

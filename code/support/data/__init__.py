@@ -10,9 +10,9 @@ from support.data.mnist import find_mnist, read_mnist
 from support.data.unpickling import LIMIT, expansion_limit, read_pickle
 from support.environment import ROOT
 from support.errors import UserError
+from support.files import replacing
 from support.files.archives import read_arrays
 from support.files.forms import shown
-from support.files.replacing import replacing
 from support.memory import aligned_empty
 
 import numpy as np
@@ -64,6 +64,8 @@ class Datasets(list):
         self.n_out = 1 + max(int(y.get_value(borrow=True).max()) for _, y in pairs)
         side = math.isqrt(self.n_in)
         self.image_shape = image_shape or ((side, side) if side**2 == self.n_in else (1, self.n_in))
+
+    train_x, valid_x, test_x = (property(lambda self, part=part: self[part][0]) for part in range(3))
 
     def n_minibatches(self, batch_size):
         """The number of full minibatches in the training set. A line says how many examples of each set are left out.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from support.errors import UnavailableError, UserError
-from support.files.replacing import replacing
+from support.files import replacing
 
 import numpy as np
 

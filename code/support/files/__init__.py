@@ -1,1 +1,131 @@
-"""Files that are written whole or not at all. When a file is read, nothing in it is trusted before it is checked."""
+"""Files are written whole or not at all. When a file is read, nothing in it is trusted before it is checked."""
+
+import json
+import math
+import os
+import time
+from contextlib import contextmanager, suppress
+from pathlib import PurePath
+
+from support.errors import UserError
+
+LIMIT = 1 << 24  # bytes that are read of a file; the curve of a thousand epochs has about 150 kB
+
+
+@contextmanager
+def replacing(path):
+    """Open a file for writing. If the block ends without an exception, the file replaces `path` and is on the disk.
+
+    Until then the file has another name. A file of that name never remains. If `path` is a link, the link is replaced.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # a file or a link that somebody else put there
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _replace(temporary, path)
+        _sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary, path, pauses=(0.05, 0.2, 0.8)):
+    """Rename a file over another one. On Windows a virus scanner may hold the other one open: try again."""
+    for pause in pauses:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(temporary, path)
+
+
+def _sync_folder(folder):
+    """Make the new name survive a power cut. Windows and some file systems cannot do this for a folder."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_json(path, content):
+    """Write a JSON file that a person can read. An earlier file is replaced whole or not at all."""
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def read_json(path, lines=False):
+    """The value in a JSON file; with `lines`, the list of the values in a file that has one JSON text a line.
+
+    It is read inside `with damaged(path, remedy)`, which makes a UserError of all but a FileNotFoundError.
+    """
+    with open(path, "rb") as file:
+        content = file.read(LIMIT + 1)
+    if len(content) > LIMIT:
+        raise ValueError(f"it has more than {LIMIT >> 20} MiB")
+    text = content.decode()
+    return [json.loads(line) for line in text.splitlines()] if lines else json.loads(text)
+
+
+@contextmanager
+def damaged(path, remedy):
+    """If the content of a file has another form than the block expects, raise one UserError that names the file.
+
+    The message ends with the remedy. The block reads the file, takes the values out and checks them, such as by
+    `number`, `count` and `file_name`. A UserError and a FileNotFoundError pass.
+    """
+    try:
+        yield
+    except (UserError, FileNotFoundError):
+        raise
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}): {remedy}") from error
+    except (LookupError, AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        reason = "its form is different"
+        if isinstance(error, KeyError):
+            reason = f"it lacks {shown(error)}"
+        elif isinstance(error, RecursionError):
+            reason = "it is nested too deeply"
+        elif isinstance(error, ValueError):
+            reason = shown(error, 200)
+        raise UserError(f"{path} is damaged ({reason}): {remedy}") from error
+
+
+def exactly(value, *types):
+    """The value, if it is of one of these types and no subclass: True is no int. A ValueError says that it is not."""
+    if type(value) not in types:
+        raise ValueError(f"{shown(value)!r} is not {' or '.join(each.__name__ for each in types)}")
+    return value
+
+
+def number(value):
+    """The value, if it is a finite number of double precision. A ValueError says that it is not."""
+    if not abs(exactly(value, int, float)) <= math.nextafter(math.inf, 0):
+        raise ValueError(f"{shown(value)} is not a finite number")
+    return value
+
+
+def count(value):
+    """The value, if it is a whole number from 0 up that fits into 8 bytes. A ValueError says that it is not."""
+    if not 0 <= exactly(value, int) < 1 << 63:
+        raise ValueError(f"{shown(value)} is not a count")
+    return value
+
+
+def file_name(value):
+    """The value, if it is the name of a file in a folder, and no path to another place. A ValueError says if not."""
+    if PurePath(exactly(value, str)).name != value or value in ("", "..") or not value.isprintable():
+        raise ValueError(f"{shown(value)!r} is not the name of a file")
+    return value
+
+
+def shown(value, width=80):
+    """A value from a file, cut to one short line that is safe to print."""
+    try:
+        text = str(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists that are nested too deeply
+        text = "a giant value"
+    return "".join(filter(str.isprintable, text[: 4 * width]))[:width]

@@ -13,8 +13,8 @@ import warnings
 import zipfile
 
 from support.errors import UserError
+from support.files import replacing
 from support.files.forms import parse_json
-from support.files.replacing import replacing
 
 import numpy as np
 from numpy.lib import format

@@ -5,6 +5,7 @@ import sys
 import tomllib
 
 from support.errors import UserError
+from support.files import shown
 
 LIMIT = 1 << 24  # bytes that are read of a file; the curve of a thousand epochs has about 150 kB
 
@@ -88,12 +89,3 @@ def _read(path, parse):
             return parse(file.read(LIMIT).decode())
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({shown(error)}): make the run again, or remove its folder") from error
-
-
-def shown(value, width=80):
-    """A value from a file, cut to one short line that is safe to print."""
-    try:
-        text = str(value)
-    except ValueError:  # an integer of thousands of digits
-        text = "a giant number"
-    return "".join(filter(str.isprintable, text[: 4 * width]))[:width]

@@ -3,7 +3,7 @@
 import re
 
 from support.errors import UserError
-from support.files.replacing import replacing
+from support.files import replacing
 
 BEGIN, END = "<!-- {}: made by a program, up to its end -->", "<!-- end of {} -->"
 

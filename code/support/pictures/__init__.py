@@ -10,7 +10,7 @@ from collections import Counter
 from support.console import say
 from support.data import load_data
 from support.errors import UserError
-from support.files.replacing import replacing
+from support.files import replacing
 from support.graphs.execution import evaluate
 from support.pictures import figures
 from support.runs.models import predict_test_set

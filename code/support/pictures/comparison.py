@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from support.files.forms import read_json_lines
-from support.files.replacing import replacing
+from support.files import replacing
 from support.pictures.figures import COLOURS, DPI, logarithmic_percent, new_figure
 from support.runs.recipes import RESULTS, read_recipes
-from support.runs.records import LINE
+from support.runs.records import read_curve
 
 
 def draw_comparisons(folder=RESULTS):
@@ -29,7 +28,7 @@ def draw_comparisons(folder=RESULTS):
 
 
 def validated(curve):
-    return [line for line in read_json_lines(curve, LINE) if "validation_error" in line]
+    return [line for line in read_curve(curve.parent) if "validation_error" in line]
 
 
 def options_but_the_seed(recipe):

@@ -10,10 +10,10 @@ from pathlib import Path
 from support import rewrites
 from support.environment import ROOT
 from support.errors import UserError
-from support.files.forms import read_json, shown
+from support.files import shown
 from support.files.pages import place, refresh
 from support.runs.recipes import MARKS, RESULTS, first_row, read_recipes, unpublished
-from support.runs.records import RESULT, SETTINGS, VERSIONS
+from support.runs.records import VERSIONS, read_result, read_settings
 
 from scipy import stats
 
@@ -71,8 +71,8 @@ def read_record(folder, recipes):
     without published values. A UserError says that a file is damaged.
     """
     try:
-        settings = read_json(folder / "settings.json", SETTINGS)
-        result = read_json(folder / "result.json", RESULT)
+        settings = read_settings(folder)
+        result = read_result(folder)
     except FileNotFoundError:
         return None
     lesson, recipe = settings["lesson"], recipes.get(folder.name)

@@ -3,7 +3,7 @@
 import math
 
 from support.errors import UserError
-from support.files.forms import check_form, is_count, is_number, parse_json, read_json, shown
+from support.files.forms import check_form, is_count, is_number, parse_json, read_json
 
 import pytest
 
@@ -46,11 +46,6 @@ def test_numbers_are_finite_and_counts_whole():
     assert all(map(is_number, [0, -1.5, 10**300])) and all(map(is_count, [0, 7, 2**62]))
     assert not any(map(is_number, [math.nan, math.inf, -math.inf, 10**400, True, "1", None]))
     assert not any(map(is_count, [-1, 1.0, 2**63, 10**30, False, "1", None]))
-
-
-def test_what_is_shown_is_short_and_printable():
-    assert shown("a\x1b[31m\nb") == "a[31mb" and shown("x" * 9999) == "x" * 80
-    assert shown(10**5000) == "a giant number" and shown("\ud800x") == "x"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000, "[1]"])

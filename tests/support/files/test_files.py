@@ -1,0 +1,173 @@
+"""Files that are written whole or not at all, and JSON that anybody may have written."""
+
+import errno
+import math
+import os
+
+from support import files
+from support.errors import UserError
+from support.files import count, damaged, file_name, number, read_json, replacing, shown, write_json
+
+import pytest
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "a").write_bytes(b"before")
+    return tmp_path / "a"
+
+
+def write(path):
+    with replacing(path) as file:
+        file.write(b"after")
+
+
+def test_the_file_and_then_its_folder_are_synced(path, monkeypatch):
+    """The rename itself would else be lost in a power cut."""
+    events, sync, replace = [], os.fsync, os.replace
+    is_folder = {True: "folder", False: "file"}
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (events.append(is_folder[os.path.isdir(f"/proc/self/fd/{fd}")]), sync(fd))
+    )
+    monkeypatch.setattr(os, "replace", lambda *paths: (events.append("rename"), replace(*paths)))
+    write(path)
+    assert path.read_bytes() == b"after"
+    if os.path.exists("/proc/self/fd"):
+        assert events == ["file", "rename", "folder"]
+
+
+def test_a_folder_that_cannot_be_opened_is_not_synced(path, monkeypatch):
+    """As on Windows."""
+
+    def deny(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", deny)
+    write(path)
+    assert path.read_bytes() == b"after"
+
+
+def test_a_file_system_that_syncs_no_folders(path, monkeypatch):
+    sync = os.fsync
+    calls = []
+
+    def refuse_the_second(descriptor):
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_the_second)
+    write(path)
+    assert path.read_bytes() == b"after" and len(calls) == 2
+
+
+@pytest.mark.parametrize("n_failures, succeeds", [(1, True), (3, True), (4, False)])
+def test_a_file_that_is_held_open_for_a_moment_is_replaced_after_it(path, monkeypatch, n_failures, succeeds):
+    """As a virus scanner holds it on Windows."""
+    replace, failures = os.replace, []
+
+    def fail_at_first(*paths):
+        if len(failures) < n_failures:
+            failures.append(paths)
+            raise PermissionError(errno.EACCES, "Permission denied")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", fail_at_first)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    if succeeds:
+        write(path)
+    else:
+        with pytest.raises(PermissionError):
+            write(path)
+    assert path.read_bytes() == (b"after" if succeeds else b"before")
+    assert [entry.name for entry in path.parent.iterdir()] == ["a"]
+
+
+def test_a_link_is_replaced_and_not_followed(path):
+    """Neither one in the place of the file, nor one in the place of its temporary name."""
+    outside = path.parent / "outside"
+    outside.write_bytes(b"before")
+    for link in path, path.with_name(f".a.{os.getpid()}"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(outside)
+        write(path)
+        assert not path.is_symlink() and path.read_bytes() == b"after"
+        assert sorted(entry.name for entry in path.parent.iterdir()) == ["a", "outside"]
+    assert outside.read_bytes() == b"before"
+
+
+# JSON
+
+
+def refusal(path, content, use):
+    """What `damaged` makes of this content and what a block does with it: one line."""
+    path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+    with pytest.raises(UserError) as caught:
+        with damaged(path, "make it anew"):
+            use(read_json(path))
+    text = str(caught.value)
+    assert text.startswith(f"{path} is damaged (") and text.endswith("): make it anew") and text.isprintable()
+    return text.removeprefix(f"{path} is damaged (").removesuffix("): make it anew")
+
+
+NO_JSON = [b"", b"\xff", "{", "[" * 100_000, "9" * 5000, "\ud800", '{"name": "x"' + " " * (17 << 20) + "}"]
+
+
+@pytest.mark.parametrize("content", NO_JSON, ids=range(len(NO_JSON)))
+def test_what_is_no_json_is_told_in_one_line(path, content):
+    refusal(path, content, lambda value: value)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ('{"other": 1}', "it lacks 'cost'"),
+        ("[1]", "its form is different"),
+        ("null", "its form is different"),
+        ('{"cost": NaN}', "nan is not a finite number"),
+        ('{"cost": 1e999}', "inf is not a finite number"),
+        ('{"cost": true}', "'True' is not int or float"),
+        ('{"cost": "1\\u001b[31m"}', "'1[31m' is not int or float"),
+        (f'{{"cost": 1{"0" * 400}}}', f"1{'0' * 79} is not a finite number"),
+    ],
+)
+def test_a_block_says_what_it_expects(path, content, reason):
+    assert refusal(path, content, lambda value: number(value["cost"])) == reason
+
+
+def test_a_missing_file_passes_and_one_that_cannot_be_read_does_not(path):
+    path.unlink()
+    with pytest.raises(FileNotFoundError), damaged(path, "make it anew"):
+        read_json(path)
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\): make it anew"):
+        with damaged(path.parent, "make it anew"):
+            read_json(path.parent)
+    with pytest.raises(UserError, match="^mine$"), damaged(path, "make it anew"):
+        raise UserError("mine")
+
+
+def test_what_is_written_is_read(path):
+    write_json(path, {"cost": [1, None]})
+    assert read_json(path) == {"cost": [1, None]}
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    assert read_json(path, lines=True) == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_values_are_checked():
+    good = {number: [0, -1.5, 10**300], count: [0, 7, 2**63 - 1], file_name: ["model.npz", ".a", "a b"]}
+    bad = {
+        number: [math.nan, math.inf, -math.inf, 10**400, True, "1", None],
+        count: [-1, 1.0, 2**63, False, "1", None],
+        file_name: ["", ".", "..", "a/b", "/a", "../a", "a\0", "a\n", None, 1],
+    }
+    for check in good:
+        assert [check(value) for value in good[check]] == good[check]
+        for value in bad[check]:
+            with pytest.raises(ValueError):
+                check(value)
+
+
+def test_what_is_shown_is_short_and_printable():
+    assert shown("a\x1b[31m\nb") == "a[31mb" and shown("x" * 9999) == "x" * 80
+    assert shown(10**5000) == "a giant value" and shown("\ud800x") == "x"
