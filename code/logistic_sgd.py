@@ -142,7 +142,7 @@ class LogisticRegression:
             raise TypeError(f"y must be a vector, like y_pred, but it has {y.ndim} dimensions ({y.type})")
         if not np.issubdtype(y.dtype, np.integer):
             raise NotImplementedError(f"y must hold integers, but it holds {y.dtype}")
-        return pt.mean(pt.neq(self.y_pred, y))
+        return pt.mean(pt.neq(self.y_pred, y))  # scalar
 
 
 def parameter(value, name):
@@ -181,12 +181,16 @@ def sgd_updates(cost, params, learning_rate):
 def minibatch_function(output, data, batch_size, updates=None, arguments=()):
     """Compile f(index, *arguments), the value of `output` on minibatch number `index` of a data set.
 
+    A mode says how PyTensor rewrites the graph, and what runs it. Ours passes over the weights as seldom as it can, in
+    machine code. Put "FAST_COMPILE" in its place to start sooner and run slower, or `NanGuardMode()`, of
+    `pytensor.compile.debug.nanguardmode`, to stop at the first NaN.
+
     Parameters
     ----------
     output : symbolic variable, or list of them
     data : dict, {symbolic variable: shared variable, or an expression of some, or array}
-        The symbols in the graph that stand for a minibatch, and the data whose rows take their place. Labels are not
-        compared with the number of outputs: see `supervised_functions`.
+        The symbols that stand for a minibatch, and the data whose rows take their place. Labels are not compared with
+        the number of outputs here, but in `supervised_functions`.
     batch_size : int
     updates : dict, optional
         The new values of shared variables, which a call computes and sets.
@@ -196,9 +200,6 @@ def minibatch_function(output, data, batch_size, updates=None, arguments=()):
     Returns
     -------
     compiled function
-        A mode says how PyTensor rewrites the graph, and what runs it. The one below passes over the weights as seldom
-        as possible, in machine code. You may put "FAST_COMPILE" in its place, which starts sooner and runs slower, or
-        `NanGuardMode()` of `pytensor.compile.debug.nanguardmode`, which stops at the first NaN.
     """
     index = pt.lscalar("index")
     givens = {symbol: minibatch(variable_for(symbol, rows), index, batch_size) for symbol, rows in data.items()}
