@@ -102,6 +102,7 @@ def test_a_curve_has_one_colour_in_all_panels_and_pairs_make_a_band():
     (band,) = two.collections
     assert band.get_paths()[0].get_extents().bounds == (1, 0, 2, 1)
     assert [text.get_text() for text in two.get_legend().get_texts()] == ["b", "all"] and two.get_ylabel() == "bits"
+    assert drawing.curves_figure(2 * panels[:1], "title", columns=2).axes[1].get_legend() is None  # it has no new names
     (axes,) = drawing.curves_figure(panels[:1], "title", log=True).axes
     assert axes.get_yscale() == "log" and axes.get_lines()[0].get_xydata().tolist() == [[1, 0.5], [3, 2]]
     (axes,) = drawing.curves_figure([("", "", {"": (range(20), [-500, -300, *range(18)])})], "title", clip=True).axes
