@@ -66,23 +66,29 @@ References
 """
 
 import sys
+from functools import partial
 
 from dA import COSTS_TITLE, dA
-from logistic_sgd import LogisticRegression, minibatch, predictor, supervised_functions, train_with_early_stopping
+from logistic_sgd import (
+    LogisticRegression,
+    minibatch_function,
+    predictor,
+    supervised_functions,
+    train_with_early_stopping,
+)
 from mlp import HiddenLayer, number_parameters
-from support import rewrites
 from support.command import command
 from support.console import say
-from support.data import load_data
 from support.errors import UserError
+from support.inputs import REBUILT, check_rebuilt, symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import PretrainedStack
 from support.settings import checked
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
+from pytensor.compile import Function
 
 HIDDEN_LAYERS_SIZES = [1000, 1000, 1000]
 CORRUPTION_LEVELS = [0.1, 0.2, 0.3]
@@ -125,9 +131,7 @@ class DeepNetwork:
         self.n_layers = len(hidden_layers_sizes)
         if self.n_layers == 0:
             raise ValueError("hidden_layers_sizes must name at least one layer")
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        generators = theano_rng.get_value().spawn(self.n_layers)
+        generators = symbolic_generator(theano_rng, numpy_rng).get_value().spawn(self.n_layers)
 
         self.x = self.input = pt.matrix("x")  # (batch, n_ins)
         self.y = pt.ivector("y")  # (batch,)
@@ -202,57 +206,51 @@ class SdA(DeepNetwork):
             Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime. The arguments
             bear the names of the symbolic variables in the graph.
         """
-        index = pt.lscalar("index")
-        corruption_level = pt.scalar("corruption")
-        learning_rate = pt.scalar("lr")
-
+        check_rebuilt([dA_layer.x for dA_layer in self.dA_layers], self.x, train_set_x)
+        arguments = corruption_level, learning_rate = pt.scalar("corruption"), pt.scalar("lr")
         pretrain_fns = []
         for dA_layer in self.dA_layers:
             cost, updates = dA_layer.get_cost_updates(corruption_level, learning_rate)
-            fn = pytensor.function(
-                [index, corruption_level, learning_rate],
-                cost,
-                updates=updates,
-                givens={self.x: minibatch(train_set_x, index, batch_size)},
-                mode=rewrites.mode(),
-            )
-            pretrain_fns.append(with_default_arguments(fn))
+            fn = minibatch_function(cost, {self.x: train_set_x}, batch_size, updates, arguments)
+            fn.__class__ = PretrainingFunction
+            pretrain_fns.append(fn)
         return pretrain_fns
 
 
-def with_default_arguments(fn):
-    """A compiled pre-training function with the tutorial's default values, which PyTensor's inputs cannot have."""
+class PretrainingFunction(Function):
+    """A compiled function with the tutorial's default arguments, which PyTensor's inputs cannot have."""
 
-    def pretrain(index, corruption=0.2, lr=0.1):
-        return fn(index, corruption, lr)
+    __slots__ = ()
 
-    pretrain.__wrapped__ = fn
-    return pretrain
+    def __call__(self, index, corruption=0.2, lr=0.1):
+        cost = super().__call__(index, float(corruption), float(lr))
+        if cost < -1e-3:  # more than rounding: 0 is the least of a cross-entropy, where what it rebuilds is in 0..1
+            raise UserError(f"the cost of minibatch {index} is {cost:g}, below zero: {REBUILT}")
+        return cost
 
 
-def pretrain_layers(run, pretraining_fns, arguments, n_epochs, n_train_batches, chance_costs):
+def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs):
     """Train the layers greedily: each to its end before the next one begins, from the bottom up.
 
     Parameters
     ----------
     run : support.runs.run.Run
+    model : object with `params`, the network
     pretraining_fns : list of function, one a layer
-        Called with a minibatch's index and further arguments, each makes a step and returns the cost.
-    arguments : list of dict, one a layer
+        Called with a minibatch's index, each makes a step and returns the cost.
     n_epochs : int
         Passes over the training set for each layer.
-    n_train_batches : int
-        Minibatches an epoch.
     chance_costs : list of float, one a layer
-        What a model that has learnt nothing pays.
+        Cost of an untrained guess.
     """
-    with run.timed("pretraining", rate="pretrain_lr"):
-        for i, (pretrain, named, chance_cost) in enumerate(zip(pretraining_fns, arguments, chance_costs, strict=True)):
-            run.show_graph(f"pretraining_layer_{i}", pretrain, **named)
-            for epoch in run.epochs(n_epochs, n_train_batches, first=0, chance_cost=chance_cost, layer=i):
+    with run.phase("pretraining"):
+        for i, (pretrain, chance_cost) in enumerate(zip(pretraining_fns, chance_costs, strict=True)):
+            name = f"pretraining_layer_{i}"
+            stage = run.stage(model, pretrain, name=name, rate="pretrain_lr", chance_cost=chance_cost, layer=i)
+            for epoch in stage.epochs(n_epochs, first=0):
                 for minibatch_index in epoch:
-                    epoch.add_cost(pretrain(minibatch_index, **named))
-                say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean_cost:f}")
+                    epoch.add(cost=pretrain(minibatch_index))
+                say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean('cost'):f}")
 
 
 def fit_corruption_levels(levels, n_layers):
@@ -299,54 +297,52 @@ def test_SdA(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
+    stack, further = None, {}
     if pretrained is not None:
         stack = PretrainedStack(pretrained, lesson="SdA")
-        hidden_layers_sizes, pretraining_epochs = stack.check_fit(datasets, hidden_layers_sizes), 0
-        settings |= {"pretraining_epochs": pretraining_epochs, "pretrained_sha256": stack.sha256}
+        hidden_layers_sizes, pretraining_epochs = stack.hidden_layers_sizes(hidden_layers_sizes), 0
+        further = {"pretrained_sha256": stack.sha256}
     hidden_layers_sizes = hidden_layers_sizes or HIDDEN_LAYERS_SIZES
     corruption_levels = fit_corruption_levels(corruption_levels, len(hidden_layers_sizes))
-    settings |= {"hidden_layers_sizes": hidden_layers_sizes, "corruption_levels": corruption_levels}
-    with open_run(test_SdA, settings, datasets) as run:
+
+    def check(data):
+        data.check_that_they_can_be_rebuilt()
+        if stack is not None:
+            stack.check_fit(data)
+
+    with open_run(test_SdA, locals(), check, **further) as run:
         say("... building the model")
         sda = SdA(
             numpy_rng=np.random.RandomState(seed),
-            n_ins=datasets.n_in,
+            n_ins=run.data.n_in,
             hidden_layers_sizes=hidden_layers_sizes,
-            n_outs=datasets.n_out,
+            n_outs=run.data.n_out,
             corruption_levels=corruption_levels,
         )
         visible_biases = [layer.b_prime for layer in sda.dA_layers]
-        if pretrained is not None:
+        if stack is not None:
             stack.restore([*sda.params, *visible_biases])
 
         say("... getting the pretraining functions")
-        (train_set_x, _), _, _ = datasets
-        pretraining_fns = sda.pretraining_functions(train_set_x=train_set_x, batch_size=batch_size)
-        run.track(sda, *pretraining_fns)
+        pretraining_fns = sda.pretraining_functions(train_set_x=run.data.train_x, batch_size=batch_size)
 
-        say("... pre-training the model")
-        arguments = [{"corruption": level, "lr": pretrain_lr} for level in corruption_levels]
+        run.say("... pre-training the model")
+        steps = [partial(fn, corruption=level, lr=pretrain_lr) for fn, level in zip(pretraining_fns, corruption_levels)]
         chance_costs = [layer.n_visible * np.log(2) for layer in sda.dA_layers]  # of guessing every entry at 1/2
-        pretrain_layers(run, pretraining_fns, arguments, pretraining_epochs, n_train_batches, chance_costs)
-        if pretraining_epochs > 0 or pretrained is not None:
-            run.keep_pretrained([*sda.params, *visible_biases])
+        pretrain_layers(run, sda, steps, pretraining_epochs, chance_costs)
+        if pretraining_epochs > 0 or stack is not None:
+            run.save("pretrained", [*sda.params, *visible_biases], pretrained=True)
 
         say("... getting the finetuning functions")
-        functions = sda.build_finetune_functions(datasets, batch_size, finetune_lr)
-        run.track(sda, functions[0])
-        run.show_graph("finetuning", functions[0])
+        functions = sda.build_finetune_functions(run.data, batch_size, finetune_lr)
 
-        say("... finetunning the model")
+        run.say("... finetunning the model")
+        patience = PATIENCE * run.n_minibatches
         result = train_with_early_stopping(
-            run, sda, functions, training_epochs, n_train_batches, PATIENCE * n_train_batches, rate="finetune_lr"
+            run, sda, functions, training_epochs, patience, rate="finetune_lr", name="finetuning"
         )
         run.draw(plot)
         return result

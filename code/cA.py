@@ -67,18 +67,16 @@ import sys
 from functools import partial
 
 from dA import Autoencoder, load_autoencoder
-from logistic_sgd import minibatch, sgd_updates
-from support import rewrites
+from logistic_sgd import minibatch_function, sgd_updates
 from support.command import command
 from support.console import say
-from support.data import load_data
+from support.data import Datasets
+from support.inputs import scalar
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.run import Result
 from support.settings import checked
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 N_SPECTRA = 100  # test images whose Jacobians are looked at
@@ -147,7 +145,7 @@ class cA(Autoencoder):
         self.L_jacob = pt.mean(pt.sum(J**2, axis=(1, 2)))
         y.name, z.name, J.name, self.L_rec.name, self.L_jacob.name = "y", "z", "J", "L_rec", "L_jacob"
 
-        cost = pt.mean(self.L_rec) + contraction_level * self.L_jacob
+        cost = pt.mean(self.L_rec) + scalar(contraction_level) * self.L_jacob
         return cost, sgd_updates(cost, self.params, learning_rate)
 
 
@@ -178,67 +176,55 @@ def test_cA(
 
     Returns
     -------
-    dict of support.runs.run.Result
+    dict of support.runs.result.Result
         By contraction level. A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
-    (train_set_x, _), _, _ = datasets
-    results = {}
-    with open_run(test_cA, settings, datasets) as run:
+    stages = {}
+    with open_run(test_cA, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         for level in dict.fromkeys([contraction_level, 0.0]):
             say(f"... building the model, with a contraction level of {level:g}")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
-            ca = cA(np.random.RandomState(seed), x, datasets.n_in, n_hidden, n_batchsize=batch_size)
+            ca = cA(np.random.RandomState(seed), x, run.data.n_in, n_hidden, n_batchsize=batch_size)
             cost, updates = ca.get_cost_updates(level, learning_rate)
-            train_ca = pytensor.function(
-                [index],
-                [cost, pt.mean(ca.L_rec), pt.sqrt(ca.L_jacob)],
-                updates=updates,
-                givens={x: minibatch(train_set_x, index, batch_size)},
-                mode=rewrites.mode(),
-            )
-            run.track(ca, train_ca, name=file_name(level))
-            run.show_graph(f"contraction_level_{level:g}", train_ca)
+            figures = [cost, pt.mean(ca.L_rec), pt.sqrt(ca.L_jacob)]
+            train_ca = minibatch_function(figures, {x: run.data.train_x}, batch_size, updates)
 
-            say("... training")
-            chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2, without the penalty
-            with run.timed(f"contraction level {level:g}", "learning_rate"):
-                for epoch in run.epochs(
-                    training_epochs, n_train_batches, 0, chance_cost=chance_cost, contraction_level=level
-                ):
-                    for minibatch_index in epoch:
-                        cost, reconstruction, norm = train_ca(minibatch_index)
-                        epoch.add_cost(cost, reconstruction=reconstruction, jacobian_norm=norm)
-                    means = epoch.means
-                    say(
-                        f"Training epoch {epoch.number}, reconstruction cost {means['reconstruction']:f} "
-                        f"jacobian norm {means['jacobian_norm']:f}"
-                    )
-                    run.keep(ca, file_name(level))
-            results[level] = Result(ca, [line for line in run.curve if line["contraction_level"] == level])
+            run.say("... training")
+            stage = stages[level] = run.stage(
+                ca,
+                train_ca,
+                name=f"contraction_level_{level:g}",
+                file=file_name(level),
+                rate="learning_rate",
+                chance_cost=run.data.n_in * np.log(2),
+                contraction_level=level,
+            )  # fmt: skip  by chance: every pixel is guessed at 1/2, without the penalty
+            for epoch in stage.epochs(training_epochs, first=0):
+                for minibatch_index in epoch:
+                    cost, reconstruction, norm = train_ca(minibatch_index)
+                    epoch.add(cost=cost, reconstruction=reconstruction, jacobian_norm=norm)
+                say(
+                    f"Training epoch {epoch.number}, reconstruction cost {epoch.mean('reconstruction'):f} "
+                    f"jacobian norm {epoch.mean('jacobian_norm'):f}"
+                )
+                stage.keep()
 
         def evaluate():
-            names = {contraction_level: "", 0.0: "_without_penalty"} if contraction_level else {0.0: ""}
+            last = {"": stages[contraction_level].curve[-1], "_without_penalty": stages[0.0].curve[-1]}
+            names = ["", "_without_penalty"] if contraction_level else [""]
             return {
-                f"{figure}{names[line['contraction_level']]}": line[figure]
-                for line in run.curve  # of whose lines the last ones count
+                f"{figure}{name}": last[name][figure]
+                for name in names
                 for figure in ("reconstruction", "jacobian_norm")
             }
 
-        run.finish(
-            closing=lambda reached: (
-                "Optimization complete with reconstruction cost {reconstruction:f} and jacobian norm "
-                "{jacobian_norm:f} in the last epoch".format(**reached)
-            ),
-            evaluate=evaluate,
+        closing = (
+            "Optimization complete with reconstruction cost {reconstruction:f} and jacobian norm {jacobian_norm:f} in "
+            "the last epoch"
         )
+        run.finish(closing.format_map, evaluate)
         run.draw(plot)
-    return results
+    return {level: stage.result for level, stage in stages.items()}
 
 
 def singular_values(W, hidden):

@@ -61,20 +61,18 @@ References
 import sys
 from functools import partial
 
-from logistic_sgd import minibatch, parameter, sgd_updates
+from logistic_sgd import minibatch_function, parameter, sgd_updates
 from mlp import uniform_weights
-from support import rewrites
 from support.command import command
 from support.console import say
-from support.data import load_data
+from support.data import Datasets
 from support.errors import UserError
+from support.inputs import symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.run import Result
 from support.settings import checked
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 COSTS_TITLE = "Cost of reconstruction, mean of each epoch"
@@ -152,9 +150,7 @@ class dA(Autoencoder):
     def __init__(
         self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, W=None, bhid=None, bvis=None
     ):
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        self.theano_rng = theano_rng
+        self.theano_rng = symbolic_generator(theano_rng, numpy_rng)
         super().__init__(numpy_rng, input, n_visible, n_hidden, W, bhid, bvis)
 
     def get_corrupted_input(self, input, corruption_level):
@@ -222,51 +218,43 @@ def test_dA(
 
     Returns
     -------
-    dict of support.runs.run.Result
+    dict of support.runs.result.Result
         By corruption level. A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
     if len(set(map(percent, corruption_levels))) < len(corruption_levels):
         raise UserError(f"corruption_levels must differ in their first six digits, not {corruption_levels}")
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
-    (train_set_x, _), _, _ = datasets
-    results = {}
-    with open_run(test_dA, settings, datasets) as run:
+    stages = {}
+    with open_run(test_dA, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         for level in corruption_levels:
             say("... building the model")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
             rng = np.random.RandomState(seed)
             theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
-            da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=datasets.n_in, n_hidden=n_hidden)
+            da = dA(numpy_rng=rng, theano_rng=theano_rng, input=x, n_visible=run.data.n_in, n_hidden=n_hidden)
             cost, updates = da.get_cost_updates(corruption_level=level, learning_rate=learning_rate)
-            train_da = pytensor.function(
-                [index],
-                cost,
-                updates=updates,
-                givens={x: minibatch(train_set_x, index, batch_size)},
-                mode=rewrites.mode(),
-            )
+            train_da = minibatch_function(cost, {x: run.data.train_x}, batch_size, updates)
 
-            name = f"model_corruption_{percent(level)}"
-            run.track(da, train_da, name=name)
-            run.show_graph(f"corruption_{percent(level)}", train_da)
-            say("... training")
-            chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2
-            title = f"The {percent(level)}% corruption code" if level else "The no corruption code"
-            with run.timed(f"{percent(level)}% corruption", "learning_rate", title):
-                for epoch in run.epochs(training_epochs, n_train_batches, 0, chance_cost=chance_cost, corruption=level):
-                    for minibatch_index in epoch:
-                        epoch.add_cost(train_da(minibatch_index))
-                    say(f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}")
-                    run.keep(da, name)
-            results[level] = Result(da, [line for line in run.curve if line.get("corruption") == level])
+            run.say("... training")
+            stage = stages[level] = run.stage(
+                da,
+                train_da,
+                name=f"corruption_{percent(level)}",
+                file=f"model_corruption_{percent(level)}",
+                phase=f"{percent(level)}% corruption",
+                title=f"The {f'{percent(level)}%' if level else 'no'} corruption code",
+                rate="learning_rate",
+                chance_cost=run.data.n_in * np.log(2),
+                corruption=level,
+            )  # fmt: skip  by chance: every pixel is guessed at 1/2
+            for epoch in stage.epochs(training_epochs, first=0):
+                for minibatch_index in epoch:
+                    epoch.add(cost=train_da(minibatch_index))
+                say(f"Training epoch {epoch.number}, cost {epoch.mean('cost'):f}")
+                stage.keep()
+
         run.finish()
         run.draw(plot)
-    return results
+    return {level: stage.result for level, stage in stages.items()}
 
 
 def load_autoencoder(kind, saved):

@@ -64,17 +64,17 @@ References
 """
 
 import sys
+from dataclasses import dataclass
 
 from support import rewrites
 from support.command import command
 from support.console import say
-from support.data import load_data
 from support.environment import ROOT
+from support.inputs import check_labels, scalar, value_of, variable_for
 from support.memory import aligned
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import SavedModel, predict_test_set
-from support.runs.stopping import EarlyStopping
 from support.settings import checked
 
 import numpy as np
@@ -124,8 +124,9 @@ class LogisticRegression:
         The mean of a small minibatch has the size of the mean of a large one; a sum would grow with it.
         """
         log_p = pt.log(self.p_y_given_x)  # (batch, n_out); compiled as log_softmax, which stays finite where P is 0
-        # Two index vectors pick one entry from each row: log_p[0, y_0], log_p[1, y_1], ...
-        return -pt.mean(log_p[pt.arange(y.shape[0]), y])
+        # Two index vectors pick one entry from each row: log_p[0, y_0], log_p[1, y_1], ... Machine code does not check
+        # an index: a label beyond the outputs reads foreign memory, and -1 is the last class. So check labels before.
+        return -pt.mean(log_p[pt.arange(y.shape[0]), y])  # scalar
 
     def errors(self, y):
         """Mean zero-one loss of the minibatch, in 0..1; y is an integer vector, (batch,).
@@ -156,38 +157,58 @@ def parameter(value, name):
 
 
 def minibatch(data, index, batch_size):
-    """The rows of minibatch number `index` of a shared variable, as a symbolic slice, (batch_size, ...).
+    """The rows of minibatch number `index` of a data set, as a symbolic slice, (batch_size, ...).
 
     A slice has an unknown number of rows. `specify_shape` says how many there are. With a batch of 1, for example, the
     compiler can then make a product of matrix and vector out of a product of matrices.
     """
     rows = data[index * batch_size : (index + 1) * batch_size]
-    batch = pt.specify_shape(rows, (batch_size, *data.get_value(borrow=True).shape[1:]))
+    batch = pt.specify_shape(rows, (batch_size, *value_of(data).shape[1:]))
     batch.name = "minibatch"
     return batch
 
 
 def sgd_updates(cost, params, learning_rate):
-    """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}."""
+    """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}.
+
+    A step has the type of its parameter, also where the cost has another one.
+    """
     cost.name = "cost"  # from which PyTensor names the gradients, as (dcost/dW)
-    return {param: param - learning_rate * gradient for param, gradient in zip(params, pt.grad(cost, params))}
+    steps = [scalar(learning_rate) * gradient for gradient in pt.grad(cost, params)]
+    return {param: param - step.astype(param.dtype) for param, step in zip(params, steps)}
 
 
-def minibatch_function(output, x, y, dataset, batch_size, updates=None):
-    """Compile f(index), the value of `output` on minibatch number `index` of a data set.
+def minibatch_function(output, data, batch_size, updates=None, arguments=()):
+    """Compile f(index, *arguments), the value of `output` on minibatch number `index` of a data set.
 
-    Here `output` is a symbolic scalar, of x (batch, n_in) and y (batch,); `dataset` is the two shared variables that
-    hold all x and all y; `updates` say what shared variables become after each call.
+    Parameters
+    ----------
+    output : symbolic variable, or list of them
+    data : dict, {symbolic variable: shared variable, or an expression of some, or array}
+        The symbols in the graph that stand for a minibatch, and the data whose rows take their place. Labels are not
+        compared with the number of outputs: see `supervised_functions`.
+    batch_size : int
+    updates : dict, optional
+        The new values of shared variables, which a call computes and sets.
+    arguments : list of symbolic variables
+        Further arguments of f.
+
+    Returns
+    -------
+    compiled function
+        A mode says how PyTensor rewrites the graph, and what runs it. The one below passes over the weights as seldom
+        as possible, in machine code. You may put "FAST_COMPILE" in its place, which starts sooner and runs slower, or
+        `NanGuardMode()` of `pytensor.compile.debug.nanguardmode`, which stops at the first NaN.
     """
     index = pt.lscalar("index")
-    givens = {symbol: minibatch(data, index, batch_size) for symbol, data in zip((x, y), dataset)}
-    return pytensor.function([index], output, updates=updates, givens=givens, mode=rewrites.mode())
+    givens = {symbol: minibatch(variable_for(symbol, rows), index, batch_size) for symbol, rows in data.items()}
+    return pytensor.function([index, *arguments], output, updates=updates, givens=givens, mode=rewrites.mode())
 
 
-def score_function(errors, x, y, dataset, batch_size):
+def score_function(errors, data, batch_size, updates=None):
     """A plain Python function without arguments: the list of `errors` of every full minibatch of a data set."""
-    minibatch_errors = minibatch_function(errors, x, y, dataset, batch_size)
-    n_minibatches = dataset[0].get_value(borrow=True).shape[0] // batch_size
+    minibatch_errors = minibatch_function(errors, data, batch_size, updates)
+    n_minibatches = min(len(value_of(rows)) for rows in data.values()) // batch_size
     return lambda: [minibatch_errors(index) for index in range(n_minibatches)]
 
 
@@ -196,13 +217,13 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
 
     Parameters
     ----------
-    classifier : object with `input` and `params`
+    classifier : object with `input` and `params`, the last of which has a column for each output
     cost, errors : symbolic scalars, of the classifier's input and of y
     y : symbolic integer vector, (batch,)
     datasets : list of three pairs of shared variables
         Training, validation and test set; x (n, n_in), y (n,).
     batch_size : int
-    learning_rate : float
+    learning_rate : float or symbolic scalar
 
     Returns
     -------
@@ -210,15 +231,41 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
         Returns its cost and updates the parameters.
     valid_score, test_score : functions without arguments
         Return the list of the errors of every minibatch.
+
+    Raises
+    ------
+    UserError
+        Where a label has no output.
     """
-    train_set, valid_set, test_set = datasets
-    x, updates = classifier.input, sgd_updates(cost, classifier.params, learning_rate)
-    train_model = minibatch_function(cost, x, y, train_set, batch_size, updates)
-    return train_model, *(score_function(errors, x, y, each, batch_size) for each in (valid_set, test_set))
+    check_labels(y, datasets, n_out=classifier.params[-1].get_value(borrow=True).shape[-1])
+    train_set, valid_set, test_set = ({classifier.input: x, y: labels} for x, labels in datasets)
+    updates = sgd_updates(cost, classifier.params, learning_rate)
+    train_model = minibatch_function(cost, train_set, batch_size, updates)
+    return train_model, *(score_function(errors, each, batch_size) for each in (valid_set, test_set))
+
+
+@dataclass
+class EarlyStopping:
+    """The memory of early stopping, from minibatch to minibatch. Its rule is in `train_with_early_stopping`.
+
+    Attributes
+    ----------
+    patience : int
+        Minibatches to train in any case. The rule raises this number.
+    best_validation_error : float
+        In 0..1; infinite before the first validation.
+
+    References
+    ----------
+    Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012, on early stopping.
+    """
+
+    patience: int
+    best_validation_error: float = np.inf
 
 
 def train_with_early_stopping(
-    run, classifier, functions, n_epochs, n_train_batches, patience, rate="learning_rate", title=None,
+    run, classifier, functions, n_epochs, patience, rate="learning_rate", name="training", title=None,
     closing=" with best validation score of {:f} %, on iteration {}, with test performance {:f} %",
 ):  # fmt: skip
     """Train a classifier, validate it now and then, keep the best one, and stop where patience ends.
@@ -228,46 +275,54 @@ def train_with_early_stopping(
     run : support.runs.run.Run
     classifier : object with `params`
     functions : what `supervised_functions` returns
-    n_epochs, n_train_batches : int
-        Epochs at most, and the minibatches in each.
+    n_epochs : int
+        Epochs at most.
     patience : int
         Minibatches to train in any case.
-    rate, title
-        The driver's argument for the size of a step, and the name of the phase, as for `Run.timed`.
+    rate, name, title
+        The driver's argument for the size of a step, and the names of the stage, as for `Run.stage`.
     closing : str
         What is said at the end of the best validation error, its iteration, and the test error.
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
     """
     train_model, valid_score, test_score = functions
-    stopping = EarlyStopping(patience, n_train_batches)
-    chance_cost = np.log(run.datasets.n_out)  # of guessing all classes alike
-    with run.timed("training", rate, title):
-        for epoch in run.epochs(n_epochs, n_train_batches, stopping=stopping, chance_cost=chance_cost):
-            for minibatch_index in epoch:
-                epoch.add_cost(train_model(minibatch_index))
-                # When to look: once an epoch, and at least twice within the first patience.
-                if (epoch.iteration + 1) % stopping.validation_frequency == 0:
-                    validation_error = epoch.report_validation(valid_score())
-                    if validation_error < stopping.best_validation_error:
-                        # What earns more time. Below 2 % of 10,000 images, one image less is enough.
-                        if validation_error < IMPROVEMENT_THRESHOLD * stopping.best_validation_error:
-                            stopping.patience = max(stopping.patience, PATIENCE_INCREASE * epoch.iteration)
-                        stopping.best_validation_error = validation_error
-                        stopping.best_iteration = epoch.iteration
-                        epoch.report_test(test_score())
-                        run.keep(classifier, **epoch.figures)
-                if stopping.patience <= epoch.iteration:
-                    epoch.is_last = True
-                    break
+    chance_cost = np.log(run.data.n_out)  # of guessing all classes alike
+    stage = run.stage(
+        classifier, train_model, name=name, phase="training", title=title, rate=rate, chance_cost=chance_cost
+    )
+    stopping = EarlyStopping(patience)
+    # When to look: once an epoch, and at least twice within the first patience.
+    validation_frequency = min(run.n_minibatches, patience // 2)
+    for epoch in stage.epochs(n_epochs, memory=stopping):
+        for minibatch_index in epoch:
+            epoch.add(cost=train_model(minibatch_index))
+            iteration = epoch.iteration  # minibatches before this one, over all epochs
+            if (iteration + 1) % validation_frequency == 0:
+                validation_error = np.mean(valid_score())
+                epoch.note(iteration=iteration + 1, validation_error=validation_error, test_error=None)
+                where = f"epoch {epoch.number}, minibatch {minibatch_index + 1}/{run.n_minibatches}"
+                say(f"{where}, validation error {100 * validation_error:f} %")
+                if validation_error < stopping.best_validation_error:
+                    # A clear improvement extends patience. Below 2 % of 10,000 images, one image less is enough.
+                    if validation_error < IMPROVEMENT_THRESHOLD * stopping.best_validation_error:
+                        stopping.patience = max(stopping.patience, PATIENCE_INCREASE * iteration)
+                    stopping.best_validation_error = float(validation_error)
+                    epoch.note(test_error=np.mean(test_score()))
+                    say(f"     {where}, test error of best model {100 * epoch.figures['test_error']:f} %")
+                    stage.keep(**epoch.figures)
+            if stopping.patience <= iteration:
+                epoch.is_last = True
+                break
+        epoch.note(patience=stopping.patience)
 
     def closing_line(best):
         figures = 100 * best["validation_error"], best["iteration"], 100 * best["test_error"]
         return f"Optimization complete{closing.format(*figures)}"
 
-    return run.finish(classifier, closing_line)
+    return run.finish(closing_line)
 
 
 @checked
@@ -288,30 +343,23 @@ def sgd_optimization_mnist(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    n_train_batches = datasets.n_minibatches(batch_size)
-    with open_run(sgd_optimization_mnist, settings, datasets) as run:
+    with open_run(sgd_optimization_mnist, locals()) as run:
         say("... building the model")
         x = pt.matrix("x")  # (batch, n_in)
         y = pt.ivector("y")  # (batch,)
-        classifier = LogisticRegression(input=x, n_in=datasets.n_in, n_out=datasets.n_out)
+        classifier = LogisticRegression(input=x, n_in=run.data.n_in, n_out=run.data.n_out)
         cost = classifier.negative_log_likelihood(y)
         errors = classifier.errors(y)
-        functions = supervised_functions(classifier, cost, errors, y, datasets, batch_size, learning_rate)
-        run.track(classifier, functions[0])
-        run.show_graph("training", functions[0])
+        functions = supervised_functions(classifier, cost, errors, y, run.data, batch_size, learning_rate)
 
-        say("... training the model")
-        result = train_with_early_stopping(run, classifier, functions, n_epochs, n_train_batches, PATIENCE)
+        run.say("... training the model")
+        result = train_with_early_stopping(run, classifier, functions, n_epochs, PATIENCE)
         if result.curve:
-            n_trained = result.figures["epochs"]
-            speed = n_trained / max(run.seconds["training"], 0.001)
-            say(f"The code run for {n_trained} epochs, with {speed:f} epochs/sec")
+            speed = len(result.curve) / max(run.seconds.get("training", 0), 0.001)
+            say(f"The code run for {len(result.curve)} epochs, with {speed:f} epochs/sec")
         run.draw(plot)
         return result
 

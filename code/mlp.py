@@ -78,7 +78,7 @@ import sys
 from logistic_sgd import LogisticRegression, parameter, predictor, supervised_functions, train_with_early_stopping
 from support.command import command
 from support.console import say
-from support.data import load_data
+from support.inputs import random_state
 from support.pictures import Pictures
 from support.runs import open_run
 from support.settings import checked
@@ -92,7 +92,7 @@ PATIENCE = 10000  # minibatches to train in any case
 def uniform_weights(rng, n_in, n_out, factor=1):
     """Initial weights, (n_in, n_out), uniform in +-factor sqrt(6 / (n_in + n_out)) [2, equation 16]."""
     bound = factor * np.sqrt(6.0 / (n_in + n_out))
-    return parameter(rng.uniform(-bound, bound, size=(n_in, n_out)), "W")
+    return parameter(random_state(rng).uniform(-bound, bound, size=(n_in, n_out)), "W")
 
 
 def number_parameters(layers):
@@ -208,28 +208,22 @@ def test_mlp(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    n_train_batches = datasets.n_minibatches(batch_size)
-    with open_run(test_mlp, settings, datasets) as run:
+    with open_run(test_mlp, locals()) as run:
         say("... building the model")
         x = pt.matrix("x")  # (batch, n_in)
         y = pt.ivector("y")  # (batch,)
         rng = np.random.RandomState(seed)
-        classifier = MLP(rng=rng, input=x, n_in=datasets.n_in, n_hidden=n_hidden, n_out=datasets.n_out)
+        classifier = MLP(rng=rng, input=x, n_in=run.data.n_in, n_hidden=n_hidden, n_out=run.data.n_out)
         cost = classifier.negative_log_likelihood(y) + L1_reg * classifier.L1 + L2_reg * classifier.L2_sqr
         errors = classifier.errors(y)
-        functions = supervised_functions(classifier, cost, errors, y, datasets, batch_size, learning_rate)
-        run.track(classifier, functions[0])
-        run.show_graph("training", functions[0])
+        functions = supervised_functions(classifier, cost, errors, y, run.data, batch_size, learning_rate)
 
-        say("... training")
+        run.say("... training")
         result = train_with_early_stopping(
-            run, classifier, functions, n_epochs, n_train_batches, PATIENCE, title="The code",
+            run, classifier, functions, n_epochs, PATIENCE, title="The code",
             closing=". Best validation score of {:f} % obtained at iteration {}, with test performance {:f} %",
         )  # fmt: skip
         run.draw(plot)

@@ -65,13 +65,13 @@ References
 """
 
 import sys
+from functools import partial
 
 from logistic_sgd import parameter
 from mlp import uniform_weights
 from support import rewrites
 from support.command import command
 from support.console import progress, say
-from support.data import load_data
 from support.errors import UserError
 from support.pictures import Pictures
 from support.runs import open_run
@@ -170,18 +170,17 @@ def largest_angle(W, eigenvectors):
     return float(np.degrees(scipy.linalg.subspace_angles(W, eigenvectors).max()))
 
 
-def minimise(run, autoencoder, cost_and_gradient, max_iterations, optimum):
-    """Let L-BFGS-B change the weights, from where they are; each of its iterations is an epoch of the run.
+def minimise(stage, cost_and_gradient, max_iterations, optimum):
+    """Let L-BFGS-B change the weights, from where they are; each of its iterations is an epoch of the stage.
 
     A run that was interrupted goes on from its last weights. What the optimiser had learnt of the cost's curvature is
     lost then, so that it goes on by another way, to the same optimum.
     """
-    shape = autoencoder.W.get_value(borrow=True).shape
-    n_left = max_iterations - len(run.curve)
-    epochs = iter(run.epochs(max_iterations, 1))
-    epoch = next(epochs, None)
-    if epoch is None:
-        return  # nothing is left to do
+    if stage.is_over:
+        return
+    W = stage.model.W
+    shape = W.get_value(borrow=True).shape
+    n_left = max_iterations - stage.n_done
     bar = iter(progress(range(n_left), "iterations"))
 
     def of_weights(weights):
@@ -189,32 +188,25 @@ def minimise(run, autoencoder, cost_and_gradient, max_iterations, optimum):
         return float(cost), gradient.ravel()
 
     def after_iteration(intermediate_result):
-        nonlocal epoch
-        if epoch.trained:  # it is the one of the iteration before
-            epoch = next(epochs)
         next(bar, None)
-        autoencoder.W.set_value(intermediate_result.x.reshape(shape))
-        cost = float(intermediate_result.fun)
-        epoch.add_cost(cost)
-        epoch.trained = 1
-        epoch.figures["excess"] = cost - optimum
-        if epoch.number % 10 == 0:
-            say(f"Iteration {epoch.number}, cost {cost:f}, above the optimum by {cost - optimum:.3g}")
-        run.keep(autoencoder)
+        W.set_value(intermediate_result.x.reshape(shape))
+        cost, number = float(intermediate_result.fun), stage.n_done + 1
+        if number % 10 == 0:
+            say(f"Iteration {number}, cost {cost:f}, above the optimum by {cost - optimum:.3g}")
+        stage.keep()
+        stage.record(number, cost=cost, excess=cost - optimum)
 
     found = scipy.optimize.minimize(
         of_weights,
-        autoencoder.W.get_value().ravel(),
+        W.get_value().ravel(),
         jac=True,
         method="L-BFGS-B",
         callback=after_iteration,
         # It ends where no entry of the gradient is larger than gtol, not where the cost falls slowly (ftol).
         options={"maxiter": n_left, "maxfun": 10 * max_iterations, "maxcor": MEMORY, "gtol": GRADIENT, "ftol": 0},
     )
-    if not epoch.trained:
+    if stage.n_done == 0:
         after_iteration(found)  # the weights were at the optimum from the start
-    epoch.is_last = True
-    next(epochs, None)
 
 
 @checked
@@ -235,67 +227,62 @@ def test_pca(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    with pytensor.config.change_flags(floatX="float64"):  # the optimiser's
-        say("... loading data")
-        datasets = load_data(dataset)
-        if n_hidden > datasets.n_in:
-            raise UserError(f"n_hidden must be at most {datasets.n_in}, the values of an example, not {n_hidden}")
-        (train_set_x, _), _, (test_set_x, _) = datasets
-        with open_run(test_pca, settings, datasets) as run:
-            say("... finding the eigenvectors of the covariance")
-            mean, eigenvalues, eigenvectors = principal_components(train_set_x.get_value(borrow=True))
-            optimum = float(eigenvalues[n_hidden:].sum())
-            say(f"PCA's optimum with {n_hidden} components: {optimum:.11f}")
 
-            say("... building the model")
-            x = pt.matrix("x")  # (n, n_visible)
-            autoencoder = LinearAutoencoder(
-                np.random.RandomState(seed), x, datasets.n_in, n_hidden, bvis=parameter(mean, "b_prime")
-            )
-            weights = pt.matrix("weights", shape=(datasets.n_in, n_hidden))
-            # With their number known, the division by it costs no pass over a matrix of this size.
-            images = pt.specify_shape(train_set_x, train_set_x.get_value(borrow=True).shape)
-            cost_and_gradient = pytensor.function(
-                [weights],
-                autoencoder.get_cost_gradient(),
-                givens={x: images, autoencoder.W: weights},
-                mode=rewrites.mode(),
-            )
-            run.track(autoencoder)
-            run.show_graph("cost_and_gradient", cost_and_gradient, weights=autoencoder.W.get_value())
+    def check(data):
+        if n_hidden > data.n_in:
+            raise UserError(f"n_hidden must be at most {data.n_in}, the values of an example, not {n_hidden}")
 
-            say("... minimising the cost")
-            with run.timed("training", "max_iterations"):
-                minimise(run, autoencoder, cost_and_gradient, max_iterations, optimum)
+    with pytensor.config.change_flags(floatX="float64"), open_run(test_pca, locals(), check) as run:  # the optimiser's
+        train_x = run.data.train_x.get_value(borrow=True)
+        say("... finding the eigenvectors of the covariance")
+        mean, eigenvalues, eigenvectors = principal_components(train_x)
+        optimum = float(eigenvalues[n_hidden:].sum())
+        say(f"PCA's optimum with {n_hidden} components: {optimum:.11f}")
 
-            def evaluate():
-                W = autoencoder.W.get_value()
-                centred = test_set_x.get_value(borrow=True) - mean
-                test_cost = np.mean(np.sum((centred - centred @ W @ W.T) ** 2, axis=1))
-                cost = float(cost_and_gradient(W)[0])
-                return {
-                    "cost": cost,
-                    "optimum": optimum,
-                    "excess": cost - optimum,
-                    "largest_angle": largest_angle(W, eigenvectors[:, :n_hidden]),
-                    "test_cost": float(test_cost),
-                    "iterations": len(run.curve),
-                }
+        say("... building the model")
+        x = pt.matrix("x")  # (n, n_visible)
+        autoencoder = LinearAutoencoder(
+            np.random.RandomState(seed), x, run.data.n_in, n_hidden, bvis=parameter(mean, "b_prime")
+        )
+        weights = pt.matrix("weights", shape=(run.data.n_in, n_hidden))
+        # With their number known, the division by it costs no pass over a matrix of this size.
+        images = pt.specify_shape(run.data.train_x, train_x.shape)
+        cost_and_gradient = pytensor.function(
+            [weights],
+            autoencoder.get_cost_gradient(),
+            givens={x: images, autoencoder.W: weights},
+            mode=rewrites.mode(),
+        )
 
-            result = run.finish(
-                autoencoder,
-                lambda reached: (
-                    "Optimization complete after {iterations:.0f} iterations: cost {cost:.11f}, above the optimum by "
-                    "{excess:.3g}; largest angle between the planes {largest_angle:.4f} degrees".format(**reached)
-                ),
-                evaluate,
-            )
-            run.draw(plot)
-            return result
+        run.say("... minimising the cost")
+        # Nothing is in `updates`: the optimiser sets W. The weights are given for the page of the graph.
+        stage = run.stage(autoencoder, partial(cost_and_gradient, weights=autoencoder.W.get_value()))
+        minimise(stage, cost_and_gradient, max_iterations, optimum)
+
+        def evaluate():
+            W = autoencoder.W.get_value()
+            centred = run.data.test_x.get_value(borrow=True) - mean
+            test_cost = np.mean(np.sum((centred - centred @ W @ W.T) ** 2, axis=1))
+            cost = float(cost_and_gradient(W)[0])
+            return {
+                "cost": cost,
+                "optimum": optimum,
+                "excess": cost - optimum,
+                "largest_angle": largest_angle(W, eigenvectors[:, :n_hidden]),
+                "test_cost": float(test_cost),
+                "iterations": len(run.curve),
+            }
+
+        closing = (
+            "Optimization complete after {iterations:.0f} iterations: cost {cost:.11f}, above the optimum by "
+            "{excess:.3g}; largest angle between the planes {largest_angle:.4f} degrees"
+        )
+        result = run.finish(closing.format_map, evaluate)
+        run.draw(plot)
+        return result
 
 
 def load_model(saved, mean):

@@ -54,14 +54,14 @@ import sys
 from functools import partial
 
 from dA import COSTS_TITLE, Autoencoder, load_autoencoder
-from logistic_sgd import minibatch, sgd_updates
+from logistic_sgd import minibatch_function, sgd_updates
 from support import rewrites
 from support.command import command
 from support.console import say
-from support.data import load_data
+from support.data import Datasets
+from support.inputs import scalar, variable_for
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.run import Result
 from support.settings import checked
 
 import numpy as np
@@ -121,10 +121,10 @@ class sA(Autoencoder):
         z = self.get_reconstructed_input(y)  # (batch, n_visible)
         self.L_rec = self.get_reconstruction_cost(z)  # (batch,)
         self.mean_activation = pt.mean(y, axis=0)  # (n_hidden,)
-        self.sparsity_penalty = pt.sum(kl_of_coins(sparsity_target, self.mean_activation))
+        self.sparsity_penalty = pt.sum(kl_of_coins(scalar(sparsity_target), self.mean_activation))
         y.name, z.name, self.L_rec.name, self.mean_activation.name = "y", "z", "L_rec", "mean_activation"
 
-        cost = pt.mean(self.L_rec) + sparsity_weight * self.sparsity_penalty
+        cost = pt.mean(self.L_rec) + scalar(sparsity_weight) * self.sparsity_penalty
         return cost, sgd_updates(cost, self.params, learning_rate)
 
 
@@ -137,7 +137,8 @@ def activation_function(sa, data_x):
     """
     y = sa.get_hidden_values(sa.x)
     cost = pt.mean(sa.get_reconstruction_cost(sa.get_reconstructed_input(y)))
-    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens={sa.x: data_x}, mode=rewrites.mode())
+    givens = {sa.x: variable_for(sa.x, data_x)}
+    evaluate = pytensor.function([], [cost, pt.mean(y, axis=0)], givens=givens, mode=rewrites.mode())
     return lambda: tuple(evaluate())
 
 
@@ -170,55 +171,45 @@ def test_sA(
 
     Returns
     -------
-    dict of support.runs.run.Result
+    dict of support.runs.result.Result
         By the weight of the penalty. A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
-    train_set_x, valid_set_x, test_set_x = (x for x, _ in datasets)
-    models, results = {}, {}
-    with open_run(test_sA, settings, datasets) as run:
+    stages = {}
+    with open_run(test_sA, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         for weight in dict.fromkeys([sparsity_weight, 0.0]):
             say(f"... building the model, with a sparsity weight of {weight:g}")
-            index = pt.lscalar("index")
             x = pt.matrix("x")  # (batch, n_visible)
-            sa = models[weight] = sA(np.random.RandomState(seed), x, datasets.n_in, n_hidden)
+            sa = sA(np.random.RandomState(seed), x, run.data.n_in, n_hidden)
             cost, updates = sa.get_cost_updates(sparsity_target, weight, learning_rate)
-            train_sa = pytensor.function(
-                [index],
-                [cost, pt.mean(sa.L_rec), sa.sparsity_penalty],
-                updates=updates,
-                givens={x: minibatch(train_set_x, index, batch_size)},
-                mode=rewrites.mode(),
-            )
-            validate = activation_function(sa, valid_set_x)
-            run.track(sa, train_sa, name=file_name(weight))
-            run.show_graph(f"sparsity_weight_{weight:g}", train_sa)
+            figures = [cost, pt.mean(sa.L_rec), sa.sparsity_penalty]
+            train_sa = minibatch_function(figures, {x: run.data.train_x}, batch_size, updates)
+            validate = activation_function(sa, run.data.valid_x)
 
-            say("... training")
-            chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2, without the penalty
-            with run.timed(f"sparsity weight {weight:g}", "learning_rate"):
-                for epoch in run.epochs(
-                    training_epochs, n_train_batches, chance_cost=chance_cost, sparsity_weight=weight
-                ):
-                    for minibatch_index in epoch:
-                        cost, reconstruction, penalty = train_sa(minibatch_index)
-                        epoch.add_cost(cost, reconstruction=reconstruction, penalty=penalty)
-                    validation_cost, activations = validate()
-                    epoch.figures |= {"validation_cost": float(validation_cost), **spread(activations)}
-                    say(
-                        f"Training epoch {epoch.number}, cost {epoch.mean_cost:f}, validation reconstruction "
-                        f"{validation_cost:f}, mean activation {np.mean(activations):f}"
-                    )
-                    run.keep(sa, file_name(weight))
-            results[weight] = Result(sa, [line for line in run.curve if line["sparsity_weight"] == weight])
+            run.say("... training")
+            stage = stages[weight] = run.stage(
+                sa,
+                train_sa,
+                name=f"sparsity_weight_{weight:g}",
+                file=file_name(weight),
+                rate="learning_rate",
+                chance_cost=run.data.n_in * np.log(2),
+                sparsity_weight=weight,
+            )  # fmt: skip  by chance: every pixel is guessed at 1/2, without the penalty
+            for epoch in stage.epochs(training_epochs):
+                for minibatch_index in epoch:
+                    cost, reconstruction, penalty = train_sa(minibatch_index)
+                    epoch.add(cost=cost, reconstruction=reconstruction, penalty=penalty)
+                validation_cost, activations = validate()
+                epoch.note(validation_cost=validation_cost, **spread(activations))
+                say(
+                    f"Training epoch {epoch.number}, cost {epoch.mean('cost'):f}, validation reconstruction "
+                    f"{validation_cost:f}, mean activation {np.mean(activations):f}"
+                )
+                stage.keep()
 
         def evaluate():
-            cost, activations = activation_function(models[sparsity_weight], test_set_x)()
-            plain_cost, plain_activations = activation_function(models[0.0], test_set_x)()
+            cost, activations = activation_function(stages[sparsity_weight].model, run.data.test_x)()
+            plain_cost, plain_activations = activation_function(stages[0.0].model, run.data.test_x)()
             return {
                 "test_cost": float(cost),
                 **spread(activations),
@@ -227,15 +218,13 @@ def test_sA(
                 "mean_activation_without_penalty": float(np.mean(plain_activations)),
             }
 
-        run.finish(
-            closing=lambda reached: (
-                "Optimization complete with test reconstruction cost {test_cost:f}, mean activation of a unit "
-                "{mean_activation:f}, from {lowest_activation:f} to {highest_activation:f}".format(**reached)
-            ),
-            evaluate=evaluate,
+        closing = (
+            "Optimization complete with test reconstruction cost {test_cost:f}, mean activation of a unit "
+            "{mean_activation:f}, from {lowest_activation:f} to {highest_activation:f}"
         )
+        run.finish(closing.format_map, evaluate)
         run.draw(plot)
-    return results
+    return {weight: stage.result for weight, stage in stages.items()}
 
 
 def spread(activations):

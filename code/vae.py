@@ -78,14 +78,15 @@ References
 
 import sys
 
-from logistic_sgd import minibatch, parameter
+from logistic_sgd import minibatch_function, parameter, score_function
 from mlp import uniform_weights
 from support import rewrites
 from support.command import command
 from support.console import progress, say
-from support.data import load_data
+from support.data import Datasets
 from support.errors import UserError
 from support.graphs.execution import evaluate
+from support.inputs import scalar, symbolic_generator, value_of
 from support.pictures import Pictures, save_tiles
 from support.runs import open_run
 from support.runs.models import SavedModel
@@ -108,16 +109,18 @@ def adam_updates(cost, params, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e
     of its gradient. Both means start at zero, and for the first steps they are too small. The division by 1 - beta^t,
     with t the number of steps, makes up for that.
     """
+    learning_rate, beta1, beta2, epsilon = map(scalar, (learning_rate, beta1, beta2, epsilon))
     t = parameter(0, "t")
     updates = {t: t + 1}
     for param, gradient in zip(params, pt.grad(cost, params)):
-        mean, square = (parameter(np.zeros(param.get_value(borrow=True).shape), name) for name in ("mean", "square"))
+        zeros = np.zeros(param.get_value(borrow=True).shape)
+        mean, square = (parameter(zeros, f"{param.name}/{name}") for name in ("mean", "square"))
         updates[mean] = beta1 * mean + (1 - beta1) * gradient
         updates[square] = beta2 * square + (1 - beta2) * gradient**2
         unbiased_mean = updates[mean] / (1 - beta1 ** updates[t])
         unbiased_square = updates[square] / (1 - beta2 ** updates[t])
         updates[param] = param - learning_rate * unbiased_mean / (pt.sqrt(unbiased_square) + epsilon)
-    return updates
+    return {variable: new.astype(variable.dtype) for variable, new in updates.items()}
 
 
 def kl_to_standard_normal(mean, log_variance):
@@ -155,9 +158,7 @@ class VAE:
     """
 
     def __init__(self, numpy_rng, theano_rng=None, input=None, n_visible=784, n_hidden=500, n_latent=20):
-        if theano_rng is None:
-            theano_rng = pt.random.shared_rng(seed=numpy_rng.randint(2**30))
-        self.theano_rng = theano_rng
+        self.theano_rng = symbolic_generator(theano_rng, numpy_rng)
         self.x = pt.matrix("x") if input is None else input
         self.n_visible = n_visible
         self.n_hidden = n_hidden
@@ -309,22 +310,14 @@ def bound_function(vae, data_x, batch_size):
     data_x : shared matrix, (n, n_visible)
     batch_size : int
     """
-    index = pt.lscalar("index")
     rng = pt.random.shared_rng(seed=EVALUATION_SEED)
     next_rng, binary = vae.binarise(vae.x, rng)
     next_rng, bound = vae.elbo(binary, next_rng)
-    minibatch_bound = pytensor.function(
-        [index],
-        pt.mean(bound),
-        updates={rng: next_rng},
-        givens={vae.x: minibatch(data_x, index, batch_size)},
-        mode=rewrites.mode(),
-    )
-    n_minibatches = data_x.get_value(borrow=True).shape[0] // batch_size
+    bounds = score_function(pt.mean(bound), {vae.x: data_x}, batch_size, {rng: next_rng})
 
     def mean_bound():
         rng.set_value(np.random.default_rng(EVALUATION_SEED))
-        return float(np.mean([minibatch_bound(index) for index in range(n_minibatches)]))
+        return float(np.mean(bounds()))
 
     return mean_bound
 
@@ -337,11 +330,11 @@ def estimate_log_likelihood(vae, images, n_samples):
     Parameters
     ----------
     vae : VAE
-    images : array, (n, n_visible)
+    images : array, or shared matrix, (n, n_visible)
     n_samples : int
         Codes drawn for each image.
     """
-    rng = pt.random.shared_rng(seed=EVALUATION_SEED)
+    images, rng = value_of(images), pt.random.shared_rng(seed=EVALUATION_SEED)
     image = pt.matrix("image", shape=(1, vae.n_visible))
     next_rng, binary = vae.binarise(image, rng)
     next_rng, log_weights = vae.get_importance_weights(binary, n_samples, next_rng)
@@ -376,65 +369,48 @@ def test_vae(
 
     Returns
     -------
-    support.runs.run.Result
+    support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    settings = locals()
-    say("... loading data")
-    datasets = load_data(dataset)
-    datasets.check_that_they_can_be_rebuilt()
-    n_train_batches = datasets.n_minibatches(batch_size)
-    train_set_x, valid_set_x, test_set_x = (x for x, _ in datasets)
-    with open_run(test_vae, settings, datasets) as run:
+    with open_run(test_vae, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         say("... building the model")
-        index = pt.lscalar("index")
         x = pt.matrix("x")  # (batch, n_visible)
-        vae = VAE(np.random.RandomState(seed), None, x, datasets.n_in, n_hidden, n_latent)
+        vae = VAE(np.random.RandomState(seed), None, x, run.data.n_in, n_hidden, n_latent)
         cost, updates = vae.get_cost_updates(learning_rate)
-        train_vae = pytensor.function(
-            [index],
-            [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)],
-            updates=updates,
-            givens={x: minibatch(train_set_x, index, batch_size)},
-            mode=rewrites.mode(),
-        )
-        validate = bound_function(vae, valid_set_x, batch_size)
-        run.track(vae, train_vae)
-        run.show_graph("training", train_vae)
+        figures = [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)]
+        train_vae = minibatch_function(figures, {x: run.data.train_x}, batch_size, updates)
+        validate = bound_function(vae, run.data.valid_x, batch_size)
 
-        say("... training")
-        chance_cost = datasets.n_in * np.log(2)  # of guessing every pixel at 1/2, with a code that tells nothing
-        with run.timed("training", "learning_rate"):
-            for epoch in run.epochs(training_epochs, n_train_batches, chance_cost=chance_cost):
-                for minibatch_index in epoch:
-                    cost, log_likelihood, divergence = train_vae(minibatch_index)
-                    epoch.add_cost(cost, log_likelihood=log_likelihood, divergence=divergence)
-                validation_bound = epoch.figures["validation_bound"] = validate()
-                say(
-                    f"Training epoch {epoch.number}, bound {-epoch.mean_cost:f} (log-likelihood "
-                    f"{epoch.means['log_likelihood']:f}, divergence {epoch.means['divergence']:f}), "
-                    f"validation bound {validation_bound:f}"
-                )
-                if validation_bound > max((line["validation_bound"] for line in run.curve), default=-np.inf):
-                    run.keep(vae, validation_bound=validation_bound, best_epoch=epoch.number)
+        run.say("... training")
+        # By chance, every pixel is guessed at 1/2, with a code that says nothing of the image.
+        stage = run.stage(vae, train_vae, rate="learning_rate", chance_cost=run.data.n_in * np.log(2))
+        for epoch in stage.epochs(training_epochs):
+            for minibatch_index in epoch:
+                cost, log_likelihood, divergence = train_vae(minibatch_index)
+                epoch.add(cost=cost, log_likelihood=log_likelihood, divergence=divergence)
+            validation_bound = validate()
+            epoch.note(validation_bound=validation_bound)
+            say(
+                f"Training epoch {epoch.number}, bound {-epoch.mean('cost'):f} (log-likelihood "
+                f"{epoch.mean('log_likelihood'):f}, divergence {epoch.mean('divergence'):f}), "
+                f"validation bound {validation_bound:f}"
+            )
+            if validation_bound > max((line["validation_bound"] for line in run.curve), default=-np.inf):
+                stage.keep(validation_bound=validation_bound, best_epoch=epoch.number)
 
         def evaluate():
             say("... estimating the log-likelihood of test images")
-            images = test_set_x.get_value(borrow=True)[:N_ESTIMATED]
+            images = run.data.test_x.get_value(borrow=True)[:N_ESTIMATED]
             return {
-                "test_bound": bound_function(vae, test_set_x, batch_size)(),
+                "test_bound": bound_function(vae, run.data.test_x, batch_size)(),
                 "test_log_likelihood": estimate_log_likelihood(vae, images, n_importance_samples),
             }
 
-        result = run.finish(
-            vae,
-            lambda reached: (
-                "Optimization complete with best validation bound of {validation_bound:f} nats, in epoch "
-                "{best_epoch:.0f}, with test bound {test_bound:f} and estimated log-likelihood "
-                "{test_log_likelihood:f}".format(**reached)
-            ),
-            evaluate,
+        closing = (
+            "Optimization complete with best validation bound of {validation_bound:f} nats, in epoch {best_epoch:.0f}, "
+            "with test bound {test_bound:f} and estimated log-likelihood {test_log_likelihood:f}"
         )
+        result = run.finish(closing.format_map, evaluate)
         run.draw(plot)
         return result
 

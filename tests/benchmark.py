@@ -135,13 +135,13 @@ def measure_saving(rounds):
     import numpy as np
 
     sda = SdA(np.random.RandomState(0), hidden_layers_sizes=[1000, 1000, 1000])
-    datasets = SimpleNamespace(name="digits", sha256="", source="none")
     milliseconds = {"model": [], "checkpoint": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-        with open_run(test_SdA, {"dataset": "digits", "output_folder": folder}, datasets) as run:
-            run.track(SimpleNamespace(params=[*sda.params, *(layer.b_prime for layer in sda.dA_layers)]))
+        with open_run(test_SdA, {"dataset": "digits", "output_folder": folder}) as run:
+            run.stage(SimpleNamespace(params=[layer.b_prime for layer in sda.dA_layers]), name="biases")
+            stage = run.stage(sda)
             for _ in range(rounds):
-                for name, save in ("model", lambda: run.keep(sda)), ("checkpoint", run.state.write):
+                for name, save in ("model", stage.keep), ("checkpoint", run.write_checkpoint):
                     started = time.perf_counter()
                     save()
                     milliseconds[name].append(1000 * (time.perf_counter() - started))

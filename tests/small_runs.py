@@ -4,35 +4,57 @@ import signal
 from types import SimpleNamespace
 
 import logistic_sgd
-from support.runs import open_run
+from support import runs
+from support.data import Datasets
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+import pytest
 
 
-class Datasets(list):
-    name, sha256, source, n_out = "made up", "0", "made up", 10
+class Step:
+    """Stands in for a compiled function that updates these shared variables."""
+
+    def __init__(self, function, *variables):
+        self.function = function
+        self.maker = SimpleNamespace(inputs=[SimpleNamespace(variable=each, update=each) for each in variables])
+
+    def __call__(self, *arguments):
+        return self.function(*arguments)
 
 
-def updating(*variables):
-    """What a compiled function that updates these shared variables tells of itself."""
-    return SimpleNamespace(maker=SimpleNamespace(inputs=[SimpleNamespace(variable=v, update=v) for v in variables]))
+def datasets_of(*sizes, sha256="0"):
+    pairs = [(pytensor.shared(np.zeros((n, 2))), pytensor.shared(np.zeros(n, "int32"))) for n in sizes]
+    return Datasets(pairs, "made up", "made up", sha256)
 
 
-def train(
-    folder, stop_after=None, n_epochs=4, learning_rate=0.5, killed_after_pretraining=False, fresh=False, wobble=0
-):
+def driver(dataset="made up", batch_size=2, learning_rate=0.5, output_folder=None, fresh=False):
+    """Stands in for a lesson's."""
+
+
+def start(folder, n_minibatches=3, lesson=driver, sha256="0", **settings):
+    """A run of epochs of so many minibatches."""
+    values = {"dataset": "made up", "batch_size": 2, "learning_rate": 0.5, "output_folder": folder, **settings}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load_data", lambda dataset: datasets_of(2 * n_minibatches, 2, 2, sha256=sha256))
+        return runs.open_run(lesson, values)
+
+
+def network(*names):
+    """A model whose parameters are zeros."""
+    return SimpleNamespace(params=[pytensor.shared(np.zeros(2), name=name) for name in names or ["W"]])
+
+
+def train(folder, stop_after=None, n_epochs=4, killed_after_pretraining=False, wobble=0, **settings):
     """A lesson in small, two stages of a random walk; stopped after so many minibatches as by Ctrl-C, or let end.
 
     Returns
     -------
     result, generator, steps trained
     """
-    settings = {"dataset": "made up", "learning_rate": learning_rate, "output_folder": folder, "fresh": fresh}
-    W, rng = pytensor.shared(np.zeros(2), name="W"), pt.random.shared_rng(seed=3)
-    model = SimpleNamespace(params=[W])
-    trained = 0
+    model, rng = network(), pt.random.shared_rng(seed=3, name="rng")
+    (W,), trained = model.params, 0
 
     def step(_):
         nonlocal trained
@@ -46,36 +68,36 @@ def train(
     def score():
         return [abs(np.sin(W.get_value()[0]))]
 
-    with open_run(train, settings, Datasets()) as run:
-        run.track(model, updating(W, rng))
-        with run.timed("pretraining", "learning_rate"):
-            for epoch in run.epochs(2, 3, 0, layer=0):
-                for minibatch_index in epoch:
-                    epoch.add_cost(step(minibatch_index))
+    with start(folder, **settings) as run:
+        stage = run.stage(model, Step(step, W, rng), name="pretraining", rate="learning_rate", layer=0)
+        for epoch in stage.epochs(2, first=0):
+            for minibatch_index in epoch:
+                epoch.add(cost=step(minibatch_index))
         if killed_after_pretraining:
             return
-        run.keep_pretrained([W])
-        run.track(model, updating(W))
-        result = logistic_sgd.train_with_early_stopping(run, model, (step, score, score), n_epochs, 3, 5)
+        run.save("pretrained", [W], pretrained=True)
+        functions = Step(step, W, rng), score, score
+        result = logistic_sgd.train_with_early_stopping(run, model, functions, n_epochs, 5)
     return result, rng.get_value().bit_generator.state, trained
 
 
 def train_levels(folder, stop_after=None):
     """The dA's loop in small: a model for each of two levels."""
     outcome = []
-    with open_run(train_levels, {"dataset": "made up", "output_folder": folder}, Datasets()) as run:
+    with start(folder, n_minibatches=2) as run:
         for level in range(2):
-            W = pytensor.shared(np.zeros(2), name="W")
-            model = SimpleNamespace(params=[W])
-            run.track(model, updating(W), name=f"model_{level}")
-            with run.timed(f"level {level}", "learning_rate"):
-                for epoch in run.epochs(2, 2, 0, corruption=level):
-                    for _ in epoch:
-                        W.set_value(W.get_value() + 1 + level)
-                        epoch.add_cost(1.0)
-                    run.keep(model, f"model_{level}")
-                    if (level, epoch.number) == stop_after:
-                        raise KeyboardInterrupt
+            model = network()
+            (W,) = model.params
+            stage = run.stage(
+                model, Step(None, W), name=f"level {level}", file=f"model_{level}", rate="learning_rate", level=level
+            )
+            for epoch in stage.epochs(2, first=0):
+                for _ in epoch:
+                    W.set_value(W.get_value() + 1 + level)
+                    epoch.add(cost=1.0)
+                stage.keep()
+                if (level, epoch.number) == stop_after:
+                    raise KeyboardInterrupt
             outcome.append(W.get_value().tolist())
         run.finish()
     return outcome

@@ -1,14 +1,17 @@
+import io
 import json
 import shutil
 import signal
+from contextlib import redirect_stderr, redirect_stdout
 
 import SdA
 from graphs import interpreting
 from numpy_reference import classifier_cost_and_gradients, sigmoid
+from support import runs
 from support.data import load_data
-from support.runs.epoch import Epoch
 from support.runs.interruption import Interrupted
 from support.runs.models import save_model
+from support.runs.stage import Stage
 
 import numpy as np
 import pytensor
@@ -49,19 +52,6 @@ def test_draws_come_in_the_originals_order(float64):
 def test_no_layers_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         small_sda(hidden_layers_sizes=[])
-
-
-def test_pretraining_functions_take_index_corruption_and_lr_with_defaults(small_dataset, float64):
-    (train_set_x, _), _, _ = load_data(small_dataset)
-
-    def costs(**arguments):
-        first, second = small_sda().pretraining_functions(train_set_x, batch_size=10)
-        return [float(first(index=0, **arguments)), float(first(1, **arguments)), float(second(0, **arguments))]
-
-    by_default = costs()
-    assert by_default == costs(corruption=0.2, lr=0.1)
-    assert by_default != costs(corruption=0.5, lr=0.1)
-    assert by_default != costs(corruption=0.2, lr=0.2)
 
 
 def test_pretraining_a_layer_changes_that_layer_alone(small_dataset):
@@ -111,6 +101,11 @@ def test_finetuning_is_gradient_descent_through_the_whole_stack(small_dataset, f
         np.testing.assert_allclose(np.mean(errors), np.mean(predicted != y.get_value()), rtol=1e-13)
 
 
+def arrays_of(path):
+    with np.load(path) as saved:
+        return {name: saved[name] for name in saved.files if name != "about"}
+
+
 def run_driver(small_dataset, tmp_path, **changes):
     settings = {
         "dataset": small_dataset,
@@ -123,11 +118,18 @@ def run_driver(small_dataset, tmp_path, **changes):
     return SdA.test_SdA(**{**settings, **changes})
 
 
-def test_the_driver_pretrains_each_layer_then_finetunes_and_keeps_the_best(small_dataset, tmp_path, capsys):
-    result = run_driver(small_dataset, tmp_path)
-    printed = capsys.readouterr()
-    steps = [line for line in printed.out.splitlines() if line.startswith("...")]
-    assert steps == [
+@pytest.fixture(scope="module")
+def full(small_dataset, tmp_path_factory):
+    """A run of 2 epochs of pre-training, 3 of fine-tuning, layers of 6 and 5 units: its folder, result, and lines."""
+    folder, out, error = tmp_path_factory.mktemp("full"), io.StringIO(), io.StringIO()
+    with interpreting(), redirect_stdout(out), redirect_stderr(error):
+        result = run_driver(small_dataset, folder)
+    return folder, result, (out.getvalue(), error.getvalue())
+
+
+def test_the_driver_pretrains_each_layer_then_finetunes_and_keeps_the_best(full):
+    folder, result, (printed, error) = full
+    assert [line for line in printed.splitlines() if line.startswith("...")] == [
         "... loading data",
         "... building the model",
         "... getting the pretraining functions",
@@ -137,27 +139,27 @@ def test_the_driver_pretrains_each_layer_then_finetunes_and_keeps_the_best(small
     ]
     places = [(line.get("layer"), line["epoch"]) for line in result.curve]
     assert places == [(0, 0), (0, 1), (1, 0), (1, 1), (None, 1), (None, 2), (None, 3)]
-    assert f"Pre-training layer 1, epoch 1, cost {result.curve[3]['cost']:f}\n" in printed.out
-    assert "The pretraining code for file SdA.py ran for 0." in printed.err
-    assert "The training code for file SdA.py ran for 0." in printed.err
+    assert f"Pre-training layer 1, epoch 1, cost {result.curve[3]['cost']:f}\n" in printed
+    assert "The pretraining code for file SdA.py ran for 0." in error
+    assert "The training code for file SdA.py ran for 0." in error
 
     # The saved model gives the printed test error again: all 100 test images are in full minibatches of 20.
-    assert SdA.predict(tmp_path / "model.npz") == pytest.approx(result.test_error)
-    assert (tmp_path / "filters_layer_0.png").exists()
-    with np.load(tmp_path / "model.npz") as saved:
-        for name, param in zip([name for name in saved.files if name != "about"], result.model.params, strict=True):
-            np.testing.assert_array_equal(saved[name], param.get_value())
+    assert SdA.predict(folder / "model.npz") == pytest.approx(result.test_error)
+    assert (folder / "filters_layer_0.png").exists()
+    for value, param in zip(arrays_of(folder / "model.npz").values(), result.model.params, strict=True):
+        np.testing.assert_array_equal(value, param.get_value())
 
 
-def test_two_equal_runs_are_equal_in_every_bit(small_dataset, tmp_path):
-    files = []
-    for _ in range(2):
-        run_driver(small_dataset, tmp_path)
-        files.append((tmp_path / "model.npz").read_bytes())
-    assert files[0] == files[1]
+def test_two_equal_runs_are_equal_in_every_bit(full, small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(SdA, "plot", lambda *_: None)
+    run_driver(small_dataset, tmp_path)
+    for name in "model.npz", "pretrained.npz":
+        for one, other in zip(arrays_of(full[0] / name).values(), arrays_of(tmp_path / name).values(), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
-def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp_path):
+def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(SdA, "plot", lambda *_: None)
     result = run_driver(small_dataset, tmp_path, pretraining_epochs=0)
     assert [line["epoch"] for line in result.curve] == [1, 2, 3]
     assert not (tmp_path / "pretrained.npz").exists()
@@ -182,21 +184,12 @@ def test_a_cost_that_is_not_finite_ends_the_run_and_keeps_the_last_good_model(
             assert all(np.isfinite(saved[name]).all() for name in saved.files if name != "about")
 
 
-@pytest.mark.parametrize("levels", [[0.1], [0.1, 0.2, 0.3]])
-def test_levels_given_explicitly_must_number_the_layers(small_dataset, tmp_path, levels):
-    with pytest.raises(ValueError, match="must number the 2 hidden layers"):
-        run_driver(small_dataset, tmp_path, corruption_levels=levels)
-
-
-@pytest.mark.parametrize("sizes, expected", [([4], [0.1]), ([4] * 5, [0.1, 0.2, 0.3, 0.3, 0.3])])
-def test_default_levels_are_cut_or_continued_to_fit(small_dataset, tmp_path, capsys, sizes, expected):
-    run_driver(small_dataset, tmp_path, hidden_layers_sizes=sizes, pretraining_epochs=0, training_epochs=1)
-    assert f"corruption_levels = {expected}" in capsys.readouterr().out
-
-
-def arrays_of(path):
-    with np.load(path) as saved:
-        return {name: saved[name] for name in saved.files if name != "about"}
+def test_corruption_levels_number_the_layers_and_the_default_ones_are_cut_or_continued():
+    assert SdA.fit_corruption_levels(None, 1) == [0.1] and SdA.fit_corruption_levels([0.5], 1) == [0.5]
+    assert SdA.fit_corruption_levels(None, 5) == [0.1, 0.2, 0.3, 0.3, 0.3]
+    for levels in [0.1], [0.1, 0.2, 0.3]:
+        with pytest.raises(ValueError, match="must number the 2 hidden layers"):
+            SdA.fit_corruption_levels(levels, 2)
 
 
 def finetuning(curve):
@@ -204,30 +197,23 @@ def finetuning(curve):
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
-@pytest.fixture(scope="module")
-def full(small_dataset, tmp_path_factory):
-    """The folder of a run of 2 epochs of pre-training, 3 of fine-tuning, layers of 6 and 5 units; and its result."""
-    folder = tmp_path_factory.mktemp("full")
-    with interpreting():
-        return folder, run_driver(small_dataset, folder)
-
-
 def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, small_dataset, tmp_path, monkeypatch):
-    folder, result = full
+    folder, result, _ = full
+    monkeypatch.setattr(SdA, "plot", lambda *_: None)
     stack = tmp_path / "stack.npz"
     shutil.copy(folder / "pretrained.npz", stack)
 
     def finetune():
         return run_driver(small_dataset, tmp_path / "run", pretrained=stack, seed=1, hidden_layers_sizes=None)
 
-    report_test = Epoch.report_test
+    keep = Stage.keep
 
-    def interrupt(epoch, errors):
+    def interrupt(stage, **figures):
         signal.raise_signal(signal.SIGINT)  # as Ctrl-C does
-        return report_test(epoch, errors)
+        keep(stage, **figures)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(Epoch, "report_test", interrupt)
+        patch.setattr(Stage, "keep", interrupt)
         finetune()
     again = finetune()
     assert finetuning(again.curve) == finetuning(result.curve) and len(again.curve) == 3
@@ -269,7 +255,7 @@ def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_data
         SdA.predict(pretrained)
 
     datasets = load_data(small_dataset)
-    monkeypatch.setattr(SdA, "load_data", lambda dataset: datasets)
+    monkeypatch.setattr(runs, "load_data", lambda dataset: datasets)
     datasets.n_out = 11
     assert "tells 10 classes apart, but small.pkl has 11" in refusal()
     datasets.n_in = 64

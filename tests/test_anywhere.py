@@ -12,6 +12,7 @@ from support.environment import ROOT
 import pytest
 
 LESSON = ROOT / "code" / "logistic_sgd.py"
+OTHERS = ("--help",), ("--predict", "plain/model.npz")  # that print, too
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def read(path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="these are no folders elsewhere")
-@pytest.mark.parametrize("home", ["/proc/nowhere", "/dev/null"])
+@pytest.mark.parametrize("home", ["/proc/nowhere", pytest.param("/dev/null", marks=pytest.mark.slow)])
 def test_a_home_that_cannot_be_written_is_told_and_does_not_matter(start, folder, result, tmp_path, home):
     done = start(name=f"home{len(home)}", HOME=home, TMPDIR=str(tmp_path))
     assert result_of(done, folder / f"home{len(home)}") == result
@@ -63,13 +64,16 @@ def test_a_home_that_cannot_be_written_is_told_and_does_not_matter(start, folder
     assert not any("atplotlib" in line for line in others)
 
 
+@pytest.mark.slow
 def test_a_compile_folder_that_the_user_chose_is_used(start, folder, result, tmp_path):
     done = start(name="chosen", HOME="/dev/null", PYTENSOR_FLAGS=f"{FLAGS},base_compiledir={tmp_path}")
     assert result_of(done, folder / "chosen") == result
     assert "cannot be written" not in done.stderr and any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text, threads, is_told", [("abc", "1", True), ("2,1", "2", False)])
+@pytest.mark.parametrize(
+    "text, threads, is_told", [("abc", "1", True), pytest.param("2,1", "2", False, marks=pytest.mark.slow)]
+)
 def test_any_number_of_threads_is_understood_or_told(start, folder, text, threads, is_told):
     done = start(name=f"threads{threads}", OMP_NUM_THREADS=text)
     assert result_of(done, folder / f"threads{threads}")
@@ -85,7 +89,7 @@ def test_a_path_that_the_terminal_cannot_show_is_shown_in_codes(start, folder, r
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a closed pipe is told otherwise there")
-@pytest.mark.parametrize("options", [(), ("--help",), ("--predict", "plain/model.npz")])
+@pytest.mark.parametrize("options", [(), *(pytest.param(each, marks=pytest.mark.slow) for each in OTHERS)])
 def test_a_reader_that_closes_the_pipe_is_no_error(start, result, options):
     reading, writing = os.pipe()
     os.close(reading)
@@ -95,10 +99,12 @@ def test_a_reader_that_closes_the_pipe_is_no_error(start, result, options):
     assert done.returncode == NOBODY_READS or options == ("--help",)  # argparse itself passes over it
 
 
+@pytest.mark.slow
 def test_without_asserts_a_lesson_is_the_same(start, folder, result):
     assert result_of(start(name="optimized", python=["-O"]), folder / "optimized") == result
 
 
+@pytest.mark.slow
 def test_without_docstrings_one_line_says_what_is_missing(start):
     done = start(name="bare", python=["-OO"])
     assert done.returncode == 2

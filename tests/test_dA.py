@@ -1,8 +1,8 @@
 import json
 
 import dA
+import logistic_sgd
 from graphs import interpreted_mode
-from numpy_reference import autoencoder_cost_and_gradients
 from support.rewrites import TAG
 
 import numpy as np
@@ -37,35 +37,6 @@ def test_one_step_worked_out_by_hand(float64):
     np.testing.assert_allclose(b_prime, [0.2, -0.4], rtol=1e-15)
 
 
-@pytest.mark.parametrize("level", [0.0, 0.4])
-def test_cost_and_gradients_are_those_of_numpy(level, float64):
-    rng = np.random.RandomState(0)
-    da = dA.dA(rng, n_visible=6, n_hidden=4)
-    for param in da.params:
-        param.set_value(rng.randn(*param.get_value().shape))
-    before = [param.get_value() for param in da.params]
-    x = rng.uniform(size=(5, 6))
-    mask = da.theano_rng.get_value().binomial(1, 1 - level, size=x.shape)  # what PyTensor is going to draw
-    assert level == 0 or 0 < mask.mean() < 1
-    cost = make_step(da, level, learning_rate=1.0)(x)
-    expected_cost, gradients = autoencoder_cost_and_gradients(x, mask * x, *before)
-    np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
-    for param, value, gradient in zip(da.params, before, gradients):
-        np.testing.assert_allclose(value - param.get_value(), gradient, rtol=1e-11, atol=1e-14)
-
-
-def test_gradient_of_the_cost_agrees_with_finite_differences(float64):
-    rng = np.random.RandomState(0)
-    x = pt.constant(rng.uniform(size=(3, 5)))
-
-    def cost(W, b, b_prime):
-        da = dA.dA(np.random.RandomState(0), input=x, n_visible=5, n_hidden=4, W=W, bhid=b, bvis=b_prime)
-        z = da.get_reconstructed_input(da.get_hidden_values(x))
-        return -pt.mean(pt.sum(x * pt.log(z) + (1 - x) * pt.log(1 - z), axis=1))
-
-    pytensor.gradient.verify_grad(cost, [rng.randn(5, 4), rng.randn(4), rng.randn(5)], rng=rng)
-
-
 @pytest.mark.parametrize("level", [0.0, 0.1, 0.3, 0.9])
 def test_entries_are_kept_with_probability_one_minus_the_level(level):
     da = dA.dA(np.random.RandomState(0), n_visible=400, n_hidden=2)
@@ -79,22 +50,6 @@ def test_entries_are_kept_with_probability_one_minus_the_level(level):
         deviation = np.sqrt(level * (1 - level) / x.size)  # of the mean of 20,000 independent draws
         assert abs(kept - (1 - level)) <= 4 * deviation
     assert level == 0 or (first != second).any()  # the generator's state went on
-
-
-def test_each_step_draws_anew():
-    da = dA.dA(np.random.RandomState(0), n_visible=30, n_hidden=4)
-    step = make_step(da, corruption_level=0.5, learning_rate=0.0)
-    x = np.ones((2, 30), pytensor.config.floatX)
-    assert step(x) != step(x)
-
-
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
-def test_everything_is_of_floatX(floatX):
-    with pytensor.config.change_flags(floatX=floatX):
-        da = dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4)
-        cost, updates = da.get_cost_updates(pt.scalar("corruption"), pt.scalar("lr"))
-    # An int64 mask times a float32 input would make all of them float64.
-    assert {cost.dtype} | {updates[param].dtype for param in da.params} == {floatX}
 
 
 def test_the_compiled_cost_uses_softplus_and_stays_finite_where_the_sigmoid_saturates():
@@ -112,27 +67,12 @@ def test_a_step_with_a_batch_of_one_is_rewritten_to_three_passes_over_the_weight
     cost, updates = da.get_cost_updates(0.3, 0.1)
     data = pytensor.shared(np.ones((3, 6), pytensor.config.floatX))
     index = pt.lscalar("index")
-    givens = {da.x: dA.minibatch(data, index, 1)}
+    givens = {da.x: logistic_sgd.minibatch(data, index, 1)}
     step = pytensor.function([index], cost, updates=updates, givens=givens, mode=interpreted_mode())
     order = step.maker.fgraph.toposort()
     of_weights = [node for node in order if any(getattr(v.type, "shape", None) == (6, 4) for v in node.inputs)]
     passes = [type(node.op).__name__ for node in of_weights]
     assert passes == ["SparseProduct", "TiedDecoder", "RankUpdate"]
-
-
-def test_draws_come_in_the_originals_order(float64):
-    da = dA.dA(np.random.RandomState(7), n_visible=60, n_hidden=90)
-    rng = np.random.RandomState(7)
-    seed = rng.randint(2**30)
-    np.testing.assert_allclose(da.W.get_value(), rng.uniform(-0.8, 0.8, (60, 90)), rtol=1e-15)  # 4 sqrt(6 / 150)
-    expected = np.random.default_rng(seed).bit_generator.state
-    assert da.theano_rng.get_value().bit_generator.state == expected
-
-
-def test_weights_are_tied():
-    da = dA.dA(np.random.RandomState(0), n_visible=6, n_hidden=4)
-    assert da.params == [da.W, da.b, da.b_prime]
-    np.testing.assert_array_equal(da.W_prime.eval(), da.W.get_value().T)
 
 
 def test_the_driver_trains_each_level_and_draws_its_filters(small_dataset, tmp_path, capsys):

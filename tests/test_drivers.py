@@ -11,7 +11,7 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
-from logistic_sgd import minibatch, supervised_functions
+from logistic_sgd import minibatch, minibatch_function, supervised_functions
 from support.data import load_data
 from support.errors import UserError
 
@@ -93,10 +93,7 @@ def test_dA(dataset, tmp_path):
     for level in 0.2, 0.6:
         da = dA.dA(np.random.RandomState(9), n_visible=49, n_hidden=7)
         cost, updates = da.get_cost_updates(level, 0.3)
-        index = pt.lscalar()
-        train = pytensor.function(
-            [index], cost, updates=updates, givens={da.x: minibatch(train_set_x, index, BATCH_SIZE)}
-        )
+        train = minibatch_function(cost, {da.x: train_set_x}, BATCH_SIZE, updates)
         expected = [np.mean([train(index) for index in range(6)]) for _ in range(2)]
         assert [line["cost"] for line in results[level].curve] == pytest.approx(expected, rel=1e-12)
         np.testing.assert_array_equal(results[level].model.W.get_value(), da.W.get_value())

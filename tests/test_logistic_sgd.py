@@ -1,6 +1,5 @@
 import logistic_sgd
 from graphs import interpreted_mode
-from numpy_reference import classifier_cost_and_gradients
 
 import numpy as np
 import pytensor
@@ -21,31 +20,6 @@ def test_parameters_start_at_zero_so_every_class_is_equally_likely(classifier):
     assert not W.get_value().any() and not b.get_value().any()
     p = classifier.p_y_given_x.eval({classifier.input: np.ones((2, 5), pytensor.config.floatX)})
     np.testing.assert_allclose(p, 1 / 3, rtol=1e-6)
-
-
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
-def test_everything_is_of_floatX(floatX):
-    with pytensor.config.change_flags(floatX=floatX):
-        classifier = logistic_sgd.LogisticRegression(pt.matrix("x"), 5, 3)
-        cost = classifier.negative_log_likelihood(pt.ivector("y"))
-        updates = logistic_sgd.sgd_updates(cost, classifier.params, 0.13)
-    assert {v.dtype for v in [cost, *classifier.params, *updates.values()]} == {floatX}
-
-
-def test_cost_and_gradients_are_those_of_numpy(float64):
-    rng = np.random.RandomState(0)
-    x, y = rng.randn(7, 5), rng.randint(0, 3, 7).astype("int32")
-    symbolic_x, symbolic_y = pt.matrix("x"), pt.ivector("y")
-    classifier = logistic_sgd.LogisticRegression(symbolic_x, 5, 3)
-    for param in classifier.params:
-        param.set_value(rng.randn(*param.get_value().shape))
-    cost = classifier.negative_log_likelihood(symbolic_y)
-    f = pytensor.function([symbolic_x, symbolic_y], [cost, *pt.grad(cost, classifier.params)])
-    expected_cost, expected = classifier_cost_and_gradients(x, y, [p.get_value() for p in classifier.params], None, abs)
-    actual_cost, *actual = f(x, y)
-    np.testing.assert_allclose(actual_cost, expected_cost, rtol=1e-13)
-    for gradient, by_hand in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(gradient, by_hand, rtol=1e-11, atol=1e-15)
 
 
 def test_cost_stays_finite_where_the_softmax_is_zero(classifier):
@@ -80,6 +54,6 @@ def test_minibatches_are_slices_in_file_order_of_known_shape():
 
 def test_score_function_leaves_an_incomplete_minibatch_out():
     x, y = pt.matrix("x", dtype="float64"), pt.ivector("y")
-    dataset = pytensor.shared(np.arange(22.0).reshape(11, 2)), pytensor.shared(np.arange(11, dtype="int32"))
-    score = logistic_sgd.score_function(x.sum() + 0 * y.sum(), x, y, dataset, batch_size=3)
+    data = {x: pytensor.shared(np.arange(22.0).reshape(11, 2)), y: pytensor.shared(np.arange(11, dtype="int32"))}
+    score = logistic_sgd.score_function(x.sum() + 0 * y.sum(), data, batch_size=3)
     assert score() == [15, 51, 87]  # 0+...+5, 6+...+11, 12+...+17; the rows 18 to 21 are left out

@@ -1,6 +1,7 @@
 """On MNIST, the figures of the original: every step in float64 (reference/*.json), and the exact error."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import cA
@@ -8,7 +9,7 @@ import dA
 import logistic_sgd
 import mlp
 import SdA
-from support import rewrites
+from graphs import interpreted_mode
 from support.data import load_data
 
 import numpy as np
@@ -23,111 +24,108 @@ REFERENCE, FAMILY = (
 RTOL = 1e-10  # the order of floating-point sums differs, nothing else
 
 
-@pytest.fixture(scope="module", autouse=True)
-def float64():
-    with pytensor.config.change_flags(floatX="float64"):
-        yield
+@pytest.fixture(params=["first steps", pytest.param("all", marks=pytest.mark.slow)])
+def n_steps(request):
+    """All steps, as machine code; or the first 50, rewritten, but run by NumPy: nothing is compiled."""
+    whole = request.param == "all"
+    mode = {} if whole else {"mode": interpreted_mode()}
+    with pytensor.config.change_flags(floatX="float64", **mode):
+        yield None if whole else 50
 
 
 @pytest.fixture(scope="module")
-def datasets(float64):
-    return load_data("mnist")
+def datasets():
+    with pytensor.config.change_flags(floatX="float64"):
+        return load_data("mnist")
 
 
 def assert_params(params, recorded):
     """Compare shape, norm, sum, and the first and last four entries of each parameter with the recorded ones."""
-    assert len(params) == len(recorded)
-    for param, expected in zip(params, recorded):
+    for param, expected in zip(params, recorded, strict=True):
         value = param.get_value()
         assert list(value.shape) == expected["shape"]
-        norm = np.linalg.norm(value)
-        np.testing.assert_allclose(norm, expected["norm"], rtol=RTOL)
+        np.testing.assert_allclose(np.linalg.norm(value), expected["norm"], rtol=RTOL)
         # A sum of n entries whose signs differ may be near zero: its error scales with the sum of their sizes.
         np.testing.assert_allclose(value.sum(), expected["sum"], rtol=RTOL, atol=RTOL * np.abs(value).sum())
         np.testing.assert_allclose(value.ravel()[:4], expected["head"], rtol=RTOL)
         np.testing.assert_allclose(value.ravel()[-4:], expected["tail"], rtol=RTOL)
 
 
-def assert_trajectory(step, expected_costs, n_minibatches=None):
+def assert_trajectory(step, costs, n_steps, n_minibatches=None):
     """Compare the cost of every step, minibatches in file order, beginning anew after `n_minibatches`."""
-    costs = [step(i % n_minibatches if n_minibatches else i) for i in range(len(expected_costs))]
-    np.testing.assert_allclose(costs, expected_costs, rtol=RTOL)
+    costs = costs[:n_steps]
+    found = [step(i % n_minibatches if n_minibatches else i) for i in range(len(costs))]
+    np.testing.assert_allclose(found, costs, rtol=RTOL)
 
 
-def test_logistic_sgd(datasets):
-    recorded = REFERENCE["logistic_sgd"]
-    x, y = pt.matrix("x"), pt.ivector("y")
-    classifier = logistic_sgd.LogisticRegression(x, 784, 10)
-    cost = classifier.negative_log_likelihood(y)
-    updates = logistic_sgd.sgd_updates(cost, classifier.params, recorded["learning_rate"])
-    batch_size = recorded["batch_size"]
-    step = logistic_sgd.minibatch_function(cost, x, y, datasets[0], batch_size, updates)
-    assert_trajectory(step, recorded["costs"], 50_000 // batch_size)
-    assert_params(classifier.params, recorded["params"])
-    valid_score = logistic_sgd.score_function(classifier.errors(y), x, y, datasets[1], batch_size)
-    np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
+def check_classifier(recorded, classifier, penalty, datasets, n_steps):
+    y = pt.ivector("y")
+    cost, batch_size = classifier.negative_log_likelihood(y) + penalty, recorded["batch_size"]
+    functions = logistic_sgd.supervised_functions(
+        classifier, cost, classifier.errors(y), y, datasets, batch_size, recorded["learning_rate"]
+    )
+    assert_trajectory(functions[0], recorded["costs"], n_steps, 50_000 // batch_size)
+    if n_steps is None:
+        assert_params(classifier.params, recorded["params"])
+        np.testing.assert_allclose(np.mean(functions[1]()), recorded["valid_error"], rtol=1e-15)
 
 
-def test_mlp(datasets):
+def test_logistic_sgd(datasets, n_steps):
+    classifier = logistic_sgd.LogisticRegression(pt.matrix("x"), 784, 10)
+    check_classifier(REFERENCE["logistic_sgd"], classifier, 0, datasets, n_steps)
+
+
+def test_mlp(datasets, n_steps):
     recorded = REFERENCE["mlp"]
-    x, y = pt.matrix("x"), pt.ivector("y")
-    classifier = mlp.MLP(np.random.RandomState(recorded["seed"]), x, 784, recorded["n_hidden"], 10)
+    classifier = mlp.MLP(np.random.RandomState(recorded["seed"]), pt.matrix("x"), 784, recorded["n_hidden"], 10)
     assert_params(classifier.params, recorded["initial_params"])
     penalty = recorded["L1_reg"] * classifier.L1 + recorded["L2_reg"] * classifier.L2_sqr
-    cost = classifier.negative_log_likelihood(y) + penalty
-    updates = logistic_sgd.sgd_updates(cost, classifier.params, recorded["learning_rate"])
-    step = logistic_sgd.minibatch_function(cost, x, y, datasets[0], recorded["batch_size"], updates)
-    assert_trajectory(step, recorded["costs"])
-    assert_params(classifier.params, recorded["params"])
-    valid_score = logistic_sgd.score_function(classifier.errors(y), x, y, datasets[1], recorded["batch_size"])
-    np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
+    check_classifier(recorded, classifier, penalty, datasets, n_steps)
 
 
-def test_dA(datasets):
+def test_dA(datasets, n_steps):
     recorded = REFERENCE["dA"]
-    rng = np.random.RandomState(recorded["seed"])
-    theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
-    da = dA.dA(rng, theano_rng, n_visible=784, n_hidden=recorded["n_hidden"])
+    da = dA.dA(np.random.RandomState(recorded["seed"]), n_visible=784, n_hidden=recorded["n_hidden"])
     assert_params(da.params, recorded["initial_params"])
     cost, updates = da.get_cost_updates(recorded["corruption"], recorded["learning_rate"])
-    index = pt.lscalar("index")
-    givens = {da.x: logistic_sgd.minibatch(datasets[0][0], index, recorded["batch_size"])}
-    step = pytensor.function([index], cost, updates=updates, givens=givens, mode=rewrites.mode())
-    assert_trajectory(step, recorded["costs"])
-    assert_params(da.params, recorded["params"])
+    step = logistic_sgd.minibatch_function(cost, {da.x: datasets[0][0]}, recorded["batch_size"], updates)
+    assert_trajectory(step, recorded["costs"], n_steps)
+    if n_steps is None:
+        assert_params(da.params, recorded["params"])
 
 
-def test_cA(datasets):
+@pytest.mark.slow
+def test_cA(datasets, n_steps):
     recorded = FAMILY["cA"]
-    batch_size = recorded["batch_size"]
-    rng = np.random.RandomState(recorded["seed"])
-    ca = cA.cA(rng, n_visible=784, n_hidden=recorded["n_hidden"], n_batchsize=batch_size)
+    ca = cA.cA(np.random.RandomState(recorded["seed"]), n_visible=784, n_hidden=recorded["n_hidden"])
     assert_params(ca.params, recorded["initial_params"])
     cost, updates = ca.get_cost_updates(recorded["contraction_level"], recorded["learning_rate"])
-    index = pt.lscalar("index")
-    givens = {ca.x: logistic_sgd.minibatch(datasets[0][0], index, batch_size)}
     figures = [pt.mean(ca.L_rec), ca.L_jacob, cost]
-    step = pytensor.function([index], figures, updates=updates, givens=givens, mode=rewrites.mode())
+    step = logistic_sgd.minibatch_function(figures, {ca.x: datasets[0][0]}, recorded["batch_size"], updates)
     series = np.transpose([recorded[name] for name in ("reconstruction", "jacobian", "costs")])
-    assert_trajectory(step, series)
-    assert_params(ca.params, recorded["params"])
+    assert_trajectory(step, series, n_steps)
+    if n_steps is None:
+        assert_params(ca.params, recorded["params"])
 
 
-@pytest.mark.parametrize("entry", ["SdA", "SdA_minibatch"])
-def test_SdA(datasets, entry):
+@pytest.mark.parametrize("entry", ["SdA", pytest.param("SdA_minibatch", marks=pytest.mark.slow)])
+def test_SdA(datasets, entry, n_steps):
     recorded = REFERENCE[entry]
     sda = SdA.SdA(np.random.RandomState(recorded["seed"]), hidden_layers_sizes=recorded["hidden_layers_sizes"])
     assert_params(sda.params, recorded["initial_params"])
     pretraining_fns = sda.pretraining_functions(datasets[0][0], recorded["batch_size"])
     for pretrain, costs in zip(pretraining_fns, recorded["pretrain_costs"], strict=True):
-        assert_trajectory(lambda i: pretrain(i, corruption=recorded["corruption"], lr=recorded["pretrain_lr"]), costs)
+        step = partial(pretrain, corruption=recorded["corruption"], lr=recorded["pretrain_lr"])
+        assert_trajectory(step, costs, None)  # the next layer's costs need this one to be trained to its end
     assert_params(sda.params, recorded["params_after_pretraining"])
     visible_biases = [layer.b_prime for layer in sda.dA_layers]
     assert_params(visible_biases, recorded["visible_biases_after_pretraining"])
     train_fn, valid_score, test_score = sda.build_finetune_functions(
         datasets, recorded["batch_size"], recorded["finetune_lr"]
     )
-    assert_trajectory(train_fn, recorded["finetune_costs"])
+    assert_trajectory(train_fn, recorded["finetune_costs"], n_steps)
+    if n_steps:
+        return
     assert_params(sda.params, recorded["params_after_finetuning"])
     np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
     np.testing.assert_allclose(np.mean(test_score()), recorded["test_error"], rtol=1e-15)

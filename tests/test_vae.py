@@ -50,27 +50,13 @@ def test_cost_and_gradients_are_those_of_numpy(float64):
     generator = model.theano_rng.get_value()  # a copy, from which we draw what PyTensor is going to draw
     binary, epsilon = generator.binomial(1, x), generator.normal(size=(5, 3))
     assert 0 < binary.mean() < 1
-    next_rng, ones = model.binarise(model.x)
-    _, bound = model.elbo(ones, next_rng)
-    actual = pytensor.function([model.x], [bound.mean(), *pt.grad(bound.mean(), model.params)])(x)
-    expected, gradients = variational_bound_and_gradients(binary, epsilon, [p.get_value() for p in model.params])
-    np.testing.assert_allclose(actual[0], expected, rtol=1e-13)
-    for value, gradient in zip(actual[1:], gradients, strict=True):
-        np.testing.assert_allclose(value, gradient, rtol=1e-10, atol=1e-14)
-
-
-def test_the_cost_is_the_negative_bound_of_the_binarised_images(float64):
-    model = make_vae(scale=0.5)
-    x = np.random.RandomState(2).uniform(size=(5, 6))
-    generator = model.theano_rng.get_value()
-    binary, epsilon = generator.binomial(1, x), generator.normal(size=(5, 3))
-    expected, _ = variational_bound_and_gradients(binary, epsilon, [p.get_value() for p in model.params])
     cost, updates = model.get_cost_updates(0.001)
-    step = pytensor.function([model.x], cost, updates=updates)
-    assert step(x) == pytest.approx(-expected, rel=1e-13)
-    assert (
-        model.theano_rng.get_value().bit_generator.state == generator.bit_generator.state
-    )  # all draws have moved it on
+    expected, gradients = variational_bound_and_gradients(binary, epsilon, [p.get_value() for p in model.params])
+    actual = pytensor.function([model.x], [-cost, *pt.grad(-cost, model.params)], updates=updates)(x)
+    for value, by_hand in zip(actual, [expected, *gradients], strict=True):
+        np.testing.assert_allclose(value, by_hand, rtol=1e-10, atol=1e-14)
+    state = model.theano_rng.get_value().bit_generator.state
+    assert state == generator.bit_generator.state  # all draws have moved it on
 
 
 def test_gradient_of_the_bound_agrees_with_finite_differences_for_fixed_noise(float64):
@@ -175,23 +161,15 @@ def test_adam_is_that_of_numpy(float64):
     w, target = pytensor.shared(rng.randn(3, 2), name="w"), rng.randn(3, 2)
     expected, mean, square = w.get_value(), 0, 0
     cost = pt.sum((w - target) ** 4)
-    step = pytensor.function([], cost, updates=vae.adam_updates(cost, [w], 0.01))
+    updates = vae.adam_updates(cost, [w], 0.01)
+    assert {variable.name for variable in updates} == {"w", "w/mean", "w/square", "t"}
+    step = pytensor.function([], cost, updates=updates)
     for t in range(1, 6):
         gradient = 4 * (expected - target) ** 3
         mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
         expected = expected - 0.01 * (mean / (1 - 0.9**t)) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
         step()
         np.testing.assert_allclose(w.get_value(), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
-def test_everything_is_of_floatX(floatX):
-    with pytensor.config.change_flags(floatX=floatX):
-        model = make_vae()
-        cost, updates = model.get_cost_updates(pt.scalar("lr"))
-    tensors = {variable: new for variable, new in updates.items() if variable is not model.theano_rng}
-    assert {cost.dtype} | {new.dtype for new in tensors.values()} == {floatX}
-    assert len(tensors) == 3 * len(model.params) + 1
 
 
 def test_the_compiled_bound_comes_from_the_logits_and_stays_finite_where_the_sigmoid_saturates():
@@ -234,6 +212,7 @@ def test_the_driver_keeps_the_epoch_with_the_best_validation_bound(
     arguments = {"dataset": small_dataset, "batch_size": 20, "n_hidden": 9, "n_latent": 2, "n_importance_samples": 5}
     with monkeypatch.context() as patch:
         patch.setattr(vae, "bound_function", worse_in_the_last_epoch)
+        patch.setattr(vae, "plot", lambda *_: None)
         result = vae.test_vae(0.01, 3, seed=5, output_folder=tmp_path, **arguments)
     datasets = load_data(small_dataset)
     model = vae.VAE(np.random.RandomState(5), n_visible=49, n_hidden=9, n_latent=2)
@@ -256,8 +235,6 @@ def test_the_driver_keeps_the_epoch_with_the_best_validation_bound(
     assert result.figures["validation_bound"] == pytest.approx(bounds[1], rel=1e-10)
     assert result.figures["test_bound"] == pytest.approx(tested[1], rel=1e-10)
     assert result.figures["test_log_likelihood"] > result.figures["test_bound"]
-    names = "bound", "samples", "reconstructions", "walks", "plane", "codes"
-    assert {path.stem for path in tmp_path.glob("*.png")} == set(names)
 
     first = vae.sample(tmp_path / "model.npz").read_bytes()
     assert first.startswith(b"\x89PNG")
@@ -271,18 +248,9 @@ def test_a_bound_is_taken_with_the_same_draws_each_time(small_dataset):
     assert bound() == bound()
 
 
-def test_no_latent_units_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="n_latent must be a whole number of at least 1"):
-        vae.test_vae(n_latent=0, output_folder=tmp_path)
-
-
 def test_another_networks_model_is_refused(tmp_path):
-    about = {
-        "lesson": "vae",
-        "dataset": {"name": "x", "sha256": "0"},
-        "floatX": "float32",
-        "settings": {"dataset": "x"},
-    }
+    dataset = {"name": "x", "sha256": "0"}
+    about = {"lesson": "vae", "dataset": dataset, "floatX": "float32", "settings": {"dataset": "x"}}
     save_model(tmp_path / "model.npz", make_vae().params[:4], about)
     with pytest.raises(ValueError, match="it has 4 parameters, not 10"):
         vae.sample(tmp_path / "model.npz")

@@ -27,12 +27,13 @@ KILLED = -signal.SIGKILL if hasattr(signal, "SIGKILL") else 1  # the status that
 # The lesson as its command runs it, with checkpoints in quick succession, and slow enough to be killed.
 PROGRAM = """
 import sys, time
-from support.runs.epoch import Epoch
 from support.runs.run import Run
+from support.runs.stage import Epoch, Stage
 Run.seconds_between_checkpoints = 0
 Run.seconds_within_an_epoch = 0.05
-add_cost = Epoch.add_cost
-Epoch.add_cost = lambda *arguments, **figures: (time.sleep(0.001), add_cost(*arguments, **figures))
+add, record = Epoch.add, Stage.record
+Epoch.add = lambda *arguments, **figures: (time.sleep(0.001), add(*arguments, **figures))
+Stage.record = lambda *arguments, **figures: (time.sleep(0.001), record(*arguments, **figures))
 import runpy
 sys.argv[0] = sys.argv[1]
 del sys.argv[1]

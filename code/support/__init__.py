@@ -18,6 +18,7 @@ The rooms of this package, from the roof to the ground. Each imports only from t
     data                      the data sets
     graphs                    the graph of a training step, shown; graphs run without compiling
     rewrites                  the graph of a training step, made faster
+    inputs                    the forms of numbers, data and generators that a lesson's classes take
     settings                  the values that a driver's arguments may have
     files                     files that are written whole, and are not trusted when they are read
     console, memory, errors, environment

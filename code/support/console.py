@@ -2,7 +2,9 @@
 
 import functools
 import os
+import shutil
 import sys
+from contextlib import suppress
 
 from support.errors import UserError
 
@@ -24,10 +26,30 @@ def say(line):
 
 
 def progress(iterable, label):
-    """The same iterable. On a terminal, a bar shows how many items are done and how much time is left."""
-    if tqdm is None or not sys.stderr.isatty():
+    """The same iterable. On a terminal or in a notebook, a bar shows how much is done, and the time that is left."""
+    if tqdm is None:
         return iterable
-    return tqdm(iterable, desc=label, leave=False, mininterval=0.5, dynamic_ncols=True)
+    bar = tqdm
+    if is_notebook():
+        with suppress(ImportError):
+            import ipywidgets  # noqa: F401  with which tqdm draws its bar for notebooks
+            from tqdm.notebook import tqdm as bar
+    elif not sys.stderr.isatty():
+        return iterable
+    return bar(iterable, desc=label, leave=False, mininterval=0.5, dynamic_ncols=True)
+
+
+def is_notebook():
+    """Whether the process is the kernel of a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def show_status(text):
+    """Show a text in the present line of a terminal, in place of the text before; an empty one clears the line."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r{text[:width]:{width}}\r", end="", file=sys.stderr, flush=True)
 
 
 def prepare_streams():

@@ -11,17 +11,23 @@ square bracket includes the end. An argument whose default is None may be None. 
 every lesson has, so a driver need not explain them again.
 """
 
+import ast
 import functools
+import hashlib
 import inspect
+import json
 import math
 import os
 import re
 from numbers import Integral, Real
+from pathlib import Path
 
 from support.errors import UserError
 
 import numpy as np
 import pytensor
+
+CODE = {}  # {lesson: `digests` of its code when it was imported}
 
 COMMON = """
 Parameters
@@ -117,24 +123,70 @@ def _number(text):
 
 @functools.cache
 def parameters(driver):
-    """{name: Parameter} for the arguments of a driver, in their order. Its docstring and `COMMON` explain them."""
-    documented = {**_documented(COMMON), **_documented(inspect.getdoc(driver))}
-    signature = inspect.signature(driver).parameters
-    return {name: Parameter(*documented[name], parameter.default) for name, parameter in signature.items()}
+    """{name: Parameter} for the arguments of a driver, in their order. Its docstring and `COMMON` explain them.
+
+    A UserError says which argument is not explained, or not in a way that can be read, and shows what to write.
+    """
+    documented = {**_documented(COMMON), **_documented(inspect.getdoc(driver) or "")}
+    found = {}
+    for name, parameter in inspect.signature(driver).parameters.items():
+        default = None if parameter.default is parameter.empty else parameter.default
+        try:
+            found[name] = Parameter(*documented[name], default)
+        except (KeyError, TypeError, ValueError):
+            kind = {bool: "bool", int: "int, at least 0", float: "float, at least 0", list: "list of int, at least 1"}
+            wanted = f"'{name} : {kind.get(type(default), 'path')}', and below it a line that explains it"
+            fault = f"has {documented[name][0]!r} as its kind" if name in documented else "is not in its docstring"
+            raise UserError(
+                f"the argument {name} of {driver.__name__} {fault}: write, below Parameters there, {wanted}"
+            ) from None
+    return found
 
 
 def _documented(docstring):
     """{name: (kind, description)} from the "Parameters" section of a numpydoc docstring."""
     section = re.search(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", docstring, re.DOTALL)
-    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", section[1], re.MULTILINE)
+    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", section[1], re.MULTILINE) if section else ()
     return {name: (kind, " ".join(text.split())) for name, kind, text in entries}
+
+
+def digests(path):
+    """{name: digest} of a lesson's code, and of the files beside it that it imports, directly or not.
+
+    Comments, docstrings and layout do not count, and the version of Python does not either.
+    """
+    found, left = {}, [Path(path)]
+    while left:
+        path = left.pop()
+        if path.stem not in found and path.is_file():
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found[path.stem] = hashlib.sha256(json.dumps(_plain(tree)).encode()).hexdigest()[:16]
+            for node in ast.walk(tree):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                left += [path.with_name(f"{name}.py") for name in names if "." not in name]
+    return dict(sorted(found.items()))
+
+
+def _plain(node):
+    """A syntax tree as lists and texts, without statements that are only a text, such as docstrings."""
+    if isinstance(node, list):
+        is_text = [isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) for each in node]
+        return [_plain(each) for each, left_out in zip(node, is_text) if not left_out]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+    return [type(node).__name__, *([name, _plain(value)] for name, value in fields if name != "kind")]
 
 
 def checked(driver):
     """Decorate a driver, so that it gets checked arguments in plain types: NumPy's scalars become Python's numbers.
 
-    A UserError says which argument cannot be used, what its value is and what it must be.
+    A UserError says which argument cannot be used, what its value is and what it must be. The names of the drivers
+    begin with test_, but pytest does not collect them.
     """
+    path = Path(inspect.getsourcefile(driver))
+    CODE[path.stem] = digests(path)  # now: the file may be edited while the process runs what it has imported
 
     @functools.wraps(driver)
     def call(*arguments, **named):
@@ -144,6 +196,7 @@ def checked(driver):
             raise UserError(f"floatX must be float32 or float64, not {pytensor.config.floatX}: see PYTENSOR_FLAGS")
         return driver(**check_settings(driver, bound.arguments))
 
+    call.__test__ = False
     return call
 
 

@@ -13,7 +13,7 @@ from contestants.common import (
     initial_layers,
     make_data,
 )
-from logistic_sgd import LogisticRegression, minibatch, minibatch_function, parameter, sgd_updates
+from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
 from sA import sA
@@ -59,10 +59,8 @@ def train_set(phase):
 
 def train_function(phase, x, cost, updates):
     """Compile f(index) as the lessons without labels do."""
-    index = pt.lscalar("index")
     data, _ = train_set(phase)
-    givens = {x: minibatch(data, index, phase["batch"])}
-    return pytensor.function([index], cost, updates=updates, givens=givens, mode=graph_rewrites.mode())
+    return minibatch_function(cost, {x: data}, phase["batch"], updates)
 
 
 def classifier(phase):
@@ -77,7 +75,7 @@ def classifier(phase):
             model = LogisticRegression(x, n_in, n_out)
             cost = model.negative_log_likelihood(y)
         updates = sgd_updates(cost, model.params, LEARNING_RATE)
-        step = minibatch_function(cost, x, y, train_set(phase), phase["batch"], updates)
+        step = minibatch_function(cost, dict(zip((x, y), train_set(phase))), phase["batch"], updates)
     else:
         model = SdA(rng, n_ins=n_in, hidden_layers_sizes=hidden, n_outs=n_out)
         step, _, _ = model.build_finetune_functions([train_set(phase)] * 3, phase["batch"], LEARNING_RATE)

@@ -28,7 +28,7 @@ from support.environment import ROOT
 from support.errors import UserError
 from support.report.tables import results_table
 from support.runs import records
-from support.runs.checkpoints import FILE
+from support.runs.checkpoint import FILE
 from support.runs.models import SavedModel, save_model
 from support.runs.run import Run
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"pictures"},
     {"runs"},
     {"data", "graphs"},
-    {"rewrites", "settings", "files"},
+    {"rewrites", "inputs", "settings", "files"},
     {"console", "memory"},
     {"errors", "environment"},
 ]

@@ -65,6 +65,8 @@ class Datasets(list):
         side = math.isqrt(self.n_in)
         self.image_shape = image_shape or ((side, side) if side**2 == self.n_in else (1, self.n_in))
 
+    train_x, valid_x, test_x = (property(lambda self, part=part: self[part][0]) for part in range(3))
+
     def n_minibatches(self, batch_size):
         """The number of full minibatches in the training set. A line says how many examples of each set are left out.
 

@@ -1,31 +1,44 @@
-"""A clock for the phases of a run. It adds up the times before and after each interruption."""
+"""A clock that stands still while machine code is compiled, so that the seconds of a run are those of its training."""
 
 import time
 
+from support.console import show_status
 
-class Clock:
-    """The seconds that each phase has taken.
+from numba.core import event
 
-    Parameters
+
+class Compiling(event.Listener):
+    """Adds up the seconds in which Numba compiles. On a terminal a line shows that it does.
+
+    Attributes
     ----------
-    seconds : dict of float
-        {phase: seconds until now} for the phases that have begun.
+    seconds : float, those of the compilations that are over
     """
 
-    def __init__(self, seconds):
-        self.seconds = seconds
-        self.phase, self.started = None, None
+    def __init__(self):
+        self.seconds, self.depth, self.parts = 0.0, 0, 0
 
-    def start(self, phase):
-        self.phase, self.started = phase, time.perf_counter()
+    def on_start(self, event):
+        if self.depth == 0:
+            self.started = time.perf_counter()
+        self.depth += 1  # one function is compiled while another one, which calls it, is
+        self.parts += 1
+        passed = time.perf_counter() - self.started
+        if passed > 0.5:
+            show_status(f"compiling, once for this machine: {self.parts} parts, {passed:.0f} s")
 
-    def stop(self):
-        """Add the time since the start to the phase."""
-        self.seconds, self.phase = self.read(), None
+    def on_end(self, event):
+        self.depth -= 1
+        if self.depth == 0:
+            self.seconds += time.perf_counter() - self.started
+            self.parts = 0
+            show_status("")
 
-    def read(self):
-        """The seconds of all phases until now."""
-        if self.phase is None:
-            return self.seconds
-        now = self.seconds.get(self.phase, 0) + time.perf_counter() - self.started
-        return {**self.seconds, self.phase: round(now, 3)}
+
+COMPILING = Compiling()
+event.register("numba:compiler_lock", COMPILING)
+
+
+def now():
+    """The time in seconds, from any start, without the time in which machine code was compiled."""
+    return time.perf_counter() - COMPILING.seconds

@@ -2,14 +2,14 @@
 
 import itertools
 import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.console import say
 from support.errors import UserError
-from support.files.forms import read_json, shown
+from support.files import replacing, shown, write_json
 from support.runs import records
-from support.runs.checkpoints import FILE, read_checkpoint, write_checkpoint
+from support.runs.checkpoint import FILE, State, read_checkpoint, write_checkpoint
 from support.runs.models import save_model
 
 from filelock import FileLock, Timeout
@@ -31,18 +31,14 @@ class RunFolder:
     about : dict
         The same, and the `parts` of the run. A part is the epochs made with the same rewrites, threads, versions and
         machine.
-    resumed : dict, the state in the checkpoint of an earlier part; None if there is no checkpoint
+    state : State, that of the checkpoint of an unfinished or finished run, or that of a new run
     arrays : dict of array, those in the checkpoint
     is_finished : bool, whether the run came to its end before
     record : dict, the content of settings.json: `about`, and `files`, the names of all files that the run has written
     """
 
     def __init__(self, path, about):
-        self.path = Path(path)
-        self.about = about
-        self.record = None
-        self.resumed, self.arrays = None, {}
-        self.is_finished = False
+        self.path, self.about = Path(path), about
 
     def open(self, fresh):
         """Lock the folder. Then find the run that goes on, or move the files of an earlier run to another folder.
@@ -52,6 +48,8 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if (self.path / ".lock").is_symlink():
+                (self.path / ".lock").unlink()  # the lock would be made where the link points
             self.lock = FileLock(self.path / ".lock", is_singleton=True)  # a notebook may open its run a second time
             self.lock.acquire(timeout=0)
         except Timeout as error:
@@ -68,8 +66,20 @@ class RunFolder:
                 raise self._unwritable(error) from error
             raise
 
+    def open_for_graphs(self):
+        """Make the folder graphs/, and nothing else. The lock is not needed."""
+        self.state, self.lock, self.is_finished = State(self.about), None, False
+        folder = self.path / "graphs"
+        try:
+            if folder.is_symlink():
+                raise OSError(0, "it is a link")
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {folder} ({error.strerror}): choose another --output-folder") from error
+
     def close(self):
-        self.lock.release()
+        if self.lock is not None:
+            self.lock.release()
 
     def _unwritable(self, error):
         return UserError(
@@ -77,40 +87,41 @@ class RunFolder:
         )
 
     def _start(self, fresh):
-        moved, curve = None, []
-        self.resumed, self.arrays = (None, {}) if fresh else read_checkpoint(self.path / FILE)
+        moved, part = None, {"epochs": 0, **records.circumstances()}
+        self.state, self.arrays = (None, {}) if fresh else read_checkpoint(self.path / FILE)
+        self.is_finished = self.state is not None and (self.path / "result.json").exists()
         files = self._recorded_files()
-        part = {"epochs": 0, **records.circumstances()}
-        if self.resumed is None:
+        if self.state is None:
             for name in (*records.FILES, "model.npz"):
                 if name not in files:
                     records.check_that_it_is_free(self.path, name)
             moved = self._set_aside(files)
             files, parts = [], [part]
         else:
-            earlier, curve = self.resumed["about"], self.resumed["curve"]
+            earlier, n_epochs = self.state.about, len(self.state.curve)
             self._check_that_it_is_the_same(earlier)
-            self.is_finished = (self.path / "result.json").exists()
             files, parts = earlier["files"] + files, earlier["parts"]
             if not self.is_finished and {**parts[-1], "epochs": 0} != part:
-                parts = [*parts, {**part, "epochs": len(curve)}]
+                parts = [*parts, {**part, "epochs": n_epochs}]
         self.about = {**self.about, "parts": parts}
         self.record = {**self.about, "files": list(dict.fromkeys([*records.FILES, *files]))}
+        self.state = self.state or State(self.record)
         if not self.is_finished:
-            records.write_json(self.path / "settings.json", self.record)
-            (self.path / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
+            write_json(self.path / "settings.json", self.record)
+            with replacing(self.path / "curve.jsonl") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in self.state.curve).encode())
         return moved and f"an earlier run's files were moved to {moved}"
 
     def _recorded_files(self):
         """The names of the files that the run in the folder has written, as its settings.json lists them."""
-        path = self.path / "settings.json"
         try:
-            return read_json(path, records.SETTINGS)["files"]
+            return records.read_settings(self.path)["files"]
         except FileNotFoundError:
             return []
         except UserError as error:
             raise UserError(
-                f"{path} is not a file of a run, or is damaged: move it away, or choose another --output-folder"
+                f"{self.path / 'settings.json'} is not a file of a run, or is damaged: move it away, or choose another "
+                "--output-folder"
             ) from error
 
     def _set_aside(self, files):
@@ -118,10 +129,10 @@ class RunFolder:
 
         If the run has saved no model, its files may be overwritten: nothing is moved, and None is returned.
         """
-        earlier = [path for path in (self.path / name for name in files) if path.is_file()]
+        earlier = [path for path in (self.path / name for name in files) if path.is_file() or path.is_symlink()]
         if {path.name for path in earlier} <= OF_NO_MODEL:
             return None
-        number = next(i for i in itertools.count(1) if not (self.path / f"earlier.{i}").exists())
+        number = next(i for i in itertools.count(1) if not os.path.lexists(self.path / f"earlier.{i}"))
         place = self.path / f"earlier.{number}"
         place.mkdir()
         for path in earlier:
@@ -129,6 +140,11 @@ class RunFolder:
         return place
 
     def _check_that_it_is_the_same(self, about):
+        """Raise a UserError if the run in the folder has other settings, other data or other code."""
+        remedy = (
+            "--fresh (in a notebook fresh=True) starts over and keeps that run's files; or choose another "
+            "--output-folder"
+        )
         there, here = (
             {
                 "the lesson": run["lesson"],
@@ -140,10 +156,10 @@ class RunFolder:
         )
         for name in here:
             if there.get(name) != here[name]:
-                raise UserError(
-                    f"{self.path} holds a run with {name} = {shown(there.get(name))}, not {here[name]}: --fresh (in a "
-                    "notebook fresh=True) starts over and keeps that run's files; or choose another --output-folder"
-                )
+                there_is = f"{self.path} holds a run with {name} = {shown(there.get(name))}, not {here[name]}"
+                raise UserError(f"{there_is}: {remedy}")
+        if changed := records.changed_code(about["lesson"], about):
+            raise UserError(f"{self.path} holds a run of other code: {shown(changed)} changed since then; {remedy}")
 
     def claim(self, name):
         """The path of a file that the run is going to write. A UserError says that another file has this name."""
@@ -156,39 +172,32 @@ class RunFolder:
         try:
             yield
         except OSError as error:
+            if not self.path.is_dir():
+                raise UserError(
+                    f"{self.path} is gone, and what the run had written there: the same command starts over"
+                ) from error
             raise UserError(
                 f"cannot write to {self.path} ({error.strerror or error}): make room; the last checkpoint there is "
                 "whole, and the same command goes on from it"
             ) from error
 
-    def write_checkpoint(self, state, arrays):
+    def write_checkpoint(self, arrays):
+        self.state.about = self.record
         with self.writing():
-            write_checkpoint(self.path / FILE, {"about": self.record, **state}, arrays)
+            write_checkpoint(self.path / FILE, self.state, arrays)
 
-    def save_model(self, name, params, figures, curve):
+    def save_model(self, name, params, figures):
         """Save parameters as the file `name`.npz, with the figures that they reached and the curve until then."""
         path = self.claim(f"{name}.npz")
-        curve = [{name: value for name, value in line.items() if name != "seconds"} for line in curve]
+        curve = [{name: value for name, value in line.items() if name != "seconds"} for line in self.state.curve]
         with self.writing():
             save_model(path, params, {**self.about, **figures, "curve": curve})
 
-    def save_picture(self, name, pixels):
-        try:
-            from PIL import Image
-        except ImportError:
-            say(f"the picture {name} is left out: Pillow is not installed")
-            return
-        with self.writing():
-            Image.fromarray(pixels).save(self.claim(name))
-
     def append_to_curve(self, line):
+        """Append a line to curve.jsonl, which `open` has put there anew: it is no link."""
         with self.writing(), open(self.path / "curve.jsonl", "a") as file:
             file.write(json.dumps(line) + "\n")
 
     def write_result(self, result):
         with self.writing():
-            records.write_json(self.path / "result.json", {**result, "peak_memory_mb": records.peak_memory()})
-
-    def read_result(self):
-        """The content of a finished run's result.json."""
-        return read_json(self.path / "result.json", records.RESULT)
+            write_json(self.path / "result.json", {**result, "peak_memory_mb": records.peak_memory()})

@@ -14,19 +14,26 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Request:
-    """Remembers the first signal that asks a run to stop: its number `signum`, or None."""
+    """The first signal that asks a run to stop.
 
-    signum = None
+    Attributes
+    ----------
+    signum : int, the number of the signal, or None
+    waits : bool
+        Whether a signal waits until the present minibatch is trained. Otherwise it raises `Interrupted` at once.
+    """
+
+    signum, waits = None, False
 
     def note(self, signum, frame):
-        """Handle a signal. The first is noted, the second raises `Interrupted`."""
-        if self.signum is not None:
+        """Handle a signal. The second one does not wait."""
+        if not self.waits or self.signum is not None:
             raise Interrupted(signum)
         self.signum = signum
 
 
 @contextmanager
-def _handled_by(handle):
+def handled_by(handle):
     """Within the block a function handles both signals. In a thread other than the main one, nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,12 +53,4 @@ def _interrupt(signum, frame):
 
 def handled():
     """Within the block a signal raises `Interrupted`."""
-    return _handled_by(_interrupt)
-
-
-@contextmanager
-def deferred():
-    """Within the block the first signal is noted in a `Request`, which the block gets. The run looks at it there."""
-    request = Request()
-    with _handled_by(request.note):
-        yield request
+    return handled_by(_interrupt)

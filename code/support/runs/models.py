@@ -5,14 +5,14 @@ from pathlib import Path
 
 from support.data import load_data
 from support.errors import UserError
+from support.files import damaged, exactly, shown
 from support.files.archives import read_described, write_described
-from support.files.forms import shown
 from support.graphs.execution import evaluate
+from support.runs.records import tell_other_code
 
 import numpy as np
 
-# The form of the description, as far as it is read again; see `support.files.forms.check_form`.
-ABOUT = {"lesson": str, "dataset": {"name": str, "sha256": str}, "floatX": str, "settings": {"dataset": str}}
+NEEDED = "needed is a model saved by this project"
 
 
 def parameter_names(params):
@@ -52,11 +52,16 @@ class SavedModel:
 
     def __init__(self, path, lesson):
         self.path = Path(path)
-        self.about, arrays = read_described(path, "about", ABOUT, "needed is a model saved by this project")
+        self.about, arrays = read_described(path, "about", {}, NEEDED)
         self.arrays = list(arrays.values())
-        self.dataset = self.about["settings"]["dataset"]
+        with damaged(path, NEEDED):
+            self.dataset = exactly(self.about["settings"]["dataset"], str)
+            texts = [self.about["lesson"], self.about["floatX"], *exactly(self.about.get("code", {}), dict).values()]
+            for text in texts + [self.about["dataset"][name] for name in ("name", "sha256")]:
+                exactly(text, str)
         if self.about["lesson"] != lesson:
             raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
+        tell_other_code(path, lesson, self.about)
         is_numbers = [array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays]
         if not is_numbers or not all(is_numbers):
             raise UserError(f"{path} holds something other than finite numbers: train the model again")
@@ -136,22 +141,22 @@ class PretrainedStack(SavedModel):
         n_hidden_layers = max(0, len(self.arrays) - 2) // 3
         return super().layer_sizes(n_layers, self.arrays[: 2 * n_hidden_layers + 2])
 
-    def check_fit(self, datasets, hidden_layers_sizes):
-        """Return the units of each hidden layer.
-
-        A UserError says that the inputs or the classes differ from those of a data set, or that the units differ from
-        `hidden_layers_sizes`, a list of int. If that is None, any number of units will do.
-        """
-        _, *found, n_out = self.layer_sizes()
-        self.check_inputs(datasets)
-        if n_out != datasets.n_out:
-            raise UserError(f"{self.path} tells {n_out} classes apart, but {datasets.name} has {datasets.n_out}")
-        if hidden_layers_sizes is not None and list(hidden_layers_sizes) != found:
+    def hidden_layers_sizes(self, wanted=None):
+        """The units of each hidden layer. A UserError says that others are `wanted`, a list of int."""
+        _, *found, _ = self.layer_sizes()
+        if wanted is not None and list(wanted) != found:
             raise UserError(
-                f"{self.path} has hidden layers of {found} units, not {list(hidden_layers_sizes)}: "
+                f"{self.path} has hidden layers of {found} units, not {list(wanted)}: "
                 "leave hidden_layers_sizes (and --quick, which sets it) out"
             )
         return found
+
+    def check_fit(self, datasets):
+        """Raise a UserError if the inputs or the classes are not those of a data set."""
+        self.check_inputs(datasets)
+        n_out = self.layer_sizes()[-1]
+        if n_out != datasets.n_out:
+            raise UserError(f"{self.path} tells {n_out} classes apart, but {datasets.name} has {datasets.n_out}")
 
 
 def predict_test_set(x, y_pred, datasets, chunk=1000):

@@ -1,44 +1,20 @@
 """The records that a run leaves in its folder: settings.json, curve.jsonl and result.json."""
 
 import inspect
-import json
 import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
 from support import rewrites
+from support.console import say
 from support.errors import UserError
-from support.files import replacing
-from support.files.forms import is_count, is_number, read_json, read_json_lines, shown
-from support.settings import check_settings
+from support.files import count, damaged, exactly, file_name, number, read_json, shown, write_json
+from support.settings import CODE, check_settings
 
 FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # every run writes these
 VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
-
-# The forms of the files, as far as they are read again; see `support.files.forms.check_form`.
-PART = {
-    "epochs": is_count,
-    "rewrites": [str],
-    "versions": dict.fromkeys(VERSIONS, str),
-    "machine": {"processor": str, "cores": (is_count, None), "system": str, "threads": str},
-}
-SETTINGS = {
-    "lesson": str,
-    "dataset": {"name": str, "sha256": str},
-    "settings": {"dataset": str},
-    "floatX": str,
-    "parts": [PART, ...],
-    "files": [lambda name: isinstance(name, str) and name == Path(name).name != ""],
-}
-LINE = {
-    "epoch": is_count,
-    "cost": is_number,
-    "iteration?": lambda value: is_count(value) and value > 0,
-    "patience?": is_count,
-    ...: is_number,
-}
-RESULT = {"seconds": {...: is_number}, "epochs?": is_count, "peak_memory_mb?": (is_number, None), ...: is_number}
+AGAIN = "make the run again, or remove its folder"
 
 
 def lesson_of(driver):
@@ -79,27 +55,6 @@ def peak_memory():
     return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6)  # macOS counts bytes, others KiB
 
 
-def write_json(path, content):
-    """Write a JSON file that a person can read."""
-    with replacing(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
-
-
-def read_settings(folder):
-    """The content of a run's settings.json. A UserError says that it is damaged, a FileNotFoundError that it lacks."""
-    return read_json(Path(folder) / "settings.json", SETTINGS)
-
-
-def read_curve(folder):
-    """The lines of a run's curve.jsonl. The exceptions are those of `read_settings`."""
-    return read_json_lines(Path(folder) / "curve.jsonl", LINE)
-
-
-def read_result(folder):
-    """The content of a finished run's result.json. The exceptions are those of `read_settings`."""
-    return read_json(Path(folder) / "result.json", RESULT)
-
-
 def picture_name(name, dataset):
     """The file name of a picture. For the embedded digits, the name says so."""
     return f"{name}{'_digits' if dataset == 'digits' else ''}.png"
@@ -119,10 +74,90 @@ def claim(folder, record, name):
 
 def check_that_it_is_free(folder, name):
     """Raise a UserError if there is a file of this name. The caller knows that no run wrote it."""
-    if (folder / name).exists():
+    if os.path.lexists(folder / name):
         raise UserError(
             f"{folder} holds {name}, which no run there wrote: move it away, or choose another --output-folder"
         )
+
+
+def check_record(record):
+    """The content of a settings.json, if it can be used. Otherwise an exception of those that `damaged` explains."""
+    dataset, settings = record["dataset"], record["settings"]
+    texts = [record["lesson"], record["floatX"], dataset["name"], dataset["sha256"], settings["dataset"]]
+    texts += exactly(record.get("code", {}), dict).values()  # runs of earlier versions have none
+    for part in exactly(record["parts"], list):
+        count(part["epochs"])
+        machine = part["machine"]
+        if machine["cores"] is not None:
+            count(machine["cores"])
+        texts += [*exactly(part["rewrites"], list), *(part["versions"][name] for name in VERSIONS)]
+        texts += [machine["processor"], machine["system"], machine["threads"]]
+    record["parts"][0]
+    for text in texts:
+        exactly(text, str)
+    for name in exactly(record["files"], list):
+        file_name(name)
+    return record
+
+
+def check_line(line):
+    """A line of curve.jsonl, if it can be used."""
+    count(line["epoch"])
+    number(line["cost"])
+    for name, value in line.items():
+        count(value) if name in ("iteration", "patience") else number(value)
+    is_validated = "validation_error" in line
+    if is_validated != ("iteration" in line) or is_validated and not line["epoch"] * line["iteration"] > 0:
+        raise ValueError("a validation without its place")
+    return line
+
+
+def check_result(result):
+    """The content of a result.json, if it can be used."""
+    for name, value in result.items():
+        if name == "seconds":
+            list(map(number, value.values()))
+        elif name == "epochs":
+            count(value)
+        elif not (name == "peak_memory_mb" and value is None):
+            number(value)
+    result["seconds"]
+    return result
+
+
+def read_settings(folder):
+    """The content of a run's settings.json. A UserError says that it is damaged, a FileNotFoundError that it lacks."""
+    path = Path(folder) / "settings.json"
+    with damaged(path, AGAIN):
+        return check_record(read_json(path))
+
+
+def read_curve(folder):
+    """The lines of a run's curve.jsonl. The exceptions are those of `read_settings`."""
+    path = Path(folder) / "curve.jsonl"
+    with damaged(path, AGAIN):
+        return [check_line(line) for line in read_json(path, lines=True)]
+
+
+def read_result(folder):
+    """The content of a finished run's result.json. The exceptions are those of `read_settings`."""
+    path = Path(folder) / "result.json"
+    with damaged(path, AGAIN):
+        return check_result(read_json(path))
+
+
+def changed_code(lesson, record):
+    """The files of a lesson, or of lessons that it imports, that have changed since a run: names, in words, or ""."""
+    now, then = CODE.get(lesson, {}), record.get("code")
+    if not now or then is None:
+        return ""
+    return " and ".join(f"{name}.py" for name in sorted(now.keys() | then) if now.get(name) != then.get(name))
+
+
+def tell_other_code(path, lesson, record):
+    """Print a line if a run or a model was made by other code than today's."""
+    if changed := changed_code(lesson, record):
+        say(f"note: {path} was made by other code: {shown(changed)} changed since then")
 
 
 class RecordedRun:
@@ -153,20 +188,16 @@ class RecordedRun:
 
     def __init__(self, folder, driver):
         self.folder, self.lesson = Path(folder), lesson_of(driver)
-        settings, curve = (self.folder / name for name in ("settings.json", "curve.jsonl"))
-        for path in settings, curve:
-            if not path.is_file():
-                raise UserError(f"{folder} is not the folder of a run: it has no {path.name}")
-        self.record = read_json(settings, SETTINGS)
+        for name in "settings.json", "curve.jsonl":
+            if not (self.folder / name).is_file():
+                raise UserError(f"{folder} is not the folder of a run: it has no {name}")
+        self.record = read_settings(folder)
         if self.record["lesson"] != self.lesson:
             raise UserError(
                 f"{folder} holds a run of the lesson {shown(self.record['lesson'])!r}, not of {self.lesson!r}"
             )
+        tell_other_code(folder, self.lesson, self.record)
         self.settings = check_settings(driver, self.record["settings"])
         self.dataset, self.sha256 = self.record["dataset"]["name"], self.record["dataset"]["sha256"]
-        self.curve = read_json_lines(curve, LINE)
-        for line in self.curve:
-            is_validated = "validation_error" in line
-            if is_validated != ("iteration" in line) or is_validated and line["epoch"] < 1:
-                raise UserError(f"{curve} is damaged (a validation without its place): make the run again")
+        self.curve = read_curve(folder)
         self.is_finished = (self.folder / "result.json").exists()

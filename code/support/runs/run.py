@@ -1,233 +1,229 @@
-"""A run of training: the work of its loops that is not training, such as checkpoints, times and records."""
+"""A run of training, as a lesson sees it. Its stages train; the run keeps what they need to go on, and its records."""
 
 import sys
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack, contextmanager, nullcontext
 
+from support import graphs, rewrites
 from support.console import say
-from support.runs.epoch import Epoch
-from support.runs.interruption import Interrupted, Request, deferred
-from support.runs.records import picture_name
-from support.runs.state import State
-
-
-@dataclass
-class Result:
-    """The result of a driver.
-
-    Attributes
-    ----------
-    model : the trained model; with validation the best one, which may not be the last
-    curve : list of dict, one an epoch, as in curve.jsonl
-    figures : dict of float, what the model reached, as in result.json
-    validation_error, test_error : float in 0..1, two of the figures; None without validation
-    best_iteration : int, the number of minibatches trained when the model was found; None without validation
-    """
-
-    model: object
-    curve: list
-    figures: dict = field(default_factory=dict)
-
-    validation_error = property(lambda self: self.figures.get("validation_error"))
-    test_error = property(lambda self: self.figures.get("test_error"))
-    best_iteration = property(lambda self: self.figures.get("iteration"))
+from support.errors import UserError
+from support.files import damaged
+from support.runs.checkpoint import FILE, REMEDY, compiled, named, pack, unpack, updated
+from support.runs.interruption import Interrupted, Request, handled_by
+from support.runs.models import parameter_names
+from support.runs.records import read_result
+from support.runs.result import Result
+from support.runs.stage import Stage
 
 
 class Run:
-    """A training run, as a lesson sees it.
+    """A run of training: a new one, one that goes on, one that is shown again, or one that shows its graphs.
 
-    If the folder holds an unfinished run of the same settings, this run goes on with it, and `epochs` yields only the
-    epochs that are left to train. If that run is finished, nothing is left to train, and its figures are printed again.
-    A run is a context. At the end of the block, other processes may write to the folder again.
+    It is a context. At the end of the block, other processes may write to the folder again.
 
     Parameters
     ----------
-    folder : RunFolder, which is open
+    folder : RunFolder
+    data : support.data.Datasets
     settings : dict, the driver's arguments
-    datasets : support.data.Datasets
+    n_minibatches : int, in an epoch
+    shows_graphs : bool
+        Train nothing, and write the graphs of the stages' functions. The folder is not open then.
+
+    Attributes
+    ----------
+    trains : bool, whether there is anything to train
+    curve : list of dict, one an epoch, as in curve.jsonl
+    seconds : dict of float, {phase: its seconds}
     """
 
     seconds_between_checkpoints = 30
     seconds_within_an_epoch = 180
 
-    def __init__(self, folder, settings, datasets):
-        self.folder, self.settings, self.datasets = folder, settings, datasets
-        self.state = State(folder)
-        self.request = Request()
+    def __init__(self, folder, data, settings, n_minibatches, shows_graphs):
+        self.folder, self.data, self.settings, self.n_minibatches = folder, data, settings, n_minibatches
+        self.shows_graphs = shows_graphs
+        self.trains = not shows_graphs and not folder.is_finished
+        self.state = folder.state
+        self.goes_on = self.trains and bool(self.state.stages)
+        self.curve, self.seconds = self.state.curve, self.state.seconds
+        self.stages, self.variables, self.phase_in_progress = [], {}, None
+        self.request, self.context = Request(), ExitStack()
 
     def __enter__(self):
+        self.context.callback(self.folder.close)
+        self.context.enter_context(graphs.shown() if self.shows_graphs else handled_by(self.request.note))
         return self
 
     def __exit__(self, *exception):
-        self.folder.close()
+        self.context.close()
 
-    @property
-    def curve(self):
-        """A dict for each epoch, as in curve.jsonl."""
-        return self.state.curve
+    def say(self, line):
+        """Print a line, if there is anything to train."""
+        if self.trains:
+            say(line)
 
-    @property
-    def seconds(self):
-        """{phase: its seconds}."""
-        return self.state.clock.seconds
+    @contextmanager
+    def phase(self, name, title=None):
+        """Count the seconds of the stages in the block together, and print them at its end, on standard error.
 
-    def track(self, model, *functions, name="model"):
-        """Name the functions that train a model. If the run was interrupted, its values are put into their variables.
+        A stage outside such a block is a phase of its own. `title` is the phase in words, for the printed line.
+        """
+        self.phase_in_progress = name
+        yield
+        self._end_stage()
+        self.phase_in_progress = None
+        self.print_time(name, title)
+
+    def print_time(self, phase, title=None):
+        if not self.shows_graphs:
+            what = f"{title or f'The {phase} code'} for file {self.folder.about['lesson']}.py"
+            print(f"{what} ran for {self.seconds.get(phase, 0) / 60:.2f}m", file=sys.stderr, flush=True)
+
+    def stage(
+        self, model, *functions, name="training", rate=None, file="model", phase=None, title=None, chance_cost=None,
+        **place,
+    ):  # fmt: skip
+        """Begin a stage: epochs that train one model by the same functions.
+
+        If the run goes on, the values of its variables are put back here.
 
         Parameters
         ----------
         model : object with `params`
         functions : compiled functions
             All shared variables that they update are saved in checkpoints, such as the states of random generators.
+            If the run shows its graphs, that of the first one is written. A `functools.partial` fixes its arguments.
         name : str
-            The name of the model's file, without its ending.
-        """
-        self.state.track(model.params, functions)
-        if not self.folder.is_finished:
-            self.folder.claim(f"{name}.npz")
-
-    def show_graph(self, name, function, **arguments):
-        """Do nothing. In a run that shows its graphs, `GraphRun.show_graph` takes this place."""
-
-    @contextmanager
-    def timed(self, phase, rate, title=None):
-        """Measure a phase, write a checkpoint at its end and print its time, in minutes, on standard error.
-
-        Within the block the first Ctrl-C takes effect when the minibatch is trained.
-
-        Parameters
-        ----------
-        phase : str
-        rate : str
-            The argument of the driver that must be lowered if the phase diverges.
+            Tells the stages of the run apart.
+        rate : str, optional
+            The argument of the driver that must be lowered if the stage diverges.
+        file : str
+            The name of the file that `Stage.keep` writes, without its ending.
+        phase : str, optional
+            The name for the seconds of the stage in result.json; by default the stage's.
         title : str, optional
             The phase in words, for the printed line.
-        """
-        self.state.rate = rate
-        epochs_before = len(self.curve)
-        self.state.clock.start(phase)
-        try:
-            with deferred() as self.request:
-                yield
-                if len(self.curve) > epochs_before:
-                    self.state.clock.stop()
-                    self.state.write()
-        finally:
-            self.state.clock.phase = None
-        minutes = self.seconds.get(phase, 0) / 60
-        what = f"{title or f'The {phase} code'} for file {self.folder.about['lesson']}.py"
-        print(f"{what} ran for {minutes:.2f}m", file=sys.stderr, flush=True)
-
-    def epochs(self, n_epochs, n_minibatches, first=1, stopping=None, chance_cost=None, **place):
-        """Yield an `Epoch` for each epoch. When it is over, write its line of the curve.
-
-        Parameters
-        ----------
-        n_epochs : int
-        n_minibatches : int
-            Minibatches an epoch.
-        first : int
-            The number of the first epoch.
-        stopping : EarlyStopping, optional
-            The state of the lesson's rule, which is saved in checkpoints.
         chance_cost : float, optional
-            The cost of a model that has learnt nothing. It is printed beside the very first cost.
+            The cost of a model that has learnt nothing. It is printed beside the first cost.
         place
-            Further numbers that tell the place of the epochs in the run, such as `layer=0`.
+            Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
+
+        Returns
+        -------
+        Stage
         """
-        stage, start, begun = self.state.begin(n_epochs, n_minibatches, stopping)
-        for done in range(start, n_epochs):
-            self.state.epoch = epoch = Epoch(
-                first + done, n_minibatches, done * n_minibatches, place, stopping,
-                partial(self._after_minibatch, stage, done), self.state.diverged, chance_cost if done == 0 else None,
-            )  # fmt: skip
-            if begun is not None:
-                epoch.resume(begun)
-            if self.state.resumed is not None:
-                say(f"continuing the unfinished run in {self.folder.path}: {epoch.place_in_run}")
-                begun = None
-                self.state.go_on()
-            yield epoch
-            line = epoch.line()
-            self.curve.append(line)
-            self.folder.append_to_curve(line)
-            is_over = epoch.is_last or done + 1 == n_epochs
-            position = (stage + 1, 0, None, None) if is_over else (stage, done + 1, stopping, None)
-            self._reach(position, self.seconds_between_checkpoints)
-            if is_over:
-                break
+        self._end_stage()
+        if any(stage.name == name for stage in self.stages):
+            raise ValueError(f"the run has a stage {name!r} already: give this one another name")
+        stage = Stage(self, len(self.stages), model, name, rate, file, phase, title, chance_cost, place)
+        self.stages.append(stage)
+        if self.shows_graphs:
+            self._show_graph(name, functions[0])
+            return stage
+        known = set(self.variables.values())
+        variables = dict.fromkeys([*model.params, *updated(functions)])
+        variables = named(name, [each for each in variables if each not in known])
+        self.variables |= variables
+        state, arrays = self.state, self.folder.arrays
+        if stage.number < len(state.stages):
+            with self.fitting():
+                if list(state.stages)[stage.number] != name:
+                    raise ValueError("another stage")
+                unpack(variables, state.generators, arrays)
+                if stage.number == state.over and name in state.kept:
+                    stage.values = [arrays.pop(f"kept/{name}/{each}") for each in parameter_names(model.params)]
+                    stage.check_kept()
+        elif self.trains:
+            state.stages[name] = len(self.curve)
+        if self.trains:
+            self.folder.claim(f"{file}.npz")
+        stage.start()
+        return stage
 
-    def _after_minibatch(self, stage, done, epoch):
-        self._reach((stage, done, epoch.stopping, epoch), self.seconds_within_an_epoch)
+    def _show_graph(self, name, function):
+        lesson = self.folder.about["lesson"]
+        chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"
+        settings = {**self.settings, "dataset": self.data.name, "rewrites": chosen}
+        arguments = {"index": 0, **getattr(function, "keywords", {})}
+        path = self.folder.path / "graphs" / name
+        say(graphs.write(path, f"{lesson}: {name.replace('_', ' ')}", settings, compiled(function), arguments))
 
-    def _reach(self, position, seconds):
-        """Note the place of the run. Write a checkpoint if the last one is too old, or if the run was asked to end."""
-        self.state.position = position
-        self.state.write_after(seconds)
-        if self.request.signum is not None:
-            self.state.write()
-            raise Interrupted(self.request.signum, self.state.epoch.place_in_run)
+    @contextmanager
+    def fitting(self):
+        """Within the block an exception says that the checkpoint belongs to another network or schedule."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{self.folder.path / FILE} fits another network or schedule: {REMEDY}") from error
 
-    def keep(self, model, name="model", **figures):
-        """Save a model as the file `name`.npz, in place of an earlier one, with the figures that it reached."""
-        self.state.keep(model.params, figures, name)
-        self.folder.save_model(name, model.params, figures, self.curve)
+    def _end_stage(self):
+        """End the last stage, if its loop did not: a lesson may leave it by `break`, or has a loop of its own."""
+        if self.stages:
+            self.stages[-1].end()
 
-    def keep_pretrained(self, params):
-        """Save parameters as pretrained.npz, after the loops that pre-train them and before the next loop.
+    def write_checkpoint(self):
+        """Write a checkpoint, unless a number in it is not finite."""
+        stage, state = self.stages[-1], self.state
+        stage.count_seconds()
+        state.generators, arrays = pack(self.variables)
+        stage.check_finite(arrays.values())
+        if stage.values is not None and stage.number == state.over:
+            names = parameter_names(stage.model.params)
+            arrays |= {f"kept/{stage.name}/{each}": value for each, value in zip(names, stage.values)}
+        state.memory = None if stage.memory is None else vars(stage.memory)
+        self.folder.write_checkpoint(arrays)
 
-        A run that goes on after this place has the file already, and its parameters have changed since. So it saves
-        nothing.
-        """
-        if self.state.is_between_loops():
-            self.folder.save_model("pretrained", params, {"pretrained": True}, self.curve)
+    def interrupt(self, place):
+        raise Interrupted(self.request.signum, place)
 
-    def finish(self, model=None, closing=None, evaluate=None):
-        """Put the best parameters back into the model, write and print its figures, and return the `Result`.
+    def save(self, name, params, **figures):
+        """Save parameters between two stages as `name`.npz. A run that goes on after this place saves nothing."""
+        self._end_stage()
+        if self.trains and name not in self.state.saved:
+            self.folder.save_model(name, params, figures)
+            self.state.saved.append(name)
+
+    def finish(self, closing=None, evaluate=None):
+        """End the run: write and print its figures, and return its `Result`, with the model of the last stage.
 
         Parameters
         ----------
-        model : object with `params`, optional
-            The model that `keep` kept last.
         closing : function, optional
             Makes the line to print from the figures, {name: number}.
         evaluate : function, optional
-            Returns further figures of the model, {name: number}. It is called once, at the end of the training. If a
-            finished run is shown again, its result.json has these figures.
+            Returns further figures, {name: number}. It is called once, at the end of the training. If a finished run is
+            shown again, its result.json has these figures.
         """
-        best, is_shown_again = self.state.best, self.folder.is_finished
-        if model is not None:
-            self.state.restore_best(model.params)
-            if not is_shown_again:
-                # The model's file may be that of a better model, saved just before the run was killed: write it again.
-                self.folder.save_model(best.name, model.params, best.figures, self.curve)
-        if is_shown_again:
-            result = self.folder.read_result()
-            figures = {name: value for name, value in result.items() if name not in ("seconds", "peak_memory_mb")}
-        else:
-            figures = {**best.figures, "epochs": self.curve[-1]["epoch"]} if best.figures else {}
+        self._end_stage()
+        stage = self.stages[-1]
+        if self.shows_graphs:
+            return Result(stage.model, [])
+        with self.fitting():
+            if self.state.over != len(self.stages):
+                raise ValueError("another number of stages")
+        if self.trains:
+            figures = {**self.state.kept.get(stage.name, {}), "epochs": len(stage.curve)}
             figures |= evaluate() if evaluate is not None else {}
-            self.folder.write_result({**figures, "seconds": self.seconds})
+            seconds = {phase: round(seconds, 3) for phase, seconds in self.seconds.items()}
+            self.folder.write_result({**figures, "seconds": seconds})
+        else:
+            result = read_result(self.folder.path)
+            figures = {name: value for name, value in result.items() if name not in ("seconds", "peak_memory_mb")}
         if closing is not None:
-            say(closing(figures))
-        if self.datasets.name != "MNIST":
-            say(f"these figures are for {self.datasets.name}: only MNIST's compare with the published ones")
-        if is_shown_again:
+            with nullcontext() if self.trains else damaged(self.folder.path / "result.json", REMEDY):
+                say(closing(figures))
+        if self.data.name != "MNIST":
+            say(f"these figures are for {self.data.name}: only MNIST's compare with the published ones")
+        if not self.trains:
             say("the run was finished before: these are its figures, and --fresh (fresh=True) starts it over")
-        return Result(model, self.curve, figures)
-
-    def save_picture(self, name, pixels):
-        """Save grey pixels, (height, width) of uint8, as a PNG. Without Pillow, say that it is left out."""
-        if not self.folder.is_finished:
-            self.folder.save_picture(picture_name(name, self.datasets.name), pixels)
+        return Result(stage.model, self.curve, figures)
 
     def draw(self, plot):
         """Call `plot` with the folder and the data, if the run has just ended. An error there does not end the run."""
-        if self.folder.is_finished:
+        if not self.trains:
             return
         try:
-            plot(self.folder.path, self.datasets)
+            plot(self.folder.path, self.data)
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             print(f"pictures are left out: {reason}", file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ def logistic_step(rng, train_set, batch, n_hidden):
     model = LogisticRegression(x, N_IN, max(n_hidden, N_OUT))  # it has nothing else to vary
     cost = model.negative_log_likelihood(y)
     updates = sgd_updates(cost, model.params, 0.1)
-    return minibatch_function(cost, x, y, train_set, batch, updates), model.params
+    return minibatch_function(cost, dict(zip((x, y), train_set)), batch, updates), model.params
 
 
 def mlp_step(rng, train_set, batch, n_hidden):
@@ -37,7 +37,7 @@ def mlp_step(rng, train_set, batch, n_hidden):
     model = MLP(rng, x, N_IN, n_hidden, N_OUT)
     cost = model.negative_log_likelihood(y) + 0.01 * model.L2_sqr + 0.001 * model.L1
     updates = sgd_updates(cost, model.params, 0.1)
-    return minibatch_function(cost, x, y, train_set, batch, updates), model.params
+    return minibatch_function(cost, dict(zip((x, y), train_set)), batch, updates), model.params
 
 
 def unsupervised_step(model, train_set, batch, *arguments):

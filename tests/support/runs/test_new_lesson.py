@@ -19,15 +19,13 @@ LESSON = '''
 import sys
 
 from dA import Autoencoder
-from logistic_sgd import minibatch, sgd_updates
+from logistic_sgd import minibatch_function, sgd_updates
 from support.command import command
-from support.data import load_data
 from support.pictures import Pictures
 from support.runs import open_run
 from support.settings import checked
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 
 
@@ -45,30 +43,22 @@ def test_tiny(
     n_epochs : int, at least 1
         Passes over the training set.
     """
-    settings = locals()
-    datasets = load_data(dataset)
-    n_train_batches = datasets.n_minibatches(batch_size)
-    with open_run(test_tiny, settings, datasets) as run:
-        tiny = Autoencoder(np.random.RandomState(seed), n_visible=datasets.n_in, n_hidden=5)
+    with open_run(test_tiny, locals()) as run:
+        tiny = Autoencoder(np.random.RandomState(seed), n_visible=run.data.n_in, n_hidden=5)
         noise_rng = pt.random.shared_rng(seed=seed)
-        next_rng, noise = noise_rng.normal(0, 0.1, size=(batch_size, datasets.n_in))
+        next_rng, noise = noise_rng.normal(0, 0.1, size=(batch_size, run.data.n_in))
         penalty = (tiny.W**2).sum()
         z = tiny.get_reconstructed_input(tiny.get_hidden_values(tiny.x + noise.astype(tiny.x.dtype)))
         cost = tiny.get_reconstruction_cost(z).mean() + 0.001 * penalty
-        index = pt.lscalar("index")
-        train = pytensor.function(
-            [index], [cost, penalty], updates={**sgd_updates(cost, tiny.params, step_size), noise_rng: next_rng},
-            givens={tiny.x: minibatch(datasets[0][0], index, batch_size)},
-        )
-        run.track(tiny, train)
-        run.show_graph("training", train)
-        with run.timed("training", rate="step_size"):
-            for epoch in run.epochs(n_epochs, n_train_batches):
-                for minibatch_index in epoch:
-                    cost, penalty = train(minibatch_index)
-                    epoch.add_cost(cost, penalty=penalty)
-                run.keep(tiny, penalty=epoch.means["penalty"])
-        result = run.finish(tiny)
+        updates = {**sgd_updates(cost, tiny.params, step_size), noise_rng: next_rng}
+        train = minibatch_function([cost, penalty], {tiny.x: run.data.train_x}, batch_size, updates)
+        stage = run.stage(tiny, train, rate="step_size")
+        for epoch in stage.epochs(n_epochs):
+            for minibatch_index in epoch:
+                cost, penalty = train(minibatch_index)
+                epoch.add(cost=cost, penalty=penalty)
+            stage.keep(penalty=epoch.mean("penalty"))
+        result = run.finish()
         run.draw(plot)
         return result
 

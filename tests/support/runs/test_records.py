@@ -1,14 +1,22 @@
-"""Records of runs, on systems that tell less than Linux."""
+"""Records of runs: what they say of the machine and of the code, and a result in a notebook."""
 
 import builtins
+import importlib.util
 import json
 import os
 import signal
+import subprocess
 import sys
 
+from small_runs import network, start
+from support import settings
+from support.command import command
+from support.errors import UserError
 from support.runs import interruption, records
-from support.runs.folder import RunFolder
-from support.runs.records import machine, peak_memory, write_json
+from support.runs.models import SavedModel
+from support.runs.records import RecordedRun, machine, peak_memory, read_curve, read_result, read_settings
+from support.runs.result import Result
+from support.settings import digests
 
 import pytest
 
@@ -23,44 +31,178 @@ def test_the_processor_is_named_without_proc(monkeypatch):
     assert machine()["processor"] == "arm64"
 
 
-def test_the_peak_memory_is_unknown_where_there_is_no_resource_module(monkeypatch):
-    monkeypatch.setitem(sys.modules, "resource", None)
-    assert peak_memory() is None
-
-
-def test_the_peak_memory_is_in_megabytes_on_each_system(monkeypatch):
+def test_the_peak_memory_is_in_megabytes_on_each_system_that_tells_it(monkeypatch):
     resource = pytest.importorskip("resource")
     usage = type("Usage", (), {"ru_maxrss": 3_000_000})
     monkeypatch.setattr(resource, "getrusage", lambda who: usage)
     for system, megabytes in ("Linux", 3072), ("Darwin", 3):
         monkeypatch.setattr(records.platform, "system", lambda system=system: system)
         assert peak_memory() == megabytes
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert peak_memory() is None
 
 
-def test_signals_are_handled_where_there_is_no_other_way_to_end_a_process(monkeypatch):
+def test_signals_are_handled_where_there_is_no_other_way_to_end_a_process(monkeypatch, tmp_path):
     """Windows has SIGINT and SIGTERM, and none of the others."""
     for name in [name for name in dir(signal) if name.startswith("SIG") and name not in ("SIGINT", "SIGTERM")]:
         monkeypatch.delattr(signal, name)
     before = signal.getsignal(signal.SIGTERM)
     with interruption.handled():
-        assert signal.getsignal(signal.SIGTERM) is interruption._interrupt
-        with interruption.deferred() as request:
-            assert signal.getsignal(signal.SIGTERM) == request.note
-        assert signal.getsignal(signal.SIGTERM) is interruption._interrupt
+        within = signal.getsignal(signal.SIGTERM)
+        with start(tmp_path) as run:
+            assert signal.getsignal(signal.SIGTERM) == run.request.note
+            with pytest.raises(interruption.Interrupted):  # nothing is trained: it does not wait
+                signal.raise_signal(signal.SIGTERM)
+            run.stage(network())
+            signal.raise_signal(signal.SIGTERM)
+            assert run.request.signum == signal.SIGTERM
+            with pytest.raises(interruption.Interrupted):
+                signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is within
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_record_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "result.json"
-    write_json(path, {"test_error": 0.5})
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError):
-        write_json(path, {"test_error": 0.25})
-    assert json.loads(path.read_text()) == {"test_error": 0.5}
+@pytest.mark.parametrize(
+    "file, read, content",
+    [
+        ("settings.json", read_settings, '{"lesson": "mlp"}'),
+        ("settings.json", read_settings, "[]"),
+        ("curve.jsonl", read_curve, '{"epoch": 1, "cost": 0.5}\n{"epoch": -1, "cost": 0.5}'),
+        ("curve.jsonl", read_curve, '{"epoch": 1, "cost": NaN}'),
+        ("curve.jsonl", read_curve, '{"epoch": 1, "cost": 1, "validation_error": 0.5}'),
+        ("curve.jsonl", read_curve, '{"epoch": 1, "cost": 1, "iteration": true}'),
+        ("result.json", read_result, '{"test_error": 0.5}'),
+        ("result.json", read_result, '{"seconds": {"training": "1"}}'),
+        ("result.json", read_result, '{"seconds": {}, "epochs": 0.5}'),
+        ("result.json", read_result, "[" * 100_000),
+    ],
+)
+def test_a_damaged_record_is_told_in_one_line(file, read, content, tmp_path):
+    (tmp_path / file).write_text(content)
+    with pytest.raises(UserError, match=f"{file} is damaged .*: make the run again, or remove its folder"):
+        read(tmp_path)
 
 
-def test_a_lock_is_no_file_of_an_earlier_run(tmp_path):
-    (tmp_path / ".lock").write_text("")
-    folder = RunFolder(tmp_path, {"lesson": "none"})
-    assert folder.open(fresh=False) is None
-    folder.close()
+LESSON = '''
+"""A lesson."""
+import helper
+from support.settings import checked
+
+@checked
+def test_it(dataset="d", output_folder=None, fresh=False, {argument}):
+    """Train.
+
+    Parameters
+    ----------
+    rate : float, at least 0
+        A rate.
+    """
+    return helper.step(rate)
+'''
+HELPER = "def step(rate):\n    return rate * 2\n"
+
+
+def lesson_of(folder, helper=HELPER, argument="rate=0.5"):
+    """A lesson that imports another file, imported from a folder."""
+    (folder / "helper.py").write_text(helper)
+    (folder / "small_lesson.py").write_text(LESSON.replace("{argument}", argument))
+    specification = importlib.util.spec_from_file_location("small_lesson", folder / "small_lesson.py")
+    module = importlib.util.module_from_spec(specification)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        specification.loader.exec_module(module)
+    sys.modules.pop("helper")
+    return module.test_it
+
+
+def run_it(driver, folder, finish=True):
+    with start(folder, lesson=driver) as run:
+        for epoch in run.stage(network()).epochs(2):
+            for _ in epoch:
+                epoch.add(cost=1.0)
+            run.stages[0].keep()
+            if not finish:
+                run.write_checkpoint()
+                raise KeyboardInterrupt
+        run.finish()
+
+
+CHANGED = "def step(rate):\n    return rate * 3\n"
+SAME = """"Now with a docstring."
+# and a comment
+
+
+def step(rate):
+    "Twice."
+    return (rate
+        * 2)
+"""
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_run_of_other_code_is_neither_shown_nor_continued(is_finished, tmp_path, capsys):
+    folder = tmp_path / "run"
+    try:
+        run_it(lesson_of(tmp_path), folder, finish=is_finished)
+    except KeyboardInterrupt:
+        assert not is_finished
+    assert set(read_settings(folder)["code"]) == {"small_lesson", "helper"}
+    with pytest.raises(UserError, match="a run of other code: helper.py changed since then; --fresh"):
+        run_it(lesson_of(tmp_path, CHANGED), folder)
+    capsys.readouterr()
+    changed = lesson_of(tmp_path, CHANGED)
+    for read in (lambda: RecordedRun(folder, changed)), (lambda: SavedModel(folder / "model.npz", "small_lesson")):
+        read()
+        assert "was made by other code: helper.py changed since then" in capsys.readouterr().out
+    run_it(lesson_of(tmp_path, SAME), folder)  # comments, docstrings and layout do not count
+    assert "other code" not in capsys.readouterr().out
+
+    record = json.loads((folder / "settings.json").read_text())
+    del record["code"]  # as in runs of earlier versions, which stay readable
+    (folder / "settings.json").write_text(json.dumps(record))
+    RecordedRun(folder, lesson_of(tmp_path, CHANGED))
+    assert "other code" not in capsys.readouterr().out
+
+
+def test_a_digest_does_not_depend_on_the_version_of_python(tmp_path):
+    """Lists that are empty, and fields that only newer syntax trees have, are left out of it."""
+    (tmp_path / "a.py").write_text(
+        "def f(x: int = 1, *y) -> str:\n    return f'{x!r:>3} {y}' + u'x'\n\nclass A: pass\n"
+    )
+    assert digests(tmp_path / "a.py") == {"a": "df0e892afb46d21e"}
+
+
+def test_an_argument_without_a_docstring_is_told_in_one_line(tmp_path, capsys):
+    driver = lesson_of(tmp_path, argument="rate=0.5, momentum=0.9")
+    line = "the argument momentum of test_it is not in its docstring: write, below Parameters there, 'momentum : float"
+    with pytest.raises(UserError, match=line):
+        driver()
+    assert command(driver, {}, []) == 2
+    assert capsys.readouterr().err.startswith(f"small_lesson.py: error: {line}")
+
+
+def test_pytest_does_not_collect_the_drivers(tmp_path):
+    assert lesson_of(tmp_path).__test__ is False
+    (tmp_path / "test_mine.py").write_text("from small_lesson import test_it\n\n\ndef test_mine():\n    pass\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "test_mine.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "1 test collected" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_notebook_shows_a_result_as_a_line_and_a_picture(monkeypatch):
+    curve = [{"epoch": n, "cost": 1 / n, "validation_error": 0.5 / n} for n in range(1, 1000)]
+    result = Result(network(), curve, {"validation_error": 0.25, "test_error": 0.125, "epochs": 999})
+    assert repr(result) == "SimpleNamespace: validation error 0.25, test error 0.125, epochs 999"
+    assert repr(Result(network(), curve[:2])) == "SimpleNamespace after 2 epochs: cost 0.5"
+    assert repr(Result(network(), [])) == "SimpleNamespace after 0 epochs: not trained"
+    page = result._repr_html_()
+    assert page.startswith(f"{result!r}<br><img src=") and "base64,iVBORw0KGgo" in page
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert result._repr_html_() == repr(result)
+
+
+def test_the_code_of_each_lesson_is_known_when_it_is_imported():
+    import SdA
+
+    assert set(settings.CODE["SdA"]) == {"SdA", "dA", "mlp", "logistic_sgd"} and SdA.test_SdA.__test__ is False

@@ -1,0 +1,334 @@
+"""The stages of a run: their epochs, figures, kept models and clocks; and the files in a run's folder."""
+
+import json
+import math
+import os
+import time
+from functools import partial
+
+import logistic_sgd
+from small_runs import Step, datasets_of, network, start
+from support.errors import UserError
+from support.runs import clock
+
+import numpy as np
+import pytensor
+import pytest
+from numba.core import event
+
+
+@pytest.fixture(autouse=True)
+def without_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def model():
+    return network()
+
+
+@pytest.fixture
+def run(tmp_path):
+    with start(tmp_path) as run:
+        yield run
+
+
+@pytest.fixture
+def stage(run, model):
+    return run.stage(model, rate="learning_rate")
+
+
+def early_stopping(folder, errors, patience, n_minibatches, n_epochs=1000):
+    """Run the rule on a script of validation errors.
+
+    Returns
+    -------
+    patience at the end, the errors of the models that were kept, iterations trained, iterations of the validations
+    """
+    trained, validated, bests, script, model = [], [], [], iter(errors), network()
+
+    def validate():
+        validated.append(len(trained) - 1)
+        return [next(script)]
+
+    functions = Step(lambda index: trained.append(index) or 0.0), validate, lambda: [0.0]
+    with start(folder, n_minibatches) as run:
+        save_model = run.folder.save_model
+        run.folder.save_model = lambda name, params, figures: (
+            bests.append(figures["validation_error"]),
+            save_model(name, params, figures),
+        )
+        result = logistic_sgd.train_with_early_stopping(run, model, functions, n_epochs, patience)
+    *bests, again = bests  # the best one is written once more at the end of the stage
+    assert again == result.validation_error == bests[-1]
+    return result.curve[-1]["patience"], bests, len(trained), validated
+
+
+def test_validation_comes_once_an_epoch_or_twice_within_the_patience(tmp_path):
+    *_, validated = early_stopping(tmp_path / "a", [0.5] * 9, 100, 4, n_epochs=2)
+    assert validated == [3, 7]  # after the 4th and the 8th minibatch
+    *_, validated = early_stopping(tmp_path / "b", [0.5] * 9, 10, 50)
+    assert validated == [4, 9]
+
+
+@pytest.mark.parametrize(
+    "errors, patience, n_minibatches, n_epochs, expected",
+    [
+        # The first validation, at iteration 3, beats infinity and sets patience to max(40, 2 * 3); no later one is
+        # better. The iteration 40 is the first with patience <= iteration.
+        ([0.5] * 100, 40, 4, 1000, (40, [0.5], 41)),
+        # The tenth validation is that of iteration 39: patience = max(40, 2 * 39).
+        ([0.5] * 9 + [0.4] + [0.5] * 100, 40, 4, 1000, (78, [0.5, 0.4], 79)),
+        # Below the threshold of 0.995: the best, but patience is not 2 * 39.
+        ([0.4] * 9 + [0.4 * 0.996] * 100, 40, 4, 1000, (40, [0.4, 0.4 * 0.996], 41)),
+        # It may end within an epoch, or with the last epoch. An equal error is no new best.
+        ([0.5] * 100, 10, 100, 1000, (10, [0.5], 11)),
+        ([0.5, 0.5], 4, 2, 2, (4, [0.5], 4)),
+    ],
+)
+def test_the_rule_of_early_stopping(errors, patience, n_minibatches, n_epochs, expected, tmp_path):
+    assert early_stopping(tmp_path, errors, patience, n_minibatches, n_epochs)[:3] == expected
+
+
+def test_full_minibatches_are_counted_and_the_rest_is_told_in_a_line(capsys):
+    assert datasets_of(50, 10, 20).n_minibatches(10) == 5
+    assert capsys.readouterr().out == ""
+    assert datasets_of(59, 19, 38).n_minibatches(19) == 3
+    assert capsys.readouterr().out == "minibatches of 19 leave out the last 2 of 59 training examples\n"
+    with pytest.raises(UserError, match="at most 10"):
+        datasets_of(50, 20, 10).n_minibatches(11)
+
+
+def test_the_loop_yields_minibatches_keeps_the_best_and_writes_its_records(run, model, tmp_path, capsys):
+    errors, trained = iter([0.25, 0.5]), []
+
+    def train_model(minibatch_index):
+        trained.append(minibatch_index)
+        model.params[0].set_value(np.full(2, len(trained) - 1.0))
+        return (len(trained) + 2) // 3 + minibatch_index  # the epoch's number and the minibatch's
+
+    capsys.readouterr()
+    functions = Step(train_model), lambda: [next(errors)], lambda: [0.125, 0.375]
+    result = logistic_sgd.train_with_early_stopping(run, model, functions, 2, 100)
+
+    assert trained == [0, 1, 2] * 2
+    assert (result.validation_error, result.test_error, result.best_iteration) == (0.25, 0.25, 3)
+    np.testing.assert_array_equal(model.params[0].get_value(), [2, 2])  # the best, of iteration 2, not the last
+    with np.load(tmp_path / "model.npz") as saved:
+        np.testing.assert_array_equal(saved["0.W"], [2, 2])
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert lines == result.curve
+    assert [(line["epoch"], line["cost"], line["validation_error"]) for line in lines] == [(1, 2, 0.25), (2, 3, 0.5)]
+    assert "test_error" in lines[0] and "test_error" not in lines[1]
+    record = json.loads((tmp_path / "result.json").read_text())
+    assert record["validation_error"] == 0.25 and record["epochs"] == 2 and record["seconds"]["training"] >= 0
+
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "first cost 1.000000, by chance 0.000000",
+        "epoch 1, minibatch 3/3, validation error 25.000000 %",
+        "     epoch 1, minibatch 3/3, test error of best model 25.000000 %",
+        "epoch 2, minibatch 3/3, validation error 50.000000 %",
+        "Optimization complete with best validation score of 25.000000 %, on iteration 3, "
+        "with test performance 25.000000 %",
+        "these figures are for made up: only MNIST's compare with the published ones",
+    ]
+    assert captured.err == "The training code for file small_runs.py ran for 0.00m\n"
+    assert "\r" not in captured.out + captured.err and "\x1b" not in captured.out + captured.err
+
+
+def test_figures_are_averaged_and_those_of_a_lesson_stay(run, stage, tmp_path):
+    for epoch in stage.epochs(2):
+        for minibatch_index in epoch:
+            epoch.add(cost=1.0, penalty=epoch.number + minibatch_index)
+        epoch.note(spread=np.float32(0.5), gone=1)
+        epoch.note(gone=None)
+        assert epoch.mean("penalty") == epoch.number + 1
+        stage.keep()
+    run.finish(evaluate=lambda: {"size": 2})
+    lines = [{name: value for name, value in line.items() if name != "seconds"} for line in run.curve]
+    assert lines == [{"epoch": n, "cost": 1.0, "penalty": n + 1.0, "spread": 0.5} for n in (1, 2)]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["epochs"] == 2 and result["size"] == 2  # though `keep` got no figures
+
+
+@pytest.mark.parametrize("leave", ["break", "is_last"])
+def test_a_lesson_may_leave_its_loops_when_it_likes(leave, run, stage, model):
+    for epoch in stage.epochs(10, first=0):
+        for minibatch_index in epoch:
+            epoch.add(cost=minibatch_index)
+            if epoch.number == 2:
+                break
+        if epoch.number == 2:
+            epoch.is_last = True
+            if leave == "break":
+                break
+    second = run.stage(model, name="second", phase="training", level=1)
+    assert second.n_done == 0 and stage.n_done == 3 and run.state.over == 1
+    assert [line["cost"] for line in stage.curve] == [1, 1, 0]
+
+
+def test_stages_of_a_phase_are_timed_together(run, model, capsys):
+    with run.phase("pretraining", "Everything"):
+        for layer in range(2):
+            for epoch in run.stage(model, name=f"layer {layer}", layer=layer).epochs(1):
+                for _ in epoch:
+                    epoch.add(cost=1.0)
+    assert list(run.seconds) == ["pretraining"] and run.seconds["pretraining"] > 0
+    assert capsys.readouterr().err == "Everything for file small_runs.py ran for 0.00m\n"
+    with pytest.raises(ValueError, match="has a stage 'layer 0' already"):
+        run.stage(model, name="layer 0")
+
+
+def test_the_clocks_stand_still_while_machine_code_is_compiled(run, stage):
+    for epoch in stage.epochs(1):
+        for minibatch_index in epoch:
+            if minibatch_index == 0:
+                event.start_event("numba:compiler_lock")
+                event.start_event("numba:compiler_lock")  # a function that the first one calls
+                time.sleep(0.3)
+                event.end_event("numba:compiler_lock")
+                event.end_event("numba:compiler_lock")
+            time.sleep(0.01)
+            epoch.add(cost=1.0)
+    assert 0.03 <= run.curve[0]["seconds"] < 0.2 and 0.03 <= run.seconds["training"] < 0.2
+
+
+def test_a_compilation_of_numba_stops_the_clock():
+    import numba
+
+    before, started = clock.now(), time.perf_counter()
+    numba.njit(lambda x: x + 1)(1)
+    assert clock.now() - before < 0.5 * (time.perf_counter() - started)
+
+
+@pytest.mark.parametrize("cost", [math.nan, math.inf, -math.inf])
+def test_a_cost_that_is_not_finite_is_refused_with_its_place(run, model, cost):
+    stage = run.stage(model, rate="learning_rate", layer=2)
+    epoch = next(iter(stage.epochs(1, first=4)))
+    next(iter(epoch))
+    with pytest.raises(UserError, match=r"layer 2, epoch 4, minibatch 1/3.*; choose --learning-rate below 0.5"):
+        epoch.add(cost=cost)
+    with pytest.raises(UserError, match="the bound became"):
+        epoch.note(bound=cost)
+    run.data.train_x.get_value(borrow=True)[0, 0] = 255
+    with pytest.raises(UserError, match="its inputs go up to 255: scale them to 0..1, or choose"):
+        epoch.add(cost=cost)
+
+
+def test_an_earlier_runs_files_are_moved_aside_where_it_cannot_be_continued(tmp_path, capsys):
+    with start(tmp_path) as run:
+        run.stage(network()).keep()
+    (tmp_path / "notes.txt").write_text("not a run's")
+    (tmp_path / "earlier.1").symlink_to(tmp_path / "nowhere")
+    with start(tmp_path):
+        pass
+    assert f"moved to {tmp_path / 'earlier.2'}" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "earlier.2").iterdir()} == {"settings.json", "curve.jsonl", "model.npz"}
+    assert (tmp_path / "notes.txt").exists() and not (tmp_path / "model.npz").exists()
+    with start(tmp_path):  # of the one before there is nothing to keep
+        pass
+    assert not (tmp_path / "earlier.3").exists()
+
+
+@pytest.mark.parametrize("name", ["settings.json", "curve.jsonl", "checkpoint.npz", "model.npz"])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_file_that_no_run_wrote_is_neither_overwritten_nor_moved(name, fresh, tmp_path):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{name}.*another --output-folder|cannot be used: .*--fresh"):
+        start(tmp_path, fresh=fresh)
+    assert (tmp_path / name).read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} <= {name, ".lock"}
+
+
+def test_of_the_files_in_the_folder_only_a_runs_own_are_touched(tmp_path):
+    own = {"model_of_my_own.npz": "data", "filters_mine.png": "a picture", "costs.png": "another"}
+    for name, text in own.items():
+        (tmp_path / name).write_text(text)
+    with start(tmp_path) as run:
+        run.stage(network()).keep()
+        with pytest.raises(UserError, match="costs.png, which no run there wrote"):
+            run.folder.claim("costs.png")
+    with start(tmp_path, fresh=True):
+        pass
+    assert (tmp_path / "earlier.1" / "model.npz").exists()
+    assert {name: (tmp_path / name).read_text() for name in own} == own
+
+
+@pytest.mark.parametrize("target", ["outside.txt", "missing.txt"])
+def test_no_file_of_a_run_is_written_through_a_link(target, tmp_path):
+    """The links are in a folder whose settings.json claims them as files of its run."""
+    outside, folder = tmp_path / "outside", tmp_path / "run"
+    outside.mkdir()
+    (outside / "outside.txt").write_text("mine")
+    with start(folder):
+        pass
+    record = json.loads((folder / "settings.json").read_text())
+    names = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json", "model.npz", ".lock"
+    record["files"] = list(names)[:-1]
+    (outside / "settings.json").write_text(json.dumps(record))
+    before = {path: path.read_bytes() for path in outside.iterdir()}
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+        if name != "checkpoint.npz":
+            (folder / name).symlink_to(outside / ("settings.json" if name == "settings.json" else target))
+    with start(folder) as run:
+        stage = run.stage(network())
+        for epoch in stage.epochs(1):
+            for _ in epoch:
+                epoch.add(cost=1.0)
+            stage.keep()
+        run.finish()
+        assert all((folder / name).is_file() and not (folder / name).is_symlink() for name in names)
+    assert {path: path.read_bytes() for path in outside.iterdir()} == before
+
+
+def test_graphs_are_not_written_into_a_folder_behind_a_link(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "graphs").symlink_to(tmp_path)
+    with pytest.raises(UserError, match="cannot write to .*graphs .it is a link.: choose another"):
+        start(tmp_path / "run", show_graph=True)
+
+
+def test_a_folder_that_vanishes_is_told_as_what_it_is(run, stage, tmp_path):
+    with pytest.raises(UserError, match="is gone, and what the run had written there"):
+        for epoch in stage.epochs(1):
+            for _ in epoch:
+                epoch.add(cost=1.0)
+            for path in tmp_path.iterdir():
+                path.unlink()
+            tmp_path.rmdir()
+    tmp_path.mkdir()
+
+
+@pytest.mark.parametrize("name", ["../notes.txt", "/etc/hosts", ""])
+def test_settings_that_name_files_elsewhere_are_no_runs(name, tmp_path):
+    folder = tmp_path / "run"
+    with start(folder):
+        pass
+    record = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps({**record, "files": [name]}))
+    with pytest.raises(UserError, match="is not a file of a run, or is damaged"):
+        start(folder)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the output folder .*another --output-folder"):
+        start(tmp_path / "file" / "runs")
+
+
+def test_a_shown_graph_is_a_stage_that_yields_no_epochs(tmp_path, capsys, interpreted):
+    with start(tmp_path, show_graph=True) as run:
+        W = pytensor.shared(1.0, name="W")
+        index, rate = pytensor.tensor.lscalar("index"), pytensor.tensor.scalar("rate")
+        step = pytensor.function([index, rate], index * W, updates={W: W - rate})
+        stage = run.stage(network("W"), partial(step, rate=0.5), name="first_step")
+        run.say("... training")
+        assert list(stage.epochs(3)) == []
+        run.save("pretrained", [W])
+        assert run.finish(closing="{cost}".format_map).curve == []
+        run.draw(lambda *_: pytest.fail("nothing is drawn"))
+    assert W.get_value() == 1 and "... training" not in capsys.readouterr().out
+    assert {path.name for path in tmp_path.rglob("*")} >= {"graphs", "first_step.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {"graphs"}
