@@ -245,7 +245,7 @@ def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs):
     """
     with run.phase("pretraining"):
         for i, (pretrain, chance_cost) in enumerate(zip(pretraining_fns, chance_costs, strict=True)):
-            name = f"pretraining_layer_{i}"
+            name = f"pretraining layer {i}"
             stage = run.stage(model, pretrain, name=name, rate="pretrain_lr", chance_cost=chance_cost, layer=i)
             for epoch in stage.epochs(n_epochs, first=0):
                 for minibatch_index in epoch:

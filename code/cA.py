@@ -191,14 +191,9 @@ def test_cA(
 
             run.say("... training")
             stage = stages[level] = run.stage(
-                ca,
-                train_ca,
-                name=f"contraction_level_{level:g}",
-                file=file_name(level),
-                rate="learning_rate",
-                chance_cost=run.data.n_in * np.log(2),
-                contraction_level=level,
-            )  # fmt: skip  by chance: every pixel is guessed at 1/2, without the penalty
+                ca, train_ca, name=f"contraction level {level:g}", file=file_name(level), contraction_level=level,
+                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2, without the penalty
+            )  # fmt: skip
             for epoch in stage.epochs(training_epochs, first=0):
                 for minibatch_index in epoch:
                     cost, reconstruction, norm = train_ca(minibatch_index)

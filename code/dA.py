@@ -236,16 +236,10 @@ def test_dA(
 
             run.say("... training")
             stage = stages[level] = run.stage(
-                da,
-                train_da,
-                name=f"corruption_{percent(level)}",
-                file=f"model_corruption_{percent(level)}",
-                phase=f"{percent(level)}% corruption",
-                title=f"The {f'{percent(level)}%' if level else 'no'} corruption code",
-                rate="learning_rate",
-                chance_cost=run.data.n_in * np.log(2),
-                corruption=level,
-            )  # fmt: skip  by chance: every pixel is guessed at 1/2
+                da, train_da, name=f"{percent(level)}% corruption", file=f"model_corruption_{percent(level)}",
+                title=None if level else "The no corruption code", corruption=level,
+                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2
+            )  # fmt: skip
             for epoch in stage.epochs(training_epochs, first=0):
                 for minibatch_index in epoch:
                     epoch.add(cost=train_da(minibatch_index))

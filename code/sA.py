@@ -187,14 +187,9 @@ def test_sA(
 
             run.say("... training")
             stage = stages[weight] = run.stage(
-                sa,
-                train_sa,
-                name=f"sparsity_weight_{weight:g}",
-                file=file_name(weight),
-                rate="learning_rate",
-                chance_cost=run.data.n_in * np.log(2),
-                sparsity_weight=weight,
-            )  # fmt: skip  by chance: every pixel is guessed at 1/2, without the penalty
+                sa, train_sa, name=f"sparsity weight {weight:g}", file=file_name(weight), sparsity_weight=weight,
+                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2, without the penalty
+            )  # fmt: skip
             for epoch in stage.epochs(training_epochs):
                 for minibatch_index in epoch:
                     cost, reconstruction, penalty = train_sa(minibatch_index)

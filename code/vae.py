@@ -383,7 +383,7 @@ def test_vae(
 
         run.say("... training")
         # By chance, every pixel is guessed at 1/2, with a code that says nothing of the image.
-        stage = run.stage(vae, train_vae, rate="learning_rate", chance_cost=run.data.n_in * np.log(2))
+        stage = run.stage(vae, train_vae, chance_cost=run.data.n_in * np.log(2))
         for epoch in stage.epochs(training_epochs):
             for minibatch_index in epoch:
                 cost, log_likelihood, divergence = train_vae(minibatch_index)

@@ -5,6 +5,7 @@ stage has kept, as `kept/stage/name`; and a JSON of the place in the run, the cu
 """
 
 import inspect
+import itertools
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 
@@ -118,9 +119,12 @@ def named(stage, variables):
     """{stage/name: variable}. If several variables have one name, a number tells the further ones apart."""
     keys = {}
     for variable in variables:
-        key = f"{stage}/{variable.name or 'unnamed'}"
-        same = sum(other.partition("#")[0] == key for other in keys)
-        keys[f"{key}#{same + 1}" if same else key] = variable
+        key = first = f"{stage}/{variable.name or 'unnamed'}"
+        for n in itertools.count(2):
+            if key not in keys:
+                break
+            key = f"{first}#{n}"
+        keys[key] = variable
     return keys
 
 

@@ -24,21 +24,20 @@ class RunFolder:
     ----------
     path : path-like
     about : dict
-        The lesson, data set, settings and floatX of the run. Runs that differ in one of these are different runs.
+        The lesson, data set, settings, floatX and code of the run. Runs that differ in one of these are different runs.
 
     Attributes
     ----------
     about : dict
-        The same, and the `parts` of the run. A part is the epochs made with the same rewrites, threads, versions and
-        machine.
-    state : State, that of the checkpoint of an unfinished or finished run, or that of a new run
-    arrays : dict of array, those in the checkpoint
+        The same, and the `parts` of the run: the epochs made with the same rewrites, threads, versions and machine.
+    state, arrays : those of the checkpoint of an unfinished or finished run, or of a new run
     is_finished : bool, whether the run came to its end before
     record : dict, the content of settings.json: `about`, and `files`, the names of all files that the run has written
     """
 
     def __init__(self, path, about):
         self.path, self.about = Path(path), about
+        self.lock = None
 
     def open(self, fresh):
         """Lock the folder. Then find the run that goes on, or move the files of an earlier run to another folder.
@@ -52,23 +51,23 @@ class RunFolder:
                 (self.path / ".lock").unlink()  # the lock would be made where the link points
             self.lock = FileLock(self.path / ".lock", is_singleton=True)  # a notebook may open its run a second time
             self.lock.acquire(timeout=0)
+            return self._start(fresh)
         except Timeout as error:
             raise UserError(
                 f"another process is training in {self.path}: wait for it, or choose another --output-folder"
             ) from error
         except OSError as error:
-            raise self._unwritable(error) from error
-        try:
-            return self._start(fresh)
-        except BaseException as error:
             self.close()
-            if isinstance(error, OSError):
-                raise self._unwritable(error) from error
+            raise UserError(
+                f"cannot write to the output folder {self.path} ({error.strerror}): choose another --output-folder"
+            ) from error
+        except BaseException:
+            self.close()
             raise
 
     def open_for_graphs(self):
         """Make the folder graphs/, and nothing else. The lock is not needed."""
-        self.state, self.lock, self.is_finished = State(self.about), None, False
+        self.state, self.is_finished = State(self.about), False
         folder = self.path / "graphs"
         try:
             if folder.is_symlink():
@@ -80,11 +79,6 @@ class RunFolder:
     def close(self):
         if self.lock is not None:
             self.lock.release()
-
-    def _unwritable(self, error):
-        return UserError(
-            f"cannot write to the output folder {self.path} ({error.strerror}): choose another --output-folder"
-        )
 
     def _start(self, fresh):
         moved, part = None, {"epochs": 0, **records.circumstances()}
@@ -146,12 +140,8 @@ class RunFolder:
             "--output-folder"
         )
         there, here = (
-            {
-                "the lesson": run["lesson"],
-                "the data": run["dataset"]["sha256"],
-                "floatX": run["floatX"],
-                **run["settings"],
-            }
+            {"the lesson": run["lesson"], "the data": run["dataset"]["sha256"], "floatX": run["floatX"]}
+            | run["settings"]
             for run in (about, self.about)
         )
         for name in here:

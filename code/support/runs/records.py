@@ -82,17 +82,14 @@ def check_that_it_is_free(folder, name):
 
 def check_record(record):
     """The content of a settings.json, if it can be used. Otherwise an exception of those that `damaged` explains."""
-    dataset, settings = record["dataset"], record["settings"]
-    texts = [record["lesson"], record["floatX"], dataset["name"], dataset["sha256"], settings["dataset"]]
+    dataset, parts = record["dataset"], exactly(record["parts"], list)
+    texts = [record["lesson"], record["floatX"], dataset["name"], dataset["sha256"], record["settings"]["dataset"]]
     texts += exactly(record.get("code", {}), dict).values()  # runs of earlier versions have none
-    for part in exactly(record["parts"], list):
-        count(part["epochs"])
+    for part in [parts[0], *parts]:
         machine = part["machine"]
-        if machine["cores"] is not None:
-            count(machine["cores"])
+        list(map(count, [part["epochs"], machine["cores"] or 0]))
         texts += [*exactly(part["rewrites"], list), *(part["versions"][name] for name in VERSIONS)]
-        texts += [machine["processor"], machine["system"], machine["threads"]]
-    record["parts"][0]
+        texts += [machine[name] for name in ("processor", "system", "threads")]
     for text in texts:
         exactly(text, str)
     for name in exactly(record["files"], list):
@@ -102,26 +99,26 @@ def check_record(record):
 
 def check_line(line):
     """A line of curve.jsonl, if it can be used."""
+    line["cost"]
+    for value in line.values():
+        number(value)
     count(line["epoch"])
-    number(line["cost"])
-    for name, value in line.items():
-        count(value) if name in ("iteration", "patience") else number(value)
-    is_validated = "validation_error" in line
-    if is_validated != ("iteration" in line) or is_validated and not line["epoch"] * line["iteration"] > 0:
-        raise ValueError("a validation without its place")
+    count(line.get("patience", 0))
+    if "validation_error" in line or "iteration" in line:
+        line["validation_error"]
+        if not line["epoch"] * count(line["iteration"]) > 0:
+            raise ValueError("a validation without its place")
     return line
 
 
 def check_result(result):
     """The content of a result.json, if it can be used."""
+    for value in result["seconds"].values():
+        number(value)
     for name, value in result.items():
-        if name == "seconds":
-            list(map(number, value.values()))
-        elif name == "epochs":
-            count(value)
-        elif not (name == "peak_memory_mb" and value is None):
+        if name != "seconds" and not (name == "peak_memory_mb" and value is None):
             number(value)
-    result["seconds"]
+    count(result.get("epochs", 0))
     return result
 
 
@@ -161,29 +158,16 @@ def tell_other_code(path, lesson, record):
 
 
 class RecordedRun:
-    """The records of a run, read from its folder and checked.
-
-    Parameters
-    ----------
-    folder : path-like
-    driver : function
-        The run must be one of this driver's lesson.
+    """The records of a run of a driver's lesson, read from its folder and checked. A UserError refuses anything else.
 
     Attributes
     ----------
     folder : Path
-    lesson : str
-    dataset : str, the name of the data set
-    sha256 : str, the checksum of the data
+    lesson, dataset, sha256 : str, the names of the lesson and of the data set, and the checksum of the data
     settings : dict, the driver's arguments
     curve : list of dict, one an epoch
     record : dict, the whole of settings.json
     is_finished : bool
-
-    Raises
-    ------
-    UserError
-        The folder holds no run, or one of another lesson; or one of the files is damaged.
     """
 
     def __init__(self, folder, driver):

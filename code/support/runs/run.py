@@ -1,5 +1,6 @@
 """A run of training, as a lesson sees it. Its stages train; the run keeps what they need to go on, and its records."""
 
+import re
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext
 
@@ -7,7 +8,7 @@ from support import graphs, rewrites
 from support.console import say
 from support.errors import UserError
 from support.files import damaged
-from support.runs.checkpoint import FILE, REMEDY, compiled, named, pack, unpack, updated
+from support.runs.checkpoint import FILE, REMEDY, compiled, fits, named, pack, unpack, updated
 from support.runs.interruption import Interrupted, Request, handled_by
 from support.runs.models import parameter_names
 from support.runs.records import read_result
@@ -80,8 +81,8 @@ class Run:
             print(f"{what} ran for {self.seconds.get(phase, 0) / 60:.2f}m", file=sys.stderr, flush=True)
 
     def stage(
-        self, model, *functions, name="training", rate=None, file="model", phase=None, title=None, chance_cost=None,
-        **place,
+        self, model, *functions, name="training", rate="learning_rate", file="model", phase=None, title=None,
+        chance_cost=None, **place,
     ):  # fmt: skip
         """Begin a stage: epochs that train one model by the same functions.
 
@@ -95,7 +96,7 @@ class Run:
             If the run shows its graphs, that of the first one is written. A `functools.partial` fixes its arguments.
         name : str
             Tells the stages of the run apart.
-        rate : str, optional
+        rate : str
             The argument of the driver that must be lowered if the stage diverges.
         file : str
             The name of the file that `Stage.keep` writes, without its ending.
@@ -132,7 +133,8 @@ class Run:
                 unpack(variables, state.generators, arrays)
                 if stage.number == state.over and name in state.kept:
                     stage.values = [arrays.pop(f"kept/{name}/{each}") for each in parameter_names(model.params)]
-                    stage.check_kept()
+                    for param, value in zip(model.params, stage.values, strict=True):
+                        fits(param, value)
         elif self.trains:
             state.stages[name] = len(self.curve)
         if self.trains:
@@ -145,8 +147,8 @@ class Run:
         chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"
         settings = {**self.settings, "dataset": self.data.name, "rewrites": chosen}
         arguments = {"index": 0, **getattr(function, "keywords", {})}
-        path = self.folder.path / "graphs" / name
-        say(graphs.write(path, f"{lesson}: {name.replace('_', ' ')}", settings, compiled(function), arguments))
+        path = self.folder.path / "graphs" / re.sub("[^-.\\w]+", "_", name)
+        say(graphs.write(path, f"{lesson}: {name}", settings, compiled(function), arguments))
 
     @contextmanager
     def fitting(self):

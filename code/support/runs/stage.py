@@ -5,8 +5,9 @@ import time
 
 from support.console import progress, say
 from support.errors import UserError
+from support.files import exactly
 from support.runs import clock
-from support.runs.checkpoint import fits, put_back
+from support.runs.checkpoint import put_back
 from support.runs.result import Result
 
 import numpy as np
@@ -24,7 +25,7 @@ class Stage:
     def __init__(self, run, number, model, name, rate, file, phase, title, chance_cost, place):
         self.run, self.number, self.model, self.name = run, number, model, name
         self.rate, self.file, self.chance_cost, self.place = rate, file, chance_cost, place
-        self.title, self.phase = title, run.phase_in_progress or phase or name.replace("_", " ")
+        self.title, self.phase = title, run.phase_in_progress or phase or name
         self.values, self.memory, self.epoch, self.has_ended = None, None, None, False
         self.saved_at = time.monotonic()
 
@@ -48,6 +49,10 @@ class Stage:
     def result(self):
         """The `Result` of this stage alone."""
         return Result(self.model, self.curve, self.run.state.kept.get(self.name, {}))
+
+    @property
+    def _place(self):
+        return self.epoch.place_in_run if self.epoch else f"the stage {self.name}"
 
     def start(self):
         """Start the clock. From here on, a signal waits until the present minibatch is trained."""
@@ -95,12 +100,7 @@ class Stage:
         if state.epoch is not None and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
             raise ValueError("too many minibatches")
         if begun and self.memory is not None:
-            saved = state.memory
-            if saved.keys() != vars(self.memory).keys():
-                raise ValueError("another memory")
-            for name, value in saved.items():
-                if type(value) not in (int, float) or math.isnan(value):
-                    raise ValueError(f"the memory's {name}")
+            saved = {name: exactly(state.memory[name], int, float) for name in vars(self.memory)}
             vars(self.memory).update(saved)
 
     def _say_that_it_goes_on(self, place):
@@ -147,9 +147,6 @@ class Stage:
         self.check_finite(values)
         self.values = values
         self.run.state.kept[self.name] = {name: plain(value) for name, value in figures.items()}
-        self._save_kept()
-
-    def _save_kept(self):
         self.run.folder.save_model(self.file, self.model.params, self.run.state.kept[self.name])
 
     def end(self):
@@ -158,14 +155,14 @@ class Stage:
             return
         run, state, self.has_ended = self.run, self.run.state, True
         if not self.is_over:
-            place = self.epoch.place_in_run if self.epoch else f"stage {self.name}"
+            place = self._place
             if self.epoch is not None:
                 self._end_epoch(self.epoch.line(), is_last=True)
             if self.values is not None:
                 for param, value in zip(self.model.params, self.values):
                     put_back(param, value)
                 # The model's file may be that of a better model, saved just before the run was killed: write it again.
-                self._save_kept()
+                run.folder.save_model(self.file, self.model.params, state.kept[self.name])
             has_trained = state.epochs > 0
             state.over, state.epochs, state.epoch, self.memory = state.over + 1, 0, None, None
             if has_trained:
@@ -175,11 +172,6 @@ class Stage:
                 run.interrupt(place)
         if run.phase_in_progress is None:
             run.print_time(self.phase, self.title)
-
-    def check_kept(self):
-        """Raise a ValueError if the values in a checkpoint are not those of this model."""
-        for param, value in zip(self.model.params, self.values, strict=True):
-            fits(param, value)
 
     def finite(self, name, value, where):
         """The value as a number of Python. A UserError says that it is not finite: the run has diverged."""
@@ -194,13 +186,14 @@ class Stage:
         The cost is computed before the update, so it can look fine while the weights are ruined.
         """
         if not all(np.isfinite(value).all() for value in values):
-            where = self.epoch.place_in_run if self.epoch else f"stage {self.name}"
-            raise self._diverged(f"the parameters became infinite or NaN in {where}")
+            raise self._diverged(f"the parameters became infinite or NaN in {self._place}")
 
     def _diverged(self, what):
         """The error that ends a run whose numbers are no longer finite."""
-        option, rate = "--" + (self.rate or "").replace("_", "-"), self.run.settings.get(self.rate)
-        advice = f"choose {option} below {rate}, with --fresh to start over" if self.rate else "change its settings"
+        advice = "start over with other settings, and --fresh"
+        if self.rate in self.run.settings:
+            option, rate = self.rate.replace("_", "-"), self.run.settings[self.rate]
+            advice = f"choose --{option} below {rate}, with --fresh to start over"
         largest = float(np.abs(self.run.data[0][0].get_value(borrow=True)).max())
         if largest > 1:
             advice = f"its inputs go up to {largest:g}: scale them to 0..1, or {advice}"

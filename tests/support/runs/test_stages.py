@@ -323,7 +323,7 @@ def test_a_shown_graph_is_a_stage_that_yields_no_epochs(tmp_path, capsys, interp
         W = pytensor.shared(1.0, name="W")
         index, rate = pytensor.tensor.lscalar("index"), pytensor.tensor.scalar("rate")
         step = pytensor.function([index, rate], index * W, updates={W: W - rate})
-        stage = run.stage(network("W"), partial(step, rate=0.5), name="first_step")
+        stage = run.stage(network("W"), partial(step, rate=0.5), name="first step")
         run.say("... training")
         assert list(stage.epochs(3)) == []
         run.save("pretrained", [W])
