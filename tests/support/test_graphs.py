@@ -3,6 +3,7 @@ import inspect
 import shutil
 import sys
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import logistic_sgd
 import mlp
 import SdA
 from graphs import interpreting
+from lessons import options, short_schedules
 from support import graphs, rewrites
 from support.command import command
 from support.errors import UserError
@@ -86,9 +88,16 @@ def test_a_node_names_the_line_of_the_lesson_that_made_it_or_what_it_replaces(sd
 
 
 def test_without_rewrites_theirs_are_not_shown(small_dataset, tmp_path):
-    options = "--batch-size", "20", "--rewrites", "none"
     try:
-        show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), *options)
+        show(
+            logistic_sgd.sgd_optimization_mnist,
+            small_dataset,
+            str(tmp_path),
+            "--batch-size",
+            "20",
+            "--rewrites",
+            "none",
+        )
     finally:
         rewrites.select(["all"])
     text = (tmp_path / "graphs" / "training.txt").read_text()
@@ -263,12 +272,21 @@ def test_a_run_in_the_folder_stays_as_it_is(small_dataset, tmp_path):
         logistic_sgd.sgd_optimization_mnist(dataset=small_dataset, batch_size=20, n_epochs=2, output_folder=tmp_path)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert len(before) >= 5
-    options = "--batch-size", "20", "--learning-rate", "1", "--fresh"
-    printed = show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), *options)
+    others = "--batch-size", "20", "--learning-rate", "1", "--fresh"
+    printed = show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), *others)
     graphs_folder = tmp_path / "graphs"
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir() if path != graphs_folder}
     assert after == before
     assert "validation error" not in printed and "first cost" not in printed  # nothing is trained
+
+
+@pytest.mark.parametrize("lesson", short_schedules())
+def test_every_lesson_shows_its_graphs_and_trains_nothing(lesson, small_dataset, tmp_path, interpreted):
+    module = import_module(lesson)
+    driver = module.sgd_optimization_mnist if lesson == "logistic_sgd" else getattr(module, f"test_{lesson}")
+    printed = show(driver, small_dataset, str(tmp_path), *options(short_schedules()[lesson]))
+    assert list((tmp_path / "graphs").glob("*.html")) and [path.name for path in tmp_path.iterdir()] == ["graphs"]
+    assert "training the model" not in printed and "complete" not in printed
 
 
 def test_afterwards_all_is_as_before(small_dataset, tmp_path):
