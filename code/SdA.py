@@ -376,7 +376,6 @@ def plot(folder, datasets=None):
     pictures.draw_curves("costs", COSTS_TITLE, panels, columns=min(3, len(panels)))
     pictures.draw_errors()
     models = pictures.models(load_model, {"after pre-training": "pretrained", "after fine-tuning": "model"})
-    pictures.draw_filters({name: sda.sigmoid_layers[0].W for name, sda in models.items()})
     if sda := models.get("after pre-training"):
         level = (pictures.settings.get("corruption_levels") or CORRUPTION_LEVELS)[0]
         _, corrupted = sda.dA_layers[0].get_corrupted_input(sda.x, level)
@@ -390,6 +389,7 @@ def plot(folder, datasets=None):
     if sda := models.get("after fine-tuning"):
         pictures.save_filters(sda.sigmoid_layers[0].W, "filters_layer_0")
         pictures.draw_predictions(sda.x, sda.y_pred)
+    pictures.draw_filters({name: sda.sigmoid_layers[0].W for name, sda in models.items()})
 
 
 QUICK = {

@@ -457,6 +457,7 @@ def sample(model, seed=EVALUATION_SEED):
     vae = load_model(saved)
     path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
     save_tiles(path, decoder(vae)(draw_codes(vae, seed)), saved.load_data().image_shape)
+    say(f"picture: {path}")
     return path
 
 

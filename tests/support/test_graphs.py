@@ -3,12 +3,15 @@ import inspect
 import shutil
 import sys
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
+from itertools import pairwise
 
 import logistic_sgd
 import mlp
 import SdA
 from graphs import interpreting
+from lessons import options, short_schedules
 from support import graphs, rewrites
 from support.command import command
 from support.errors import UserError
@@ -55,11 +58,8 @@ def drawn():
         pytest.skip("needs Graphviz")
 
 
-def test_each_step_of_training_has_its_graph(sda):
+def test_each_step_of_training_has_its_graph_before_and_after_the_rewrites(sda):
     assert {path.stem for path in sda.iterdir()} == {"pretraining_layer_0", "pretraining_layer_1", "finetuning"}
-
-
-def test_the_graph_as_built_reads_like_the_lesson_and_the_other_shows_the_rewrites(sda):
     updates, before, _, after, nodes = parts((sda / "finetuning.txt").read_text())
     for name in ("cost", "h_0", "h_1", "p_y_given_x", "minibatch", "(dcost/dW_0)", "(dcost/dW_1)", "(dcost/db_2)"):
         assert f"'{name}'" in before
@@ -67,42 +67,42 @@ def test_the_graph_as_built_reads_like_the_lesson_and_the_other_shows_the_rewrit
         assert f" {name} [id " in before and f" {name} [id " in after
     for operation in ("SparseProduct", "RankUpdate{inplace=True}"):
         assert operation in after and operation in nodes and operation not in before
-    assert (
-        "W_0  49 × 6\n    before: W_0 − 0.1 · (dcost/dW_0)\n" in updates
-        and "RankUpdate{inplace=True}(W_0, minibatch, " in updates
-    )
-
-
-def test_without_rewrites_theirs_are_not_shown(small_dataset, tmp_path):
-    try:
-        show(SdA.test_SdA, small_dataset, str(tmp_path), *SMALL_SDA, "--rewrites", "none")
-    finally:
-        rewrites.select(["all"])
-    text = (tmp_path / "graphs" / "finetuning.txt").read_text()
-    assert "rewrites = none" in text
-    assert not any(name in text for name in ("SparseProduct", "RankUpdate", "BackpropUpdate"))
-    assert "Composite" in text  # PyTensor's own are there
-
-
-def test_the_updates_name_each_parameter_and_the_generator(sda):
+    assert "W_0  49 × 6\n    before: W_0 − 0.1 · (dcost/dW_0)\n" in updates
+    assert "RankUpdate{inplace=True}(W_0, minibatch, " in updates
     text = parts((sda / "pretraining_layer_1.txt").read_text())[0]
     lines = text[text.index("updates:") :].splitlines()[2:]
     names = {line.split()[0] for line in lines if line and not line.startswith(" ")}
     assert names == {"W_1", "b_1", "b_prime_1", "rng_1"}
 
 
-def test_a_node_names_the_line_of_the_lesson_that_made_it(sda):
+def test_a_node_names_the_line_of_the_lesson_that_made_it_or_what_it_replaces(sda):
     source, first = inspect.getsourcelines(mlp.HiddenLayer.__init__)
     [(number, code)] = [(first + i, line.strip()) for i, line in enumerate(source) if "pt.dot(" in line]
-    nodes = parts((sda / "finetuning.txt").read_text())[2].splitlines()
-    at = next(i for i, line in enumerate(nodes) if "Dot(h_0, W_1)" in line)
-    assert nodes[at + 1].strip() == f"mlp.py:{number}  {code}"
+    _, _, before, _, after = parts((sda / "finetuning.txt").read_text())
+    [line] = [line for node, line in pairwise(before.splitlines()) if "Dot(h_0, W_1)" in node]
+    assert line.strip() == f"mlp.py:{number}  {code}"
+    [line] = [
+        line for node, line in pairwise(after.splitlines()) if ", vector_sigmoid(#" in node and ", h_0 1 ×" in node
+    ]
+    assert "self.output = linear_output if" in line
 
 
-def test_a_fused_loop_names_the_line_of_what_it_replaces(sda):
-    nodes = parts((sda / "finetuning.txt").read_text())[4].splitlines()
-    [at] = [i for i, line in enumerate(nodes) if ", vector_sigmoid(#" in line and ", h_0 1 ×" in line]
-    assert "self.output = linear_output if" in nodes[at + 1]
+def test_without_rewrites_theirs_are_not_shown(small_dataset, tmp_path):
+    try:
+        show(
+            logistic_sgd.sgd_optimization_mnist,
+            small_dataset,
+            str(tmp_path),
+            "--batch-size",
+            "20",
+            "--rewrites",
+            "none",
+        )
+    finally:
+        rewrites.select(["all"])
+    text = (tmp_path / "graphs" / "training.txt").read_text()
+    assert "rewrites = none" in text and "RankUpdate" not in text
+    assert "Composite" in text  # PyTensor's own are there
 
 
 def test_bytes_of_a_product_are_those_of_its_arrays(small_dataset, tmp_path):
@@ -126,12 +126,12 @@ def measured(outputs, updates=None, **arguments):
     return Graph("after", function.maker.fgraph, function, arguments)
 
 
-def test_of_weights_the_rows_count_that_are_needed():
+def test_what_is_not_read_is_not_counted():
     W = pytensor.shared(np.ones((6, 5), "float32"), "W", shape=(6, 5))
     x = pt.matrix("x", shape=(1, 6), dtype="float32")
     graph = measured([x @ W], x=[[0, 1, 0, 2, 0, 0]])
     [step] = [step for step in graph.steps if type(step.node.op).__name__ == "SparseProduct"]
-    assert step.bytes == 4 * (6 + 2 * 5 + 5)
+    assert step.bytes == 4 * (6 + 2 * 5 + 5)  # of W the rows that are needed
 
     d = pt.matrix("d", shape=(1, 5), dtype="float32")
     graph = measured([], {W: W - np.float32(0.5) * (x.T @ d)}, x=[[0, 1, 0, 2, 0, 0]], d=np.ones((1, 5)))
@@ -139,16 +139,11 @@ def test_of_weights_the_rows_count_that_are_needed():
     assert step.bytes == 4 * (6 + 5 + 2 * 2 * 5 + 2)  # two factors beside
     assert step.destroyed and (W.get_value() == 1).all()  # it was measured on a copy
 
-
-def test_indexing_counts_what_it_picks_and_a_shape_no_array():
     x = pt.matrix("x", dtype="float32")
     graph = measured([x[pt.arange(3), pt.arange(3)], x.shape[0]], x=np.ones((100, 100)))
     moved = {type(step.node.op).__name__: step.bytes for step in graph.steps}
-    assert all(n_bytes < 200 for n_bytes in moved.values()), moved
+    assert all(n_bytes < 200 for n_bytes in moved.values()), moved  # what is picked, and a shape
 
-
-def test_a_view_moves_nothing():
-    x = pt.matrix("x", dtype="float32")
     graph = measured([x.T], x=np.ones((100, 100)))
     assert [step.bytes for step in graph.steps if step.is_view] == [0]
     assert graph.bytes == 2 * 40000  # the result is handed out as a copy
@@ -244,6 +239,12 @@ def test_a_graph_that_is_too_large_is_not_drawn(tmp_path, monkeypatch, interpret
     assert "nodes, more than 1, nobody could read one" in line and "W + 1" in (tmp_path / "small.html").read_text()
 
 
+def test_a_function_of_another_mode_is_told_in_one_line(tmp_path, interpreted):
+    function = pytensor.function([], pt.constant(1.0))
+    with pytest.raises(UserError, match="small was compiled outside .* or in a mode of its own: compile it in"):
+        graphs.write(tmp_path / "small", "small", {}, function, {})
+
+
 def test_graphs_are_not_written_through_links(tmp_path, monkeypatch, interpreted):
     monkeypatch.setattr(graphs, "MOST_NODES", 0)
     outside, folder, function = tmp_path / "outside", tmp_path / "graphs", small_function()
@@ -271,19 +272,21 @@ def test_a_run_in_the_folder_stays_as_it_is(small_dataset, tmp_path):
         logistic_sgd.sgd_optimization_mnist(dataset=small_dataset, batch_size=20, n_epochs=2, output_folder=tmp_path)
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     assert len(before) >= 5
-    options = "--batch-size", "20", "--learning-rate", "1", "--fresh"
-    printed = show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), *options)
+    others = "--batch-size", "20", "--learning-rate", "1", "--fresh"
+    printed = show(logistic_sgd.sgd_optimization_mnist, small_dataset, str(tmp_path), *others)
     graphs_folder = tmp_path / "graphs"
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir() if path != graphs_folder}
     assert after == before
-    assert "validation error" not in printed and "first cost" not in printed
+    assert "validation error" not in printed and "first cost" not in printed  # nothing is trained
 
 
-def test_nothing_is_trained(small_dataset, tmp_path):
-    result = logistic_sgd.sgd_optimization_mnist(
-        dataset=small_dataset, batch_size=20, output_folder=tmp_path, show_graph=True
-    )
-    assert result.curve == [] and not any(param.get_value().any() for param in result.model.params)
+@pytest.mark.parametrize("lesson", short_schedules())
+def test_every_lesson_shows_its_graphs_and_trains_nothing(lesson, small_dataset, tmp_path, interpreted):
+    module = import_module(lesson)
+    driver = module.sgd_optimization_mnist if lesson == "logistic_sgd" else getattr(module, f"test_{lesson}")
+    printed = show(driver, small_dataset, str(tmp_path), *options(short_schedules()[lesson]))
+    assert list((tmp_path / "graphs").glob("*.html")) and [path.name for path in tmp_path.iterdir()] == ["graphs"]
+    assert "training the model" not in printed and "complete" not in printed
 
 
 def test_afterwards_all_is_as_before(small_dataset, tmp_path):
@@ -291,11 +294,6 @@ def test_afterwards_all_is_as_before(small_dataset, tmp_path):
     with pytest.raises(RuntimeError), graphs.shown():
         raise RuntimeError
     assert Apply.clone_with_new_inputs is clone and pytensor.config.mode is mode
-
-
-def test_predict_shows_no_graph(capsys):
-    assert command(SdA.test_SdA, {}, ["--predict", "model.npz", "--show-graph"], predict=SdA.predict) == 2
-    assert "--predict goes with --dataset only" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_gets_one_line(small_dataset, tmp_path, capsys):

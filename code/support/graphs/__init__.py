@@ -76,6 +76,11 @@ def write(path, title, settings, function, arguments):
     """
     function = inspect.unwrap(function)
     rewritten = function.maker.fgraph
+    if not hasattr(rewritten, "as_built"):
+        raise UserError(
+            f"{path.name} was compiled outside of support.graphs.shown(), or in a mode of its own: compile it in "
+            "rewrites.mode(), or choose the mode by PYTENSOR_FLAGS"
+        )
     graphs = Graph("before", rewritten.as_built, function, arguments), Graph("after", rewritten, function, arguments)
     drawings, reason = drawn(graphs)
     contents = {"txt": text(title, settings, graphs), "html": page(title, settings, graphs, drawings, reason)}

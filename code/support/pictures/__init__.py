@@ -30,7 +30,6 @@ def save_tiles(path, images, image_shape, scale=False):
     pixels = tile_raster_images(images, image_shape, (10, 10), (1, 1), scale_rows_to_unit_interval=scale)
     with replacing(path) as file:
         Image.fromarray(pixels if scale else 255 - pixels).save(file, format="png")
-    say(f"picture: {path}")
 
 
 class Pictures:

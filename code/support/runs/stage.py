@@ -43,7 +43,7 @@ class Stage:
     def curve(self):
         """The lines of the curve that this stage has written."""
         starts = [*self.run.state.stages.values(), None]
-        return self.run.curve[slice(*starts[self.number : self.number + 2])]
+        return self.run.curve[slice(*starts[self.number : self.number + 2])] if self.run.state.stages else []
 
     @property
     def result(self):
