@@ -2,7 +2,7 @@
 
 from graphs import assert_close, interpreted_mode, nodes, parameter, plain_mode, row_or_batch
 from support.rewrites import TAG
-from support.rewrites.products import FEW
+from support.rewrites.kernels import FEW
 from support.rewrites.updates import BackpropUpdate, RankUpdate
 
 import numpy as np
