@@ -101,11 +101,14 @@ class Update(Op):
 class EvaluatingLinker:
     """Part of a linker: where nobody takes an updated W, as in `f.copy(delete_updates=True)`, W is not overwritten."""
 
-    def accept(self, fgraph, *arguments, **named):
-        for node in fgraph.apply_nodes:
+    def accept(self, fgraph, no_recycling=None, profile=None):
+        replaced = {}
+        for node in fgraph.toposort():
             if isinstance(node.op, Update) and node.op.inplace and not fgraph.clients[node.outputs[node.op.updated]]:
-                node.op = node.op.with_inplace(False)
-        return super().accept(fgraph, *arguments, **named)
+                new = zip(node.outputs, node.op.with_inplace(False).make_node(*node.inputs).outputs)
+                fgraph.replace_all(pairs := list(new), reason="nobody takes the updated W")
+                replaced.update(pairs)
+        return super().accept(fgraph, [replaced.get(variable, variable) for variable in no_recycling or []], profile)
 
 
 class InterpretingLinker(EvaluatingLinker, PerformLinker):
