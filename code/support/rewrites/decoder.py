@@ -97,17 +97,13 @@ def tied_decoder(op, node):
 
 
 @cache
-def decoding(dtype, update):
-    """A compiled function (W, h, c, x, step) that gives what a TiedDecoder does, and if `update`, writes over W.
-
-    It is the same function for all operations, so that a process compiles it once.
-    """
-    zero, one = dtype.type(0), dtype.type(1)
-    exp = exponential(dtype)
+def activation(dtype):
+    """A compiled function (logits, targets, z, errors) that writes z and the errors of some entries."""
+    zero, one, exp = dtype.type(0), dtype.type(1), exponential(dtype)
 
     @numba_njit(error_model="numpy")
     def activate(logits, targets, z, errors):
-        """The log-likelihood but for the logarithm of a product, and that product less 1, of some entries."""
+        """The result is their log-likelihood but for the logarithm of a product, and that product less 1."""
         total, p = 0.0, 0.0
         for q in range(len(targets)):
             a, x = logits[q], targets[q]
@@ -118,6 +114,14 @@ def decoding(dtype, update):
             total += x * min(a, zero) - (one - x) * max(a, zero)
             p = p * (1.0 + e) + e
         return total, p
+
+    return activate
+
+
+@cache
+def row_passes(dtype, update):
+    """Compiled functions that decode with a row of W, go back by it, or do both with four at once; they `update` W."""
+    zero = dtype.type(0)
 
     @numba_njit
     def decode_row(row, h):
@@ -155,6 +159,15 @@ def decoding(dtype, update):
                 r2[j] = w2 + s2 * h[j]
                 r3[j] = w3 + s3 * h[j]
         logits[0], logits[1], logits[2], logits[3] = a0, a1, a2, a3
+
+    return decode_row, go_back_row, go_back_and_decode
+
+
+@cache
+def decoding(dtype, update):
+    """A compiled function (W, h, c, x, step) that gives what a TiedDecoder does, and if `update`, writes over W."""
+    activate = activation(dtype)
+    decode_row, go_back_row, go_back_and_decode = row_passes(dtype, update)
 
     @numba_njit(error_model="numpy")
     def pass_over(W, h, c, x, step, z, back, totals, first, last):
