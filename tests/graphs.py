@@ -5,6 +5,7 @@ import inspect
 from support.rewrites import TAG
 from support.rewrites.decoder import TiedDecoder, tied_decoder
 from support.rewrites.entropy import LogLikelihood, log_likelihood
+from support.rewrites.internals import rows_if_few
 from support.rewrites.products import (
     NarrowProduct,
     SparseProduct,
@@ -13,7 +14,6 @@ from support.rewrites.products import (
     sparse_product,
     transposed_product,
 )
-from support.rewrites.registry import rows_if_few
 from support.rewrites.updates import BackpropUpdate, RankUpdate, backprop_update, rank_update
 
 import numba

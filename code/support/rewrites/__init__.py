@@ -13,25 +13,30 @@ processor, so what counts is the number of passes over each weight matrix W (n, 
 
 | name               | source                               | result                       | passes over W        |
 |--------------------|--------------------------------------|------------------------------|----------------------|
+| coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
+| factored_sum       | sum of (S_bj W_ij)^2                 | sums of each factor alone    | batch -> 1           |
+| log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
+| single_entries     | row sums of 0s with one v_r in row r | v                            | none, no sum         |
 | rank_update        | W - lr X'D, with two products as sum | RankUpdate(W, X, D, -lr, 1)  | 2 or more -> 1       |
+|                    | W - lr (X'D + W r), r a row          | RankUpdate(W (1 - lr r), ..) | 2 or more -> 2       |
 | backprop_update    | D W' and RankUpdate(W, X, D, ...)    | BackpropUpdate(W, X, D, ...) | 2 -> 1               |
 | tied_decoder       | LogLikelihood(x, a), (z - x) W       | TiedDecoder(W, h, c, x)      | 2 -> 1               |
 | tied_update        | that, and W + s (z - x)'h + t X'D    | TiedDecoder(W, h, c, x, s)   | 2 -> 1               |
 |                    |                                      | and RankUpdate of its result | and share of X != 0  |
-| sparse_product     | X W, for a small minibatch           | SparseProduct(X, W)          | 1 -> share of X != 0 |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
-| factored_sum       | sum of (S_bj W_ij)^2                 | sums of each factor alone    | batch -> 1           |
-| shrinking_update   | W - lr (X'D + W r), r a row          | RankUpdate(W (1 - lr r), ..) | 2 or more -> 2       |
-| log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
-| single_entries     | row sums of 0s with one v_r in row r | v                            | none, no sum         |
+| sparse_product     | X W, for a small minibatch           | SparseProduct(X, W)          | 1 -> share of X != 0 |
 | vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
-| coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
 
-Beside them, `positional_arguments` (`linker.py`) spares each call of a function that draws random numbers a detour.
+They are applied in this order. Then `update_inplace` lets the operations that update W write over it.
+`positional_arguments`, a linker, spares each call of a function that draws random numbers a detour.
 
-X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one example or a few, a for h W' + c. Each
+`f.copy(delete_updates=True)` evaluates without training: where nobody takes the updated W, W stays as it is, although
+PyTensor warns of the opposite. Where the updated W is an output of the function, PyTensor itself overwrites W: there,
+compile another function without updates.
+
+X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one example, a for h W' + c. Each
 rewrite stands in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy,
 which says what it computes, and a Numba implementation, which runs.
 
@@ -44,16 +49,57 @@ A rewrite that a graph does not fit leaves it alone. Each has its name and `TAG`
 """
 
 from support.errors import UserError
-from support.rewrites import activations, coin_flips, decoder, entropy, jacobian, products, updates  # noqa: F401
-from support.rewrites.linker import NAME as LINKER_NAME
-from support.rewrites.linker import PositionalNumbaLinker
-from support.rewrites.registry import INPLACE_NAMES, NAMES, TAG  # noqa: F401
+from support.rewrites.activations import sigmoid_to_vector_sigmoid, tanh_to_vector_tanh
+from support.rewrites.coin_flips import binomial_to_coin_flips
+from support.rewrites.decoder import decoder_to_tied_decoder, rank_update_to_tied_decoder
+from support.rewrites.entropy import sum_of_single_entries, sum_to_log_likelihood
+from support.rewrites.internals import CompilingLinker, InterpretingLinker, PositionalLinker
+from support.rewrites.jacobian import sum_to_factored_sum
+from support.rewrites.products import dot_to_narrow_product, dot_to_sparse_product, dot_to_transposed_product
+from support.rewrites.updates import descent_to_rank_update, rank_update_to_backprop_update, update_inplace
 
-from pytensor.compile.mode import Mode, get_default_mode
+from pytensor.compile.mode import Mode, get_default_mode, optdb
+from pytensor.graph.rewriting.basic import GraphRewriter, dfs_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
-from pytensor.link.basic import JITLinker, PerformLinker
+from pytensor.link.basic import PerformLinker
 from pytensor.link.numba.linker import NumbaLinker
 
+TAG = "sgd"  # no mode of PyTensor's includes it
+LINKER, INPLACE = "positional_arguments", "update_inplace"
+
+# {position among PyTensor's own rewrites: ours there, in their order}. To add one, write a line: its name, and a
+# rewriter of nodes or of a whole graph. A row of the table above says what it does.
+REWRITES = {
+    # After the canonical forms and before the specialised ones, which hide products in fused loops.
+    1.66: {
+        "coin_flips": binomial_to_coin_flips,
+        "factored_sum": sum_to_factored_sum,
+        "log_likelihood": sum_to_log_likelihood,
+        "single_entries": sum_of_single_entries,
+        "rank_update": descent_to_rank_update,
+        "backprop_update": rank_update_to_backprop_update,
+        "tied_decoder": decoder_to_tied_decoder,
+        "tied_update": rank_update_to_tied_decoder,
+        "narrow_product": dot_to_narrow_product,
+        "transposed_product": dot_to_transposed_product,
+        "sparse_product": dot_to_sparse_product,
+        "vector_sigmoid": sigmoid_to_vector_sigmoid,
+        "vector_tanh": tanh_to_vector_tanh,
+    },
+    # After PyTensor has begun to watch for overwritten inputs, beside its own in-place rewrites. It refuses to
+    # overwrite what another node has still to read; then the operation that copies stays.
+    50.2: {INPLACE: update_inplace},
+}
+
+for position, rewriters in REWRITES.items():
+    for place, (name, rewriter) in enumerate(rewriters.items()):
+        if not isinstance(rewriter, GraphRewriter):
+            # Each node is looked at once: a rewrite that matched its own result would not end otherwise.
+            rewriter = dfs_rewriter(rewriter, ignore_newtrees=True)
+        tags = [TAG, "inplace"] if name == INPLACE else [TAG]
+        optdb.register(name, rewriter, *tags, position=position + place / 1000)
+
+NAMES = [name for rewriters in REWRITES.values() for name in rewriters if name != INPLACE] + [LINKER]
 _selected = NAMES
 
 
@@ -66,15 +112,14 @@ def mode():
     FAST_COMPILE, NanGuardMode, DebugMode, JAX, one with optimizer=None.
     """
     chosen = get_default_mode()
-    query, linker = chosen.provided_optimizer, chosen.linker
-    runs = isinstance(linker, NumbaLinker) or isinstance(linker, PerformLinker) and not isinstance(linker, JITLinker)
+    query = chosen.provided_optimizer
     fast = isinstance(query, RewriteDatabaseQuery) and "fast_run" in query.include
-    if not (_selected and type(chosen) is Mode and runs and fast):
+    numba_linker = PositionalLinker if LINKER in _selected else CompilingLinker
+    linkers = {NumbaLinker: numba_linker, PerformLinker: InterpretingLinker}
+    if not _selected or not fast or type(chosen) is not Mode or type(chosen.linker) not in linkers:
         return chosen
-    if type(linker) is NumbaLinker and LINKER_NAME in _selected:
-        linker = PositionalNumbaLinker()
-    names = [name for name in _selected if name != LINKER_NAME]
-    return Mode(linker, query.including(*names, *(INPLACE_NAMES if names else [])))
+    names = [name for name in _selected if name != LINKER]
+    return Mode(linkers[type(chosen.linker)](), query.including(*names, *([INPLACE] if names else [])))
 
 
 def select(names):

@@ -1,9 +1,12 @@
 """The sigmoid and the hyperbolic tangent in single precision, of several entries at once."""
 
-from support.rewrites.registry import VERSION, register
+from functools import cache
+
+from support.rewrites.algebra import replace
+from support.rewrites.internals import VERSION
 
 import numpy as np
-from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.link.numba.dispatch.scalar import scalar_op_cache_key
 from pytensor.scalar.basic import Tanh, same_out
@@ -16,6 +19,7 @@ def coefficients(function, degree, domain):
     return np.polynomial.Chebyshev.interpolate(function, degree, domain).convert(kind=np.polynomial.Polynomial).coef
 
 
+@cache
 def exponential(dtype):
     """A compiled function t -> exp(t), of numbers of a type that are not positive.
 
@@ -99,13 +103,10 @@ def vectorised(scalar_op, vector_op):
         [out] = node.outputs
         if type(node.op.scalar_op) is not scalar_op or not out.type.dtype == node.inputs[0].type.dtype == "float32":
             return None
-        result = Elemwise(vector_op)(*node.inputs)
-        copy_stack_trace(out, result)
-        return [result]
+        return replace([out], [Elemwise(vector_op)(*node.inputs)])
 
     return rewrite
 
 
-# After log_likelihood, which takes a sigmoid along.
-register(vectorised(Sigmoid, vector_sigmoid), "vector_sigmoid", priority=4)
-register(vectorised(Tanh, vector_tanh), "vector_tanh", priority=4)
+sigmoid_to_vector_sigmoid = vectorised(Sigmoid, vector_sigmoid)
+tanh_to_vector_tanh = vectorised(Tanh, vector_tanh)

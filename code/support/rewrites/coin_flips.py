@@ -1,10 +1,11 @@
 """Masks of zeros and ones at the price of one uniform number an entry."""
 
-from support.rewrites.registry import VERSION, register
+from support.rewrites.algebra import replace
+from support.rewrites.internals import VERSION
 
 import numpy as np
 from pytensor.graph.basic import Constant
-from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.random.basic import BinomialRV
@@ -55,11 +56,4 @@ def binomial_to_coin_flips(fgraph, node):
         return None
     if n.type.ndim > p.type.ndim or not all(n.type.broadcastable):
         return None  # n would have a part in the shape of the draws
-    flips = CoinFlips().make_node(rng, size, p).outputs
-    if not all(old.type.is_super(new.type) for old, new in zip(node.outputs, flips)):
-        return None
-    copy_stack_trace(node.outputs, flips)
-    return flips
-
-
-register(binomial_to_coin_flips, "coin_flips", priority=0)
+    return replace(node.outputs, CoinFlips().make_node(rng, size, p).outputs)

@@ -4,10 +4,22 @@ from functools import cache
 
 from support.environment import THREADS
 from support.rewrites.activations import exponential
+from support.rewrites.algebra import (
+    Product,
+    collected,
+    constant,
+    elementwise,
+    is_float_matrix,
+    multiplied,
+    products_with,
+    replace,
+    scalars_beyond,
+    unspecified,
+    untransposed,
+)
 from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigmoid
-from support.rewrites.patterns import elementwise, is_float_matrix, multiplied, polynomial, scalars_beyond, untransposed
-from support.rewrites.products import add_to_the_first
-from support.rewrites.registry import PARALLEL, numba_implementation, register, register_inplace, rows_if_few
+from support.rewrites.internals import PARALLEL, Update, numba_implementation
+from support.rewrites.kernels import add_to_the_first
 from support.rewrites.updates import RankUpdate
 
 import numba
@@ -15,43 +27,36 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor import scalar as ps
 from pytensor.graph.basic import Apply, Constant
-from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.graph.traversal import apply_depends_on
 from pytensor.link.numba.dispatch.basic import numba_njit
-from pytensor.tensor.basic import Join, get_underlying_scalar_constant_value
+from pytensor.tensor.basic import Join
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix, vector
 
-FEW = 4  # examples; up to here one pass by loops is faster than two by BLAS
-LARGE = 2**18  # entries of W, which then does not stay in the second-level cache between the two
 
+class TiedDecoder(Update):
+    """What a decoder a = h W' + c, z = sigmoid(a), gives for one target x, in one pass over W.
 
-class TiedDecoder(Op):
-    """What a decoder a = h W' + c, z = sigmoid(a), gives for a target x, in one pass over W.
+    Row i of W gives a_i, hence z_i and its error z_i - x_i. The error times the same row is a part of what goes back to
+    h, so that both are computed while the row is in the first-level cache.
 
-    Row i of W gives a_i, hence z_i and its error z_i - x_i, of each example. The error times the same row is a part of
-    what goes back to h, so that both are computed while the row is in the first-level cache.
-
-    W is (n, m), h (batch, m), c (1, n) and x (batch, n). The results are the log-likelihood of `LogLikelihood`,
-    (batch,), z (batch, n) and (z - x) W, (batch, m). With `update`, which is for one example, there is one more input,
-    the scalar `step`, and one more result, of which row i is written in the same pass: W + step (z - x)'h.
+    W is (n, m), h (1, m), c (1, n) and x (1, n). The results are the log-likelihood of `LogLikelihood`, (1,), z (1, n)
+    and (z - x) W, (1, m). With `update` there is one more input, the scalar `step`, and one more result, of which row i
+    is written in the same pass: W + step (z - x)'h.
     """
 
     __props__ = ("update", "inplace")
 
     def __init__(self, update=False, inplace=False):
         self.update = update
-        self.inplace = inplace
-        if inplace:
-            self.destroy_map = {3: [0]}
+        self.updated = 3 if update else None
+        super().__init__(inplace)
 
     def make_node(self, W, h, c, x, *step):
         n, m = W.type.shape
         n = n or c.type.shape[1] or x.type.shape[1]
-        batch = h.type.shape[0]
-        rows_of = [matrix(dtype=W.dtype, shape=(batch, columns)) for columns in (n, m)]
-        outputs = [vector(dtype=W.dtype, shape=(batch,)), *rows_of]
+        outputs = [vector(dtype=W.dtype, shape=(1,)), *(matrix(dtype=W.dtype, shape=(1, size)) for size in (n, m))]
         if self.update:
             return Apply(self, [W, h, c, x, pt.cast(*step, W.dtype)], [*outputs, W.type()])
         return Apply(self, [W, h, c, x], outputs)
@@ -62,7 +67,7 @@ class TiedDecoder(Op):
         for storage, value in zip(outputs, (rows, z, (z - x) @ W)):
             storage[0] = value
         if self.update:
-            outputs[3][0] = result = W if self.inplace else np.empty_like(W)
+            outputs[3][0] = result = self.room_for_result(W)
             result[...] = W + step[0] * ((z - x).T @ h)
 
 
@@ -71,7 +76,7 @@ def tied_decoder(op, node):
     update, inplace = op.update, op.inplace
     dtype = node.outputs[0].type.numpy_dtype
     zero = dtype.type(0)
-    decode = decoding(dtype, update or rows_if_few(node) == 1, update)
+    decode = decoding(dtype, update)
 
     if not update:
 
@@ -92,17 +97,13 @@ def tied_decoder(op, node):
 
 
 @cache
-def decoding(dtype, single, update):
-    """A compiled function (W, h, c, x, step) that gives what a TiedDecoder does, and if `update`, writes over W.
-
-    It is the same function for all operations, so that a process compiles it once.
-    """
-    zero, one = dtype.type(0), dtype.type(1)
-    exp, add_up = exponential(dtype), numba_njit(add_to_the_first)
+def activation(dtype):
+    """A compiled function (logits, targets, z, errors) that writes z and the errors of some entries."""
+    zero, one, exp = dtype.type(0), dtype.type(1), exponential(dtype)
 
     @numba_njit(error_model="numpy")
     def activate(logits, targets, z, errors):
-        """The log-likelihood but for the logarithm of a product, and that product less 1, of some entries."""
+        """The result is their log-likelihood but for the logarithm of a product, and that product less 1."""
         total, p = 0.0, 0.0
         for q in range(len(targets)):
             a, x = logits[q], targets[q]
@@ -113,6 +114,14 @@ def decoding(dtype, single, update):
             total += x * min(a, zero) - (one - x) * max(a, zero)
             p = p * (1.0 + e) + e
         return total, p
+
+    return activate
+
+
+@cache
+def row_passes(dtype, update):
+    """Compiled functions that decode with a row of W, go back by it, or do both with four at once; they `update` W."""
+    zero = dtype.type(0)
 
     @numba_njit
     def decode_row(row, h):
@@ -151,8 +160,17 @@ def decoding(dtype, single, update):
                 r3[j] = w3 + s3 * h[j]
         logits[0], logits[1], logits[2], logits[3] = a0, a1, a2, a3
 
+    return decode_row, go_back_row, go_back_and_decode
+
+
+@cache
+def decoding(dtype, update):
+    """A compiled function (W, h, c, x, step) that gives what a TiedDecoder does, and if `update`, writes over W."""
+    activate = activation(dtype)
+    decode_row, go_back_row, go_back_and_decode = row_passes(dtype, update)
+
     @numba_njit(error_model="numpy")
-    def pass_over_for_one(W, h, c, x, step, z, back, totals, first, last):
+    def pass_over(W, h, c, x, step, z, back, totals, first, last):
         h, c, x, z, back = h[0], c[0], x[0], z[0], back[0]
         logits, errors = np.empty(4, dtype), np.empty(4, dtype)
         total, p = 0.0, 0.0
@@ -178,72 +196,6 @@ def decoding(dtype, single, update):
             go_back_row(W[i], h, back, errors[0], step)
         totals[0] = total - np.log1p(p)
 
-    @numba_njit
-    def decode_pair(W, i, h, r, logits):
-        """Four rows from i on decode two examples from r on: each entry that is loaded is used for several sums."""
-        r0, r1, r2, r3 = W[i], W[i + 1], W[i + 2], W[i + 3]
-        p, q = h[r], h[r + 1]
-        p0, p1, p2, p3 = zero, zero, zero, zero
-        q0, q1, q2, q3 = zero, zero, zero, zero
-        for j in range(W.shape[1]):
-            w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
-            p0 += w0 * p[j]
-            p1 += w1 * p[j]
-            p2 += w2 * p[j]
-            p3 += w3 * p[j]
-            q0 += w0 * q[j]
-            q1 += w1 * q[j]
-            q2 += w2 * q[j]
-            q3 += w3 * q[j]
-        logits[r, 0], logits[r, 1], logits[r, 2], logits[r, 3] = p0, p1, p2, p3
-        logits[r + 1, 0], logits[r + 1, 1], logits[r + 1, 2], logits[r + 1, 3] = q0, q1, q2, q3
-
-    @numba_njit
-    def go_back_pair(W, i, back, r, errors):
-        r0, r1, r2, r3 = W[i], W[i + 1], W[i + 2], W[i + 3]
-        p, q = back[r], back[r + 1]
-        p0, p1, p2, p3 = errors[r, 0], errors[r, 1], errors[r, 2], errors[r, 3]
-        q0, q1, q2, q3 = errors[r + 1, 0], errors[r + 1, 1], errors[r + 1, 2], errors[r + 1, 3]
-        for j in range(W.shape[1]):
-            w0, w1, w2, w3 = r0[j], r1[j], r2[j], r3[j]
-            p[j] += (p0 * w0 + p1 * w1) + (p2 * w2 + p3 * w3)
-            q[j] += (q0 * w0 + q1 * w1) + (q2 * w2 + q3 * w3)
-
-    @numba_njit(error_model="numpy")
-    def pass_over_for_pairs(W, h, c, x, step, z, back, totals, first, last):
-        batch = x.shape[0]
-        logits, errors = np.zeros((len(h), 4), dtype), np.zeros((len(h), 4), dtype)
-        products = np.zeros(batch)  # less 1
-        rest = last - (last - first) % 4
-        for i in range(first, last, 4):
-            rows = min(4, last - i)
-            for r in range(0, len(h), 2):
-                if i < rest:
-                    decode_pair(W, i, h, r, logits)
-                else:
-                    for q in range(rows):
-                        logits[r, q], logits[r + 1, q] = decode_row(W[i + q], h[r]), decode_row(W[i + q], h[r + 1])
-            for r in range(batch):
-                for q in range(rows):
-                    logits[r, q] += c[0, i + q]
-                part, factor = activate(logits[r], x[r, i : i + rows], z[r, i:], errors[r])
-                totals[r] += part
-                products[r] = products[r] * (1.0 + factor) + factor
-                if (i - first) % FACTORS == 0:
-                    totals[r] -= np.log1p(products[r])
-                    products[r] = 0.0
-            for r in range(0, len(h), 2):
-                if i < rest:
-                    go_back_pair(W, i, back, r, errors)
-                else:
-                    for q in range(rows):
-                        go_back_row(W[i + q], h[r], back[r], errors[r, q], zero)
-                        go_back_row(W[i + q], h[r + 1], back[r + 1], errors[r + 1, q], zero)
-        for r in range(batch):
-            totals[r] -= np.log1p(products[r])
-
-    pass_over = pass_over_for_one if single else pass_over_for_pairs
-
     @numba_njit(parallel=PARALLEL)
     def pass_over_parts(W, h, c, x, step, z, back, totals):
         n = W.shape[0]
@@ -254,34 +206,25 @@ def decoding(dtype, single, update):
     @numba_njit
     def decode(W, h, c, x, step):
         n, m = W.shape
-        batch = h.shape[0]
-        if single and batch != 1:
+        if h.shape[0] != 1 or c.shape[0] != 1 or x.shape[0] != 1:
             raise ValueError("not one example")
-        if c.shape[0] != 1 or x.shape[0] != batch or h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
+        if h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
             raise ValueError("shapes of W, h, c and x do not fit")
-        if single:
-            examples = np.ascontiguousarray(h)
-        else:
-            examples = np.zeros((batch + batch % 2, m), dtype)  # in pairs
-            for r in range(batch):  # `examples[:batch] = h` takes seconds to compile
-                for j in range(m):
-                    examples[r, j] = h[r, j]
-        z, back = np.empty((batch, n), dtype), np.zeros((THREADS, *examples.shape), dtype)
-        totals = np.zeros((THREADS, batch))
-        pass_over_parts(W, examples, c, x, step, z, back, totals)
-        add_up(totals)
-        add_up(back.reshape(THREADS, -1))
-        return totals[0].astype(dtype), z, back[0, :batch]
+        z, back = np.empty((1, n), dtype), np.zeros((THREADS, 1, m), dtype)
+        totals = np.zeros((THREADS, 1))
+        pass_over_parts(W, np.ascontiguousarray(h), c, x, step, z, back, totals)
+        add_to_the_first(totals)
+        add_to_the_first(back.reshape(THREADS, -1))
+        return totals[0].astype(dtype), z, back[0]
 
     return decode
 
 
 @node_rewriter([LogLikelihood])
 def decoder_to_tied_decoder(fgraph, node):
-    """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be small"""
+    """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be 1"""
     x, a = node.inputs
-    batch = a.type.shape[0]
-    if batch is None or not 1 <= batch <= FEW or len(fgraph.clients[a]) > 1:
+    if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1:
         return None
     operands = elementwise(a, ps.Add) or [a]
     for place, product in enumerate(operands):
@@ -290,68 +233,36 @@ def decoder_to_tied_decoder(fgraph, node):
         h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
         if W is None or W.owner is not None or any(W.type.broadcastable):
             continue
-        if batch > 1 and (None in W.type.shape or np.prod(W.type.shape) < LARGE):
-            continue
         rest = operands[:place] + operands[place + 1 :]
         c = pt.add(*rest) if len(rest) > 1 else rest[0] if rest else pt.zeros((1, W.shape[0]), dtype=W.dtype)
-        if not is_float_matrix(W, h, c, x) or c.type.shape[0] != 1 or c.type.shape[1] == 1:
+        if not is_float_matrix(W, h, c, x) or c.type.shape[1] == 1 or any(v.type.shape[0] != 1 for v in (h, c, x)):
             continue
-        if not all(v.type.shape[0] == batch for v in (h, x)):
-            continue
-        backs = [(dot, error) for dot in products_with(fgraph, W) if (error := error_factor(dot.inputs[0], node, x))]
+        backs = [(dot, error_factor(dot.inputs[0], node, x)) for dot in products_with(fgraph, W)]
+        backs = [(dot.outputs[0], error) for dot, error in backs if error is not None]
         if not backs:
             continue
         rows, z, back = TiedDecoder()(W, h, c, x)
-        replaced = {node.outputs[0]: rows, node.outputs[1]: z}
-        for dot, error in backs:
-            replaced[dot.outputs[0]] = back if error.is_one else error.scalar(W.dtype) * back
-        if all(old.type.is_super(new.type) for old, new in replaced.items()):
-            copy_stack_trace([*node.outputs, backs[0][0].outputs[0]], [rows, z, back])
+        scaled = [back if error.is_one else error.coefficient(W.dtype) * back for _, error in backs]
+        old, new = [*node.outputs, *(dot for dot, _ in backs)], [rows, z, *scaled]
+        if (replaced := replace(old, new, made=[back])) is not None:
             return replaced
     return None
 
 
-class ErrorFactor:
-    """The s of s (z - x), as a number times the product of some scalars."""
-
-    def __init__(self, number, scalars):
-        self.number, self.scalars = number, scalars
-
-    @property
-    def is_one(self):
-        return self.number == 1 and not self.scalars
-
-    def scalar(self, dtype):
-        numbers = [pt.constant(self.number, dtype=dtype)] if self.number != 1 else []
-        return multiplied([*numbers, *self.scalars], dtype)
-
-
 def error_factor(variable, decoder, x):
-    """The `ErrorFactor` by which a variable is s (z - x), z a decoder's second output; None where it is not seen to be.
+    """The s of a variable that is s (z - x), as a `Product`; z is a decoder's second output. None where it is not so.
 
     The gradient comes as (1 - x) z - x (1 - z), with signs and scalars anywhere: multiplied out, that is z - x.
     """
     z = decoder.outputs[1]
-    sum_of = polynomial(variable, [z, x])
-    if sum_of is None or len(sum_of) != 2:
+    products = collected(variable, [z, x])
+    if len(products) != 2 or any(len(product.factors) != 1 for product in products):
         return None
-    monomials = {}
-    for factors, number in sum_of.items():
-        matrices = [factor for factor in factors if factor is z or factor is x]
-        if len(matrices) != 1:
-            return None
-        monomials[matrices[0] is z] = number, [factor for factor in factors if factor is not matrices[0]]
-    if len(monomials) != 2:
+    of_z, of_x = sorted(products, key=lambda product: product.factors[0] is not z)
+    if of_z.factors[0] is not z or of_x.factors[0] is not unspecified(x):
         return None
-    (number, scalars), (opposite, others) = monomials[True], monomials[False]
-    if number != -opposite or sorted(map(id, scalars)) != sorted(map(id, others)):
-        return None
-    return ErrorFactor(number, scalars)
-
-
-def products_with(fgraph, W):
-    """The nodes that multiply something by this matrix, from the left."""
-    return [client for client, position in fgraph.clients[W] if isinstance(client.op, Dot) and position == 1]
+    same_scalars = sorted(map(id, of_z.scalars)) == sorted(map(id, of_x.scalars))
+    return Product(of_z.number, of_z.scalars) if of_z.number == -of_x.number and same_scalars else None
 
 
 @node_rewriter([RankUpdate])
@@ -359,10 +270,9 @@ def rank_update_to_tied_decoder(fgraph, node):
     """TiedDecoder(W, h, c, x), RankUpdate(W, [X; s (z - x)], [D; t h], alpha, 1)
     -> TiedDecoder(W, h, c, x, alpha s t), whose fourth result is V, and RankUpdate(V, X, D, alpha, 1)"""
     W, X, D, alpha, beta = node.inputs
-    if node.op.inplace or get_underlying_scalar_constant_value(beta, raise_not_constant=False) != 1:
-        return None
     X_parts, D_parts = joined(X), joined(D)
-    if len(X_parts) != len(D_parts) or any(part.type.shape[0] != 1 for part in (*X_parts, *D_parts)):
+    of_one_row = len(X_parts) == len(D_parts) and all(part.type.shape[0] == 1 for part in (*X_parts, *D_parts))
+    if node.op.inplace or constant(beta) != 1 or not of_one_row:
         return None
     for decoder, place in fgraph.clients[W]:
         if place != 0 or not isinstance(decoder.op, TiedDecoder) or decoder.op.update:
@@ -372,18 +282,17 @@ def rank_update_to_tied_decoder(fgraph, node):
             error, scalars = error_factor(left, decoder, x), scalars_beyond(right, h)
             if error is None or scalars is None:
                 continue
-            step = multiplied([alpha, error.scalar(W.dtype), *scalars], W.dtype)
+            step = multiplied([alpha, error.coefficient(W.dtype), *scalars], W.dtype)
             if step.owner and apply_depends_on(step.owner, decoder):
                 continue  # it waits for what the decoder gives
             *results, updated = TiedDecoder(update=True)(W, h, c, x, step)
             copy_stack_trace([*decoder.outputs, node.outputs[0]], [*results, updated])
-            rest = [(left, right) for i, (left, right) in enumerate(zip(X_parts, D_parts)) if i != part]
+            rest = [pair for i, pair in enumerate(zip(X_parts, D_parts)) if i != part]
             if rest:
                 X, D = (pt.join(0, *sides) if len(sides) > 1 else sides[0] for sides in zip(*rest))
                 updated = RankUpdate()(updated, X, D, alpha, beta)
-                copy_stack_trace(node.outputs[0], updated)
             # The update first: it has parts of what the old decoder gives, which must still be there.
-            return {node.outputs[0]: updated, **dict(zip(decoder.outputs, results))}
+            return replace([node.outputs[0], *decoder.outputs], [updated, *results])
     return None
 
 
@@ -398,18 +307,3 @@ def joined(variable):
         axis, *parts = node.inputs
         axis = axis.data if isinstance(axis, Constant) else None
     return parts if axis == 0 else [variable]
-
-
-@node_rewriter([TiedDecoder], inplace=True)
-def tied_update_inplace(fgraph, node):
-    """TiedDecoder that updates W -> the same, written over W"""
-    if node.op.inplace or not node.op.update:
-        return None
-    new = TiedDecoder(update=True, inplace=True).make_node(*node.inputs).outputs
-    copy_stack_trace(node.outputs, new)
-    return new
-
-
-register(decoder_to_tied_decoder, "tied_decoder", priority=2.4)
-register(rank_update_to_tied_decoder, "tied_update", priority=2.5)
-register_inplace(tied_update_inplace, "tied_update_inplace")

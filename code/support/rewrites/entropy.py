@@ -1,18 +1,17 @@
 """The log-likelihood of a sigmoid's output, from what went into the sigmoid; a sum in the gradient of a softmax's."""
 
 from support.rewrites.activations import exponential
-from support.rewrites.patterns import elementwise, is_float_matrix
-from support.rewrites.registry import numba_implementation, register
+from support.rewrites.algebra import constant, elementwise, is_float_matrix, replace
+from support.rewrites.internals import numba_implementation
 
 import numpy as np
 from pytensor import scalar as ps
 from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
-from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.graph.traversal import apply_depends_on
 from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scalar.math import Sigmoid, Softplus
-from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.math import Sum
 from pytensor.tensor.subtensor import AdvancedIncSubtensor
 from pytensor.tensor.type import vector
@@ -94,21 +93,20 @@ def sum_to_log_likelihood(fgraph, node):
     for one, other in (operands, operands[::-1]):
         x, minus_a = weighted_softplus(one)
         rest, a = weighted_softplus(other)
-        if x is None or rest is None or not (negates(minus_a, a) and is_one_minus(rest, x)):
+        if x is None or rest is None or elementwise(minus_a, ps.Neg) != [a] or not is_one_minus(rest, x):
             continue
         if not is_float_matrix(x, a) or x.type.broadcastable != a.type.broadcastable:
             continue
         rows, z = LogLikelihood()(x, a)
-        if not out.type.is_super(rows.type):
-            continue
         sigmoids = [
             client.outputs[0]
             for client, _ in fgraph.clients[a]
             if len(client.outputs) == 1 and elementwise(client.outputs[0], Sigmoid)
             if not (x.owner and apply_depends_on(x.owner, client))
         ]
-        copy_stack_trace(out, rows)
-        return {out: rows, **{sigmoid: z for sigmoid in sigmoids if sigmoid.type.is_super(z.type)}}
+        sigmoids = [sigmoid for sigmoid in sigmoids if sigmoid.type.is_super(z.type)]
+        if (replaced := replace([out, *sigmoids], [rows] + [z] * len(sigmoids))) is not None:
+            return replaced
     return None
 
 
@@ -122,18 +120,10 @@ def weighted_softplus(variable):
     return None, None
 
 
-def negates(variable, other):
-    """Whether a variable is the negative of another."""
-    operands = elementwise(variable, ps.Neg)
-    return operands is not None and operands[0] is other
-
-
 def is_one_minus(variable, other):
     """Whether a variable is 1 less another."""
     operands = elementwise(variable, ps.Sub)
-    if operands is None or operands[1] is not other:
-        return False
-    return get_underlying_scalar_constant_value(operands[0], raise_not_constant=False) == 1
+    return operands is not None and operands[1] is other and constant(operands[0]) == 1
 
 
 @node_rewriter([Sum])
@@ -154,13 +144,7 @@ def sum_of_single_entries(fgraph, node):
     n = zeros.type.shape[0]
     if len(places) != 2 or zeros.type.ndim != 2 or n is None or v.type.shape != (n,) or not out.type.is_super(v.type):
         return None
-    if get_underlying_scalar_constant_value(zeros, raise_not_constant=False) != 0:
-        return None
     rows, columns = places
-    if not isinstance(rows, Constant) or not np.array_equal(rows.data, range(n)):
+    if constant(zeros) != 0 or not isinstance(rows, Constant) or not np.array_equal(rows.data, range(n)):
         return None
     return [v] if columns.type.ndim == 1 else None
-
-
-register(sum_to_log_likelihood, "log_likelihood", priority=0)
-register(sum_of_single_entries, "single_entries", priority=0)

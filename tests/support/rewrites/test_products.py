@@ -1,7 +1,8 @@
 """SparseProduct, NarrowProduct and TransposedProduct."""
 
 from graphs import assert_close, nodes, parameter, row_or_batch
-from support.rewrites.products import FEW, NarrowProduct, SparseProduct, TransposedProduct, is_sparse
+from support.rewrites.kernels import FEW, is_sparse
+from support.rewrites.products import NarrowProduct, SparseProduct, TransposedProduct
 
 import numpy as np
 import pytensor

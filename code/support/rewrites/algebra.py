@@ -1,0 +1,206 @@
+"""What the rewrites look for in a graph: sums of products, scalars, transposes; and how they replace what they find."""
+
+from collections import Counter
+from functools import reduce
+from itertools import product as combinations
+from operator import and_
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor import scalar as ps
+from pytensor.graph.basic import Variable
+from pytensor.graph.rewriting.basic import copy_stack_trace
+from pytensor.tensor.basic import get_underlying_scalar_constant_value
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import SpecifyShape
+from pytensor.tensor.type import TensorType
+
+MOST_PRODUCTS, MOST_NODES = 16, 64  # of a product of sums that is multiplied out
+
+
+def replace(old, new, made=()):
+    """What a rewriter returns: {old variable: new one}; None where the type of an old one cannot hold a new one.
+
+    The new variables, and those `made` on the way to them, are said to come from the lines that the old ones came from.
+    """
+    if not all(before.type.is_super(after.type) for before, after in zip(old, new, strict=True)):
+        return None
+    copy_stack_trace(list(old), [*made, *new])
+    return dict(zip(old, new))
+
+
+def is_float_matrix(*variables):
+    """Whether all are matrices of one floating-point type."""
+    first = variables[0].type
+    return all(
+        isinstance(variable.type, TensorType)
+        and variable.type.ndim == 2
+        and variable.type.dtype == first.dtype
+        and variable.type.dtype in ("float32", "float64")
+        for variable in variables
+    )
+
+
+def is_scalar(variable):
+    """Whether a variable has one entry only, whatever its number of dimensions."""
+    return all(variable.type.broadcastable)
+
+
+def constant(variable):
+    """The number that all entries of a variable are known to be, or None."""
+    number = get_underlying_scalar_constant_value(variable, raise_not_constant=False)
+    return None if isinstance(number, Variable) else number
+
+
+def untransposed(variable):
+    """The matrix whose transpose this is, or None."""
+    node = variable.owner
+    if node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0):
+        return node.inputs[0]
+    return None
+
+
+def unspecified(variable):
+    """The variable without the assertions of its shape around it."""
+    while variable.owner is not None and isinstance(variable.owner.op, SpecifyShape):
+        variable = variable.owner.inputs[0]
+    return variable
+
+
+def without_dimensions(scalar):
+    """The variable that a scalar was before it was given dimensions, as it is for each of its uses anew."""
+    while scalar.owner is not None and isinstance(scalar.owner.op, DimShuffle):
+        scalar = scalar.owner.inputs[0]
+    return scalar
+
+
+def elementwise(variable, scalar_op):
+    """The operands, where the variable is this elementwise operation's result, or else None."""
+    node = variable.owner
+    if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar_op):
+        return node.inputs
+    return None
+
+
+def products_with(fgraph, matrix):
+    """The nodes that multiply something by this matrix, from the left."""
+    return [client for client, place in fgraph.clients[matrix] if isinstance(client.op, Dot) and place == 1]
+
+
+def factors_of(variable):
+    """The factors of a product, or of one that is divided by a scalar; those of a square of a product twice each."""
+    if (operands := elementwise(variable, ps.Mul)) is not None:
+        return [factor for operand in operands for factor in factors_of(operand)]
+    base = elementwise(variable, ps.Sqr) or elementwise(variable, ps.Pow)
+    if base is not None and (len(base) == 1 or constant(base[1]) == 2):
+        return [factor for factor in factors_of(base[0]) for _ in range(2)]
+    if (operands := elementwise(variable, ps.TrueDiv)) is not None:
+        dividend, divisor = operands
+        if is_scalar(divisor) and divisor.type.dtype == variable.type.dtype:  # such as the size of a minibatch
+            return [*factors_of(dividend), pt.reciprocal(divisor)]
+    return [variable]
+
+
+def multiply(factors):
+    """The elementwise product of one or more variables."""
+    return pt.mul(*factors) if len(factors) > 1 else factors[0]
+
+
+def multiplied(scalars, dtype):
+    """Variables with one entry each, multiplied, as one without dimensions.
+
+    Each is turned into a number of this type before, as where it multiplies a matrix: small integers would overflow.
+    """
+    factors = [pt.cast(scalar.squeeze() if scalar.type.ndim else scalar, dtype) for scalar in scalars]
+    return multiply(factors) if factors else pt.constant(1, dtype=dtype)
+
+
+class Product:
+    """One term of a sum: a number times some variables.
+
+    Attributes
+    ----------
+    number : float
+    scalars : list of symbolic variables with one entry
+    factors : list of the other ones
+    """
+
+    def __init__(self, number, variables):
+        self.number = number
+        self.scalars = [variable for variable in variables if is_scalar(variable)]
+        self.factors = [variable for variable in variables if not is_scalar(variable)]
+
+    @property
+    def is_one(self):
+        return self.number == 1 and not self.scalars and not self.factors
+
+    def coefficient(self, dtype):
+        """The number times the scalars, as one number of this type."""
+        if self.number in (1, -1):
+            value = multiplied(self.scalars, dtype)
+            return value if self.number == 1 else -value
+        return multiplied([pt.constant(np.asarray(self.number, dtype)), *self.scalars], dtype)
+
+
+def products_of(variable, follows, alone=True):
+    """A variable as a sum of products: a list of (1 or -1, list of factors).
+
+    It is followed through sums, differences, signs and products, where `follows(variable, alone)` says so. `alone` says
+    whether what it is multiplied by are scalars only. A product of sums is multiplied out.
+    """
+    if is_scalar(variable) or not follows(variable, alone):
+        return [(1, [variable])]
+    if (bare := unspecified(variable)) is not variable:
+        return products_of(bare, follows, alone)
+    if (operands := elementwise(variable, ps.Add | ps.Sub | ps.Neg)) is not None:
+        signs = [1] * len(operands)
+        signs[-1] = 1 if elementwise(variable, ps.Add) else -1
+        parts = [(sign, products_of(operand, follows, alone)) for sign, operand in zip(signs, operands)]
+        return [(sign * their_sign, factors) for sign, products in parts for their_sign, factors in products]
+    if (operands := elementwise(variable, ps.Mul)) is not None:
+        single = sum(not is_scalar(operand) for operand in operands) == 1
+        parts = [products_of(operand, follows, alone and single) for operand in operands]
+        lengths = [len(part) for part in parts]
+        if np.prod(lengths) > max(MOST_PRODUCTS, *lengths):
+            return [(1, [variable])]
+        return [
+            (int(np.prod([sign for sign, _ in chosen])), [factor for _, factors in chosen for factor in factors])
+            for chosen in combinations(*parts)
+        ]
+    return [(1, [variable])]
+
+
+def collected(variable, leaves):
+    """A sum of products of `leaves` and scalars, multiplied out: a list of `Product`, equal ones added up.
+
+    The constants are in the numbers; terms that cancel are left out.
+    """
+    leaves = [unspecified(leaf) for leaf in leaves]
+    left, sums = iter(range(MOST_NODES)), {}
+    for sign, factors in products_of(variable, lambda each, alone: each not in leaves and next(left, None) is not None):
+        constants = [constant(factor) if is_scalar(factor) else None for factor in factors]
+        number = sign * float(np.prod([value for value in constants if value is not None]))
+        others = [without_dimensions(f) if is_scalar(f) else f for f, value in zip(factors, constants) if value is None]
+        others = sorted(others, key=id)
+        total, _ = sums.get(key := tuple(map(id, others)), (0, None))
+        sums[key] = total + number, others
+    return [Product(number, factors) for number, factors in sums.values() if number != 0]
+
+
+def scalars_beyond(variable, other):
+    """The scalars whose product, times `other`, is `variable`; None where it is not seen to be so."""
+    variable, other = unspecified(variable), unspecified(other)
+    if variable is other:
+        return []
+    beyond = Product(1, elementwise(variable, ps.Mul) or [variable])
+    same = sorted(map(id, beyond.factors)) == sorted(map(id, elementwise(other, ps.Mul) or [other]))
+    return beyond.scalars if same else None
+
+
+def split_off_common(scalars):
+    """The scalars that some lists have in common, each as often as all lists have it; and the rest of each list."""
+    counts = [Counter(map(id, each)) for each in scalars]
+    variables = {id(scalar): scalar for each in scalars for scalar in each}
+    common = reduce(and_, counts)
+    return [[variables[place] for place in count.elements()] for count in (common, *(each - common for each in counts))]
