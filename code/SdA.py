@@ -66,11 +66,11 @@ What to look at
     by epoch. Here is the best so far, in %, for the published recipe on MNIST. Each column has its own lowest and
     highest run:
 
-        epoch of fine-tuning           1           2           5           10          20          30          end
-        with pre-training, 10 runs     4.09        3.20        2.22        1.73        1.45        1.44        1.42
-            lowest and highest         3.33, 4.95  2.78, 4.10  1.96, 2.59  1.54, 1.91  1.29, 1.83  1.28, 1.83  1.28, 1.83
-        without, 3 runs                4.49        3.71        2.83        2.28        1.79        1.62        1.61
-            lowest and highest         4.19, 4.80  3.41, 4.03  2.69, 2.94  2.17, 2.51  1.69, 1.85  1.61, 1.63  1.59, 1.62
+        epoch of fine-tuning         1           2           5           10          20          30          end
+        with pre-training, 10 runs   4.09        3.20        2.22        1.73        1.45        1.44        1.42
+            lowest and highest       3.33, 4.95  2.78, 4.10  1.96, 2.59  1.54, 1.91  1.29, 1.83  1.28, 1.83  1.28, 1.83
+        without, 3 runs              4.49        3.71        2.83        2.28        1.79        1.62        1.61
+            lowest and highest       4.19, 4.80  3.41, 4.03  2.69, 2.94  2.17, 2.51  1.69, 1.85  1.61, 1.63  1.59, 1.62
 
     The runs with pre-training were at their best in epochs 6 to 131, those without in epochs 26 to 109. From the fifth
     epoch on, each run with pre-training is below each run without, but for the one whose patience ended after 12
