@@ -44,7 +44,7 @@ The loop
 What to look at
     The first cost holds the penalty. With the default settings it is 1,121 nats: 681 of cross-entropy, and a penalty
     of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. In the lines of the epochs,
-    reconstruction is the cross-entropy alone.
+    `validation reconstruction` is the cross-entropy alone.
 
     The mean activations on the test set, in the picture `activations`: they gather around the target. The filters, in
     the picture `filters`: with the penalty many of them are pen strokes; without it they are spots, or the noise that
