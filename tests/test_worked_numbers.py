@@ -85,14 +85,14 @@ def test_lesson_2():
         return h, a, np.exp(a) / np.exp(a).sum()
 
     h, a, p = forward(W1, b1, W2, b2)
-    check("mlp", "h = tanh(ln 2, -ln 3) = (#, #)", *h)
+    check("mlp", "h = tanh(ln 2, -ln 3) = (#, #) h W₂ = (# + #, 0)", *h, *abs(h))
     check("mlp", "= (#, 0) P = (#, #) NLL = -ln # = #", a[0], *p, p[0], -np.log(p[0]))
     delta = p - [1, 0]
     down = (delta @ W2.T) * (1 - h**2)
     check("mlp", "∂NLL/∂(h W₂) = P - (1, 0) = (#, #)", *delta)
-    check("mlp", "W₂ᵀ = (#, #)", *(delta @ W2.T))
+    check("mlp", "∂NLL/∂h = (#, #) W₂ᵀ = (#, #)", *delta, *(delta @ W2.T))
     check("mlp", "= (# · #, # · #) = (#, #)", delta[0], 1 - h[0] ** 2, delta[1], 1 - h[1] ** 2, *down)
-    check("mlp", "[[#, #], [0, 0]] a dark pixel", *down)
+    check("mlp", "xᵀ (#, #) = [[#, #], [0, 0]] a dark pixel", *down, *down)
     h, _, p = forward(W1 - 0.1 * np.outer(x, down), b1 - 0.1 * down, W2 - 0.1 * np.outer(h, delta), b2 - 0.1 * delta)
     check("mlp", "makes h = (#, #) and NLL = #", *h, -np.log(p[0]))
     check("mlp", "It takes # more weights", round(784 * 500 + 500 + 5010 - 7850, -4))
@@ -147,6 +147,8 @@ def test_lesson_3():
 
 def test_the_first_cost_of_lesson_3():
     check("dA", "784 ln 2 = #", 784 * LN2)
+    for lesson in "sA", "cA":
+        check(lesson, "An untrained guess of 1/2 for every pixel has a cross-entropy of #", 784 * LN2)
     a = np.linspace(-20, 20, 400001)
     density = np.exp(-(a**2) / 8)
     mean = np.sum(np.logaddexp(0, a) * density) / density.sum()
@@ -175,6 +177,7 @@ def test_lesson_4():
     y = sigmoid(0 * W + b)
     z = sigmoid(y * W + b_prime)
     check("SdA", "L = -1/2 ln 3/4 - 1/2 ln 1/4 = #", cross_entropy(target, z))
+    check("SdA", "with z = 1/2 it would be ln 2 = #", cross_entropy(target, 0.5))
     down = (z - target) * W * y * (1 - y)
     check("SdA", "· 1/4 = #, ∂L/∂W₁ = 0 · # + (3/4 - 1/2) · 1/2 = #", down, down, 0 * down + (z - target) * y)
     before, b, W = W, b - 0.8 * down, W - 0.8 * (z - target) * y
@@ -204,9 +207,11 @@ def test_the_best_so_far_in_lesson_4(runs):
 
 
 def test_errors_at_the_same_training_cost_in_lesson_4(runs):
+    levels = 0.1, 0.03, 0.01, 0.003, 0.001
+    check("SdA", "training cost below # # # # #", *levels)
     for name, group in zip(("with", "without"), runs):
         epochs, errors = [], []
-        for level in (0.1, 0.03, 0.01, 0.003, 0.001):
+        for level in levels:
             first = [next((line for line in run if line["cost"] < level), None) for run in group]
             epochs.append(np.mean([line["epoch"] for line in first if line]))
             errors.append(np.mean([100 * line["validation_error"] for line in first if line]))
@@ -280,11 +285,39 @@ def test_lesson_8():
 
 
 @pytest.fixture(scope="module")
-def images():
-    """The 50,000 training images of MNIST."""
+def mnist():
+    """Images and labels of the three sets."""
     from support.data import load_data
 
-    return load_data("mnist")[0][0].get_value(borrow=True).astype(np.float64)
+    return [(x.get_value(borrow=True).astype(np.float64), y.get_value(borrow=True)) for x, y in load_data("mnist")]
+
+
+@pytest.fixture(scope="module")
+def images(mnist):
+    """The 50,000 training images of MNIST."""
+    return mnist[0][0]
+
+
+@pytest.mark.slow
+@pytest.mark.mnist
+def test_a_long_run_of_lesson_1(mnist):
+    sets = [(images.astype(np.float32), labels) for images, labels in mnist[:2]]
+    W, b, rows = np.zeros((784, 10), np.float32), np.zeros(10, np.float32), {}
+    for epoch in range(1, 201):
+        for start in range(0, 49_800, 600):
+            batch, labels = (each[start : start + 600] for each in sets[0])
+            a = batch @ W + b
+            p = np.exp(a - a.max(axis=1, keepdims=True))
+            delta = (p / p.sum(axis=1, keepdims=True) - np.eye(10, dtype=np.float32)[labels]) / np.float32(600)
+            W, b = W - np.float32(1.3) * (batch.T @ delta), b - np.float32(1.3) * delta.sum(axis=0)
+        if epoch in (1, 10, 30, 76, 200):
+            for name, (each, labels) in zip(("training", "validation"), sets):
+                a = each @ W + b
+                nll = np.mean(np.logaddexp.reduce(a, axis=1) - a[np.arange(len(a)), labels])
+                rows.setdefault(f"{name} NLL", []).append(nll)
+                rows.setdefault(f"{name} error", []).append(100 * np.mean(a.argmax(axis=1) != labels))
+    for name, values in rows.items():
+        check("logistic_sgd", f"{name} # # # # #", *values)
 
 
 @pytest.mark.mnist
