@@ -3,60 +3,64 @@
 The model
     The autoencoder of lesson 3, without its noise:
 
-        y = sigmoid(x W + b),    z = sigmoid(y W' + b'),    W' = W transposed (tied weights)
+        y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights)
 
-    A good code should change little when the input changes a little. How much it changes is what the Jacobian tells,
-    the matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is
-    y (1 - y), its entries are
+    A good code should change little when the input changes a little. The Jacobian measures this change. It is the
+    matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is
+    y (1 − y), its entries are
 
-        J_ij = dy_j / dx_i = y_j (1 - y_j) W_ij.
+        Jᵢⱼ = ∂yⱼ / ∂xᵢ = yⱼ (1 − yⱼ) Wᵢⱼ.
 
-    A contractive autoencoder [1] adds the sum of their squares to its cost. For a minibatch of B examples it is
+    A contractive autoencoder [1] adds the sum of their squares, |J|², to its cost. For a minibatch of B examples it is
 
-        cost = (1/B) sum_b L(x_b, z_b) + contraction_level (1/B) sum_b |J(x_b)|^2,
+        cost = (1/B) Σₙ L(xₙ, zₙ) + contraction_level (1/B) Σₙ |J(xₙ)|²,
 
     where L is the cross-entropy of lesson 3. The two terms pull against each other. The second is lowest for a code
-    that never changes. The first needs a code that tells the training images apart. What is left is a code that
-    changes along the few directions in which one digit turns into another, and along no others.
+    that never changes. The first needs codes that differ between the training images. The result is a code that
+    changes along the few directions in which one digit turns into another, and hardly along any others.
 
     Tied weights matter here. With weights of its own the decoder could grow while the encoder shrinks: the Jacobian
     would become as small as one likes, and the reconstruction would stay as it is.
 
 One example, with numbers
-    Two pixels, one hidden unit, one image: x = (1, 0). W = (2, 1)', b = -2, b' = (0, 0); the contraction level is 1.
+    Two pixels, one hidden unit, one image: x = (1, 0). W = (2, 1)ᵀ, b = −2, b′ = (0, 0); the contraction level is 1.
 
-        y = sigmoid(2 - 2) = 1/2                                     slope = y (1 - y) = 1/4
-        J = 1/4 (2, 1)' = (1/2, 1/4)'                                |J|^2 = 1/4 + 1/16 = 5/16
-        z = (sigmoid(1), sigmoid(1/2)) = (0.731, 0.622)              L = -ln 0.731 - ln(1 - 0.622) = 1.287
-        d|J|^2/dW = 2 (1/4)^2 W = (1/4, 1/8)'                        d|J|^2/dy = 2 (1/4) (1 - 2 y) |W|^2 = 0
+        y = σ(2 − 2) = 1/2                                           slope = y (1 − y) = 1/4
+        J = 1/4 (2, 1)ᵀ = (1/2, 1/4)ᵀ                                |J|² = 1/4 + 1/16 = 5/16
+        z = (σ(1), σ(1/2)) = (0.731, 0.622)                          L = −ln 0.731 − ln(1 − 0.622) = 1.287
+        ∂|J|²/∂W = 2 (1/4)² W = (1/4, 1/8)ᵀ with y held fixed        ∂|J|²/∂y = 2 (1/4) (1 − 2 y) |W|² = 0
 
     The penalty shrinks both weights. It also moves a unit out of the middle, where its slope is largest; this one is
     exactly there, and so it is not moved.
 
 The graph
     `get_jacobian` has a row for each pixel and a column for each unit, for every example: 392,000 numbers an example
-    with 784 pixels and 500 units. The compiled function never makes them. The squares have the slopes and the weights
-    as factors, so that the sum can be taken of each alone:
+    with 784 pixels and 500 units. The compiled function never makes them. In the squares, slopes and weights are
+    separate factors, and only the slopes depend on the example n. So each factor can be summed alone:
 
-        sum_bij J_bij^2 = sum_j (sum_b (y_bj (1 - y_bj))^2) (sum_i W_ij^2).
+        Σₙᵢⱼ Jₙᵢⱼ² = Σⱼ (Σₙ (yₙⱼ (1 − yₙⱼ))²) (Σᵢ Wᵢⱼ²).
 
     The rewrite `factored_sum` finds this, in the sum and in its gradient. A step then takes about as long as a step
     of the plain autoencoder.
 
-    The original tutorial divides the sum by the size of the minibatch with `//`. For Theano that is a rounded number,
-    whose gradient is zero. Its cost contains the penalty, and its steps ignore it. Here the division is a true one.
+    The original tutorial divides the sum by the size of the minibatch with `//`. For Theano the result is a rounded
+    number, whose gradient is zero. Its cost contains the penalty, and its steps ignore it. Here the division is a true
+    one.
 
 The loop
     As in lesson 3, an epoch is a pass over the minibatches. Two means are printed: that of the cost of reconstruction,
     and that of the norm, the root of the mean squared norm in each minibatch.
 
 What to look at
-    The picture `singular_values`. A singular value of the Jacobian tells how much the code changes along one direction
-    of the input. The curve of the contractive autoencoder is lower everywhere and falls faster: few directions are
-    left that change the code. The run trains a second autoencoder without the penalty, from the same weights, for the
-    sake of that picture.
+    The first cost holds the penalty. With the default settings it is 842 nats: 805 of cross-entropy, and a penalty of
+    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4.
 
-Exercises, and then their answers, stand at the foot of this file.
+    The picture `singular_values`. A singular value of the Jacobian is the amount by which the code changes for a small
+    step of the input along one direction, divided by the length of the step. The curve of the contractive autoencoder
+    is lower everywhere and falls faster: few directions are left that change the code. The run trains a second
+    autoencoder without the penalty, from the same weights, for the sake of that picture.
+
+Exercises stand at the foot of this file, their answers in tests/exercises/cA.md.
 
 References
     [1] S. Rifai, P. Vincent, X. Muller, X. Glorot, Y. Bengio, Contractive Auto-Encoders: Explicit Invariance During
@@ -275,26 +279,15 @@ if __name__ == "__main__":
 
 """Exercises
 
-Before each run, write down what you expect.
+Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. After a
+change of the code add `--fresh`: without it a run that was made by other code is refused. The answers are in
+tests/exercises/cA.md.
 
-1. The level. Run `--quick` with `--contraction-level` 0.01, 0.1 and 1. What does a smaller norm cost?
+1. The level. Run `--quick` with `--contraction-level` 0.01, 0.1 and 1. How much does the cost of reconstruction rise
+   when the norm falls?
 2. The division. In the original, `//` leaves the penalty without a gradient. Which of the two autoencoders of a run
-   shows what was trained there? Check it: put `//` into `get_cost_updates` and compare the weights.
+   shows the weights that its training led to? Check it: in `get_cost_updates`, let L_jacob be the sum of J², `//` the
+   number of examples. Run with `--fresh` and compare the weights.
 3. The spectrum. In `singular_values.png` of the default run, how many directions of the input change the code by more
-   than 0.1 of their length, with the penalty and without? What has become of the others?
-
-
-
-
-Answers
-
-Figures are for MNIST, one run each, with the default seed: the means of the last epoch.
-
-1. 62.2 nats and a norm of 17.2; 67.1 and 12.2; 96.5 and 4.5. Without the penalty 62.0 and 18.0. The first half of the
-   norm is cheap: it was noise of the initial weights. After that digits become harder to tell apart.
-2. The one without the penalty. With `//` the weights are the same, to the last bit, after 200 minibatches. After 20
-   epochs with `//` the reconstruction costs 53.61 nats, as without the penalty; with it, 58.74. The norm is 20.6 and
-   was still rising, where the penalty leads to 9.4 and falling. (20.57 is printed: a root of rounded numbers.)
-3. 168 with the penalty, 412 without. Along the others the image can change, and the code does not notice. Most of them
-   lead away from all digits.
+   than 0.1 of the step, with the penalty and without? How does the code change along the others?
 """

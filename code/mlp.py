@@ -3,72 +3,93 @@ r"""Lesson 2: a multilayer perceptron with one hidden layer.
 The model
     A hidden layer maps the input to features that a logistic regression can separate:
 
-        h = tanh(x W1 + b1),    P(Y = i | x) = softmax_i(h W2 + b2)
+        h = tanh(x W₁ + b₁),    P(Y = i | x) = softmaxᵢ(h W₂ + b₂)
 
-        x_1 o-------o-------o P_0
-             \     / \     /
-              \   /h_1\   /          two inputs, two hidden units, two classes;
-               \ /     \ /           each line is a weight
-                X       X
-               / \     / \
-              /   \h_2/   \
-             /     \ /     \
-        x_2 o-------o-------o P_1
-             W1, b1   W2, b2
-              tanh    softmax
+        x₁ o-------o-------o P₀
+            \     / \     /
+             \   /h₁ \   /          two inputs, two hidden units, two classes;
+              \ /     \ /           each line is a weight
+               X       X
+              / \     / \
+             /   \h₂ /   \
+            /     \ /     \
+        x₂ o-------o-------o P₁
+            W₁, b₁   W₂, b₂
+             tanh    softmax
 
-    Why tanh? Without a bent function between them, two layers are one: x W1 W2 = x (W1 W2). The values of tanh lie
-    around zero, and the next layer learns faster from such values [1].
+    Why tanh? Without a nonlinear function between them, two layers are one: x W₁ W₂ = x (W₁ W₂). The values of tanh
+    lie around zero, and the next layer learns faster from such values [1].
 
-    The cost is the NLL plus L1_reg times the sum of |W| plus L2_reg times the sum of W^2, over both layers. These
+    The cost is the NLL plus L1_reg times the sum of |W| plus L2_reg times the sum of W², over both layers. These
     penalties pull the weights towards zero.
 
+Why a penalty helps, and stopping early
+    Take one direction of the weights, and let w be the position along it. Near its minimum w*, the NLL is almost
+    ½ c (w − w*)², where c is the curvature. If c is large, the training images determine w well. If c is small, they
+    say little about it, and w* is mostly an accident of these images. Start at w = 0. Three ways to end:
+
+        t steps at the rate η              w = (1 − (1 − η c)ᵗ) w*
+        the minimum with a penalty λ w²    w = c / (c + 2 λ) w*
+        the minimum with a penalty λ |w|   w = w* − λ / c for w* > 0, but not below 0
+
+    Each step multiplies the distance w − w* by 1 − η c, which gives the first line. The other two are where the
+    derivative of the sum is zero: c (w − w*) + 2 λ w = 0, and c (w − w*) + λ = 0. Say η = 0.1, t = 100, λ = 0.05:
+
+        curvature                     c = 1       c = 0.001
+        stopped after 100 steps       1.000 w*    0.010 w*
+        penalty λ w²                  0.909 w*    0.010 w*
+        penalty λ |w|, for w* = 1     0.950       0
+
+    All three keep w near zero where the images say little, and let it go near w* where they determine it. Stopping
+    after t steps does about as much as a penalty of λ = 1 / (2 η t), here 0.05.
+
 The start
-    If W1 began at zero, all hidden units would be equal, and stay equal. So it begins with random numbers. Signals
+    If W₁ began at zero, all hidden units would be equal, and stay equal. So it begins with random numbers. Signals
     should keep their size on the way up, and gradients on the way down. Where layers differ in size, no range of
-    weights serves both. Equation 16 of [2] is a compromise, uniform in +-sqrt(6 / (n_in + n_out)). It is derived for
+    weights serves both. Equation 16 of [2] is a compromise, uniform in ±√(6 / (n_in + n_out)). It is derived for
     units of slope 1 at zero, such as tanh. The logistic sigmoid has the slope 1/4. With four times the weights it has
-    the slope 1, too: sigmoid(4 a) is nearly 1/2 + a. The factor 4 is not in equation 16; it is Bengio's advice [3].
+    the slope 1, too: σ(4 a) is nearly 1/2 + a. The factor 4 is not in equation 16; it is Bengio's advice [3].
 
 One example, with numbers
-    x = (1, 0), its label is class 0; W1 = [[ln 2, -ln 3], [1/2, 1/2]], W2 = [[1, 0], [-1, 0]], no biases. Up:
+    x = (1, 0), its label is class 0; W₁ = [[ln 2, −ln 3], [1/2, 1/2]], W₂ = [[1, 0], [−1, 0]], no biases. Up:
 
-        h = tanh(ln 2, -ln 3) = (0.6, -0.8)
-        h W2 = (0.6 + 0.8, 0) = (1.4, 0)      P = (0.802, 0.198)       NLL = -ln 0.802 = 0.220
+        h = tanh(ln 2, −ln 3) = (0.6, −0.8)
+        h W₂ = (0.6 + 0.8, 0) = (1.4, 0)      P = (0.802, 0.198)       NLL = −ln 0.802 = 0.220
 
-    And down:
+    And down, from the P − onehot of lesson 1:
 
-        dNLL/d(h W2) = P - (1, 0)               = (-0.198, 0.198)
-        dNLL/dh      = (-0.198, 0.198) W2'      = (-0.198, 0.198)
-        dNLL/d(x W1) = dNLL/dh (1 - h^2)        = (-0.198 * 0.64, 0.198 * 0.36) = (-0.127, 0.071)
-        dNLL/dW1     = x' (-0.127, 0.071)       = [[-0.127, 0.071], [0, 0]]     a dark pixel moves no weight
+        ∂NLL/∂(h W₂) = P − (1, 0)               = (−0.198, 0.198)
+        ∂NLL/∂h      = (−0.198, 0.198) W₂ᵀ      = (−0.198, 0.198)
+        ∂NLL/∂(x W₁) = ∂NLL/∂h (1 − h²)         = (−0.198 · 0.64, 0.198 · 0.36) = (−0.127, 0.071)
+        ∂NLL/∂W₁     = xᵀ (−0.127, 0.071)       = [[−0.127, 0.071], [0, 0]]     a dark pixel moves no weight
 
-    A step of 0.1 on all parameters makes h = (0.616, -0.805) and NLL = 0.201.
+    The factor 1 − h² is the derivative of tanh. A step of 0.1 on all parameters makes h = (0.616, −0.805) and
+    NLL = 0.201.
 
 The graph
     Nobody writes the way down. `pt.grad` applies the chain rule to the graph of the cost, whatever layers it went
-    through: this is back-propagation. In the page of `--show-graph`, look for `h` and `(dcost/dh)`. W1 is W_0 there,
-    and W2 is W_1.
+    through: this is back-propagation. In the page of `--show-graph`, look for `h` and `(dcost/dh)`. W₁ is W_0 there,
+    and W₂ is W_1.
 
 The loop
     It is lesson 1's, with minibatches of 20 images and a patience of 10,000.
 
 How to choose the settings
     Try learning rates on a logarithmic grid, 1, 0.1, 0.01 ..., then a finer grid around the best one.
-    A rate that falls, such as rate / (1 + d t) in epoch t with a d of 0.001 or less, can end closer to the minimum.
+    A rate that falls, such as rate / (1 + d · epoch) with a d of 0.001 or less, can end closer to the minimum.
     More hidden units can fit more. Without a penalty or early stopping, test error against their number is like a U.
     Try penalties on a logarithmic grid, too: 0.01, 0.001 ...
     Judge by the validation error at the end of the run, not at its beginning, and with several seeds.
 
 What to look at
-    The test error, 1.65 % instead of lesson 1's 7.49 %. The price is 390,000 more weights, and a random start: the
-    last digits depend on the seed. `filters.png` shows the columns of W1. Of the digits in `wrong.png`, which would
-    you have got right?
+    The test error is 1.65 %, where lesson 1 has 7.49 %. It takes 390,000 more weights, and a random start, so that
+    the last digits depend on the seed. `filters.png` shows the columns of W₁. `wrong.png` shows digits that the model
+    takes for others. Which of them would you have got right?
 
-Exercises, and then their answers, stand at the foot of this file.
+Exercises stand at the foot of this file, their answers in tests/exercises/mlp.md.
 
 References
-    [1] Y. LeCun, L. Bottou, G. B. Orr, K.-R. Mueller, Efficient BackProp, 1998, section 4.4.
+    [1] Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, Efficient BackProp, 1998, section 4.4.
     [2] X. Glorot, Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010.
     [3] Y. Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures, 2012.
 """
@@ -262,39 +283,20 @@ if __name__ == "__main__":
 
 """Exercises
 
-Before each run, write down what you expect. Figures are validation and test error on MNIST, in single precision.
+Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. After a
+change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are validation and
+test error on MNIST, in single precision. The answers are in tests/exercises/mlp.md.
 
 1. The width. Run `--quick` and `--quick --n-hidden 20`. Does width not matter? Then run both for 200 epochs.
 2. The rate. Run `--quick --learning-rate 0.1`, ten times the published rate. Is the published rate too small? Then
    let both rates run to their end.
 3. The penalties. Run `--quick` with `--L2-reg 0`, 0.0001 and 0.01, and with `--L1-reg 0.001`. The training cost holds
-   the penalty. So compile one function more, `minibatch_function(classifier.negative_log_likelihood(y), ...)` on the
-   validation set, and print its mean each epoch. Which of the two tells too strong a penalty from too weak a one?
+   the penalty. So compile one function more in `test_mlp`, `score_function` of `classifier.negative_log_likelihood(y)`
+   on the validation set, and print its mean each epoch (`--fresh`). Which of the two costs shows whether a penalty is
+   too strong or too weak?
 4. Code: a penalty on activity. Give `MLP` an attribute `activity`: the sum of |h| over the hidden units, averaged
-   over the minibatch. Check it by `python -m pytest tests/exercises -k activity`. Add 0.01 times it to the cost, and
-   train. What happens to h, and to the error?
-
-
-
-
-Answers
-
-1. After 8 epochs 500 units are at 6.26 % and 6.73 %, 20 units at 6.41 % and 6.61 %; with seeds 1 and 2 at 6.37 % and
-   6.59 %, 6.35 % and 6.78 %, against 6.13 % and 6.51 %, 6.37 % and 6.35 %. The wide layer gains nothing yet. It needs
-   steps: the recorded run of 500 units is at 3.78 % validation error after 20 epochs, 2.00 % after 200, and 1.69 %
-   after 826, with a test error of 1.65 %. 20 units end at 3.94 % test error in 200 epochs, at their best after 105
-   (one seed).
-2. 2.90 % and 2.85 % after 8 epochs, and 2.15 % and 2.24 % after 20, still falling; at 0.01 the recorded run has 3.78
-   % after 20 and needs 100 for 2.13 % (one seed each). So 0.01 is slow, and a run that is judged at its beginning
-   makes it look worse than it ends. Whether 0.1 ends better than 1.69 % is for you to find.
-3. Validation NLL after 8 epochs: 0.228 without a penalty, 0.231 with L2 0.0001, 0.385 with L2 0.01. The training
-   costs are 0.245, 0.312 and 0.724, of which NLL 0.245, 0.248 and 0.415. (Seeds 1 and 2 agree to 0.003.) The training
-   cost cannot be compared between penalties, for it holds them. The NLL can. Too strong a penalty leaves it high on
-   both sets; too weak a one would let it fall in training and rise in validation. In 8 epochs nothing does: the
-   default penalty still has no effect. The error with L2 0.01 is 8.99 % and 9.49 %. With L1 0.001 the run is cut off
-   at 10.09 % and 10.55 %: its error rises in epochs 3 and 4, and patience ends it. Without that rule it would be near
-   9.2 % after 8 epochs.
-4. tests/exercises/solutions/activity.py. The sum of |h| falls from 181 to 42, and 74 % of the hidden values lie
-   within 0.1 of zero instead of 16 %. The errors rise to 7.96 % and 8.80 %; with seeds 1 and 2 to 7.90 % and 8.72 %,
-   7.78 % and 8.57 %. In this short run the penalty costs more than it gives.
+   over the minibatch. Check it by `python -m pytest tests/exercises -k activity`. Give the driver `test_mlp` an
+   argument `activity_reg=0.0`, with a line `activity_reg : float, at least 0` and its sentence in the docstring, and
+   add activity_reg times the activity to the cost. Then run `--quick --activity-reg 0.01 --fresh`. How do h and the
+   error change?
 """

@@ -1,59 +1,60 @@
 """Lesson 5: a linear autoencoder finds the plane of principal component analysis.
 
 The model
-    An autoencoder without sigmoids. With m the mean of the training set, and a weight matrix W that both maps share,
+    An autoencoder without sigmoids. With m the mean of the n training images, and a matrix W that both maps share,
 
-        y = (x - m) W,    z = y W' + m,    W' = W transposed,
-
-        cost = (1/n) sum_x |x - z|^2.
+        y = (x − m) W,    z = y Wᵀ + m,    cost = (1/n) Σₖ |xₖ − zₖ|².
 
     The code y has few entries, so z lies in a plane of few dimensions through m. The cost is lowest for the plane
     that lies closest to the images. Principal component analysis (PCA) finds that plane without any descent: it is
     spanned by those eigenvectors of the covariance matrix
 
-        C = (1/n) sum_x (x - m)'(x - m)
+        C = (1/n) Σₖ (xₖ − m)ᵀ (xₖ − m)
 
     that belong to the largest eigenvalues. The cost there is the sum of all other eigenvalues. Baldi and Hornik [1]
-    show, for two maps whose weights are not tied, that the cost has no other valley: where else its gradient is zero,
-    there is a way down.
+    treat two maps whose weights are not tied. They show that the cost has no other local minimum: every other
+    stationary point is a saddle.
 
     The autoencoder finds the plane, but not the axes. If Q is a rotation of the code, W Q gives the same z as W does.
-    So the columns of W are some axes of the plane, in no order. Tied weights leave them at right angles, at least, and
-    of length one: W'W is the identity at the optimum.
+    So the columns of W are some axes of the plane, in no order. Tied weights leave them at right angles and of length
+    one: Wᵀ W is the identity at the optimum.
 
     It is often said that an autoencoder with sigmoids does better than PCA. In squared error it cannot, as long as its
-    output is linear [2]: a hidden layer of whatever kind gives codes of as many dimensions, and PCA's plane is the best
-    one. What is gained comes from a sigmoid at the output, which bends the plane. See exercise 2.
+    output is linear [2]: z still lies in a plane of as many dimensions as the code, and PCA's plane is the best one.
+    An autoencoder does better only by a nonlinear output, such as a sigmoid, with which z lies on a curved surface.
+    See exercise 2.
 
 One example, with numbers
-    Two pixels, one hidden unit, two images: x = (2, 1) and (1, 3). Say m = (1, 1) and W = (1, 1)'.
+    Two pixels, one hidden unit, two images: x = (2, 1) and (1, 3). Say m = (1, 1) and W = (1, 1)ᵀ. (It is not their
+    mean, but the numbers are rounder.)
 
-        y = (1, 0) W = 1             z - m = (1, 1)        x - z = (0, -1)        |x - z|^2 = 1
-        y = (0, 2) W = 2             z - m = (2, 2)        x - z = (-2, 0)        |x - z|^2 = 4        cost = 5/2
+        y = (1, 0) W = 1             z − m = (1, 1)        x − z = (0, −1)        |x − z|² = 1
+        y = (0, 2) W = 2             z − m = (2, 2)        x − z = (−2, 0)        |x − z|² = 4        cost = 5/2
 
-    W stands in both maps. So with e = x - z the gradient has two parts for each image: -2 (e' y + (x - m)' (e W)).
+    W stands in both maps. So with e = x − z the gradient has two parts for each image: −2 (eᵀ y + (x − m)ᵀ (e W)).
 
-        -2 ((0, -1)' 1 + (1, 0)' (-1)) = (2, 2)'
-        -2 ((-2, 0)' 2 + (0, 2)' (-2)) = (8, 8)'             dcost/dW = (5, 5)', their mean
+        −2 ((0, −1)ᵀ 1 + (1, 0)ᵀ (−1)) = (2, 2)ᵀ
+        −2 ((−2, 0)ᵀ 2 + (0, 2)ᵀ (−2)) = (8, 8)ᵀ             ∂cost/∂W = (5, 5)ᵀ, their mean
 
-    Both weights must shrink. At length one, W = (1, 1)' / sqrt(2), the cost is 5/4; only the direction is left to turn.
+    Both weights must shrink. At length one, W = (1, 1)ᵀ / √2, the cost is 5/4. From there the cost falls only by a
+    turn of W.
 
 The graph
-    `pt.grad` gives the gradient. What to do with it is a question of its own. The other lessons take small steps, a
-    minibatch at a time. Here cost and gradient of the whole training set make one compiled function, and SciPy's
-    L-BFGS-B [3] calls it. Whoever wrote that optimiser need not have heard of neural networks: a cost and its gradient
-    are all that it asks for. It works in double precision, and so does this lesson.
+    `pt.grad` gives the gradient, and leaves open how it is used. The other lessons take small steps, a minibatch at a
+    time. Here cost and gradient of the whole training set make one compiled function, and SciPy's L-BFGS-B [3] calls
+    it. That optimiser knows nothing of neural networks. It needs a cost and its gradient, and no more. It works in
+    double precision, and so does this lesson.
 
 The loop
-    There is none to write: it is inside the optimiser. After each of its iterations it calls `after_iteration`, which
-    puts the weights into the model, and an epoch of the run is over.
+    The loop is inside the optimiser. After each of its iterations it calls `after_iteration`, which puts the weights
+    into the model, and an epoch of the run is over.
 
 What to look at
     The first lines name PCA's optimum, and each later line how far above it the cost still is. In the picture
-    `components`, look for a column of W among the eigenvectors: there is none. Then look at `reconstructions`: of both
-    they are the same.
+    `components`, look for a column of W among the eigenvectors: there is none. Then compare the two rows of
+    `reconstructions`: they are the same.
 
-Exercises, and then their answers, stand at the foot of this file.
+Exercises stand at the foot of this file, their answers in tests/exercises/pca.md.
 
 References
     [1] P. Baldi, K. Hornik, Neural Networks and Principal Component Analysis: Learning from Examples Without Local
@@ -329,37 +330,16 @@ if __name__ == "__main__":
 
 """Exercises
 
-Before each run, write down what you expect.
+Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. After a
+change of the code add `--fresh`: without it a run that was made by other code is refused. The answers are in
+tests/exercises/pca.md.
 
 1. The axes. Run `--n-hidden 2`, then once more with `--seed 1` and another `--output-folder`. Compare W of the two
-   models, then W W'. Which of the two is what the autoencoder has learnt?
+   models, then W Wᵀ. Which of the two is what the autoencoder has learnt?
 2. The sigmoids. Run `python code/dA.py --corruption-levels 0 --n-hidden N` for N = 2, 10 and 50. Compare its
-   reconstructions of the test images with PCA's, by the squared error, and by the cross-entropy in nats. Then let the
-   hidden values be linear, x W + b, and keep the sigmoid of the output. Where is something gained, and by what?
-3. The plateau. Run `--n-hidden 10` and look at `costs.png`. Between iterations 25 and 38 the cost falls slowly, at
-   some 0.15 above the optimum. The tenth eigenvalue is 1.240, the eleventh 1.101. What is the optimiser deciding?
-
-
-
-
-Answers
-
-Figures are for MNIST, one run each, with the default seed where nothing else is said.
-
-1. Both runs end within 2e-11 of 43.61278926853, the sum of the 782 discarded eigenvalues. The columns of W are the
-   two eigenvectors, turned in their plane: by 34 degrees with seed 123, by 27 with seed 1, and mirrored. W W' projects
-   onto the plane. It is the same in both runs, to 5e-8, and it is what was learnt.
-2. Squared error, and nats an image, of the 10,000 test images:
-
-                                              2 units         10 units        50 units
-       PCA, cut to 1/256 .. 255/256       43.2   179.7     25.6   131.5      7.8    80.5
-       two sigmoids (lesson 3)            46.3   185.1     32.3   145.1     12.8    89.0
-       linear code, sigmoid output        44.1   180.7     23.5   121.3      4.4    63.0
-
-   The sigmoid of the hidden layer gains nothing: it keeps the code between 0 and 1, and here it costs. The sigmoid of
-   the output gains a lot, from ten units on. Its reconstructions lie on a bent surface inside the cube of all images,
-   where a plane leaves it. The last row was trained for 30 epochs by `vae.adam_updates`, rate 0.001, minibatches of
-   100; the second one as lesson 3 does. With Adam, rate 0.003, and 60 epochs it is no nearer: 184.9, 144.9, 88.2 nats.
-3. Whether the tenth axis is to be the tenth eigenvector or the eleventh. The cost of the wrong one is the difference
-   of the eigenvalues, 0.140. With 50 units the last two are 0.1683 and 0.1668, which is why that run takes longer.
+   reconstructions of the test images with PCA's, by the squared error, and by the cross-entropy in nats. Then let
+   `get_hidden_values` in code/dA.py be linear, x W + b, keep the sigmoid of the output, and run with `--fresh`. Which
+   of the two sigmoids gains something, and why?
+3. The plateau. Run `--n-hidden 10` and look at `costs.png`. Between iterations 25 and 38 the cost falls slowly, from
+   0.22 to 0.10 above the optimum. The tenth eigenvalue is 1.240, the eleventh 1.101. What is the optimiser deciding?
 """
