@@ -30,7 +30,9 @@ processor, so what counts is the number of passes over each weight matrix W (n, 
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
 
 They are applied in this order. Then `update_inplace` lets the operations that update W write over it.
-`positional_arguments`, a linker, spares each call of a function that draws random numbers a detour.
+`positional_arguments`, a linker, spares each call of a function that draws random numbers a detour. And three let
+a function be compiled in two thirds of the time: before the others, `static_shapes` infers the sizes that follow from
+`givens`; after them, `reductions` (some sums, argmax) and `checked_shape` put in loops and checks that are shorter.
 
 `f.copy(delete_updates=True)` evaluates without training: where nobody takes the updated W, W stays as it is, although
 PyTensor warns of the opposite. Where the updated W is an output of the function, PyTensor itself overwrites W: there,
@@ -56,6 +58,8 @@ from support.rewrites.entropy import sum_of_single_entries, sum_to_log_likelihoo
 from support.rewrites.internals import CompilingLinker, InterpretingLinker, PositionalLinker
 from support.rewrites.jacobian import sum_to_factored_sum
 from support.rewrites.products import dot_to_narrow_product, dot_to_sparse_product, dot_to_transposed_product
+from support.rewrites.reductions import reduction_to_loops
+from support.rewrites.shapes import StaticShapes, specify_to_checked_shape
 from support.rewrites.updates import descent_to_rank_update, rank_update_to_backprop_update, update_inplace
 
 from pytensor.compile.mode import Mode, get_default_mode, optdb
@@ -66,10 +70,13 @@ from pytensor.link.numba.linker import NumbaLinker
 
 TAG = "sgd"  # no mode of PyTensor's includes it
 LINKER, INPLACE = "positional_arguments", "update_inplace"
+SUPPORTING = "static_shapes", INPLACE, "reductions", "checked_shape"  # applied with any of the others, never chosen
 
 # {position among PyTensor's own rewrites: ours there, in their order}. To add one, write a line: its name, and a
 # rewriter of nodes or of a whole graph. A row of the table above says what it does.
 REWRITES = {
+    # After PyTensor has computed the shapes that are constant.
+    1.65: {"static_shapes": StaticShapes()},
     # After the canonical forms and before the specialised ones, which hide products in fused loops.
     1.66: {
         "coin_flips": binomial_to_coin_flips,
@@ -89,6 +96,8 @@ REWRITES = {
     # After PyTensor has begun to watch for overwritten inputs, beside its own in-place rewrites. It refuses to
     # overwrite what another node has still to read; then the operation that copies stays.
     50.2: {INPLACE: update_inplace},
+    # After all of PyTensor's, which look for its own reductions when they fuse loops.
+    101: {"reductions": reduction_to_loops, "checked_shape": specify_to_checked_shape},
 }
 
 for position, rewriters in REWRITES.items():
@@ -99,7 +108,7 @@ for position, rewriters in REWRITES.items():
         tags = [TAG, "inplace"] if name == INPLACE else [TAG]
         optdb.register(name, rewriter, *tags, position=position + place / 1000)
 
-NAMES = [name for rewriters in REWRITES.values() for name in rewriters if name != INPLACE] + [LINKER]
+NAMES = [name for rewriters in REWRITES.values() for name in rewriters if name not in SUPPORTING] + [LINKER]
 _selected = NAMES
 
 
@@ -119,7 +128,7 @@ def mode():
     if not _selected or not fast or type(chosen) is not Mode or type(chosen.linker) not in linkers:
         return chosen
     names = [name for name in _selected if name != LINKER]
-    return Mode(linkers[type(chosen.linker)](), query.including(*names, *([INPLACE] if names else [])))
+    return Mode(linkers[type(chosen.linker)](), query.including(*names, *(SUPPORTING if names else [])))
 
 
 def select(names):

@@ -2,7 +2,7 @@
 
 from graphs import assert_close, interpreted_mode, parameter, row_or_batch
 from support import rewrites
-from support.rewrites import INPLACE
+from support.rewrites import SUPPORTING
 
 import numpy as np
 import pytensor
@@ -94,7 +94,7 @@ GRAPHS = {
     "minibatch": lambda: classifier_step(5, "float64"),
     "random sums": lambda: (pt.stack([random_sum(seed)[1].sum() for seed in range(60)]), {}),
 }
-OF_OURS = [name for name in (*rewrites.NAMES, INPLACE) if name != "positional_arguments"]
+OF_OURS = [name for name in (*rewrites.NAMES, *SUPPORTING) if name != "positional_arguments"]
 
 
 @pytest.mark.parametrize("name", GRAPHS)

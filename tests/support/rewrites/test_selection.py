@@ -9,7 +9,7 @@ from lessons import short_schedules
 from support import rewrites
 from support.environment import ROOT
 from support.errors import UserError
-from support.rewrites import INPLACE
+from support.rewrites import SUPPORTING
 from support.rewrites.internals import InterpretingLinker, PositionalLinker
 from support.rewrites.products import SparseProduct
 from support.rewrites.updates import RankUpdate
@@ -122,7 +122,7 @@ def test_another_mode_that_the_user_chose_is_used_as_it_is(flags):
 def test_the_mode_of_numba_is_joined(flags):
     chosen, ours = own(**flags)
     assert type(chosen.linker) is NumbaLinker and type(ours.linker) is PositionalLinker
-    assert set(names_of(ours)) - set(names_of(chosen)) == {*rewrites.NAMES, INPLACE} - {"positional_arguments"}
+    assert set(names_of(ours)) - set(names_of(chosen)) == {*rewrites.NAMES, *SUPPORTING} - {"positional_arguments"}
 
 
 def names_of(mode):
@@ -158,4 +158,4 @@ def test_an_unknown_name_is_refused():
 def test_the_table_of_the_documentation_is_the_list_in_its_order():
     *names, linker = rewrites.NAMES
     assert re.findall(r"^\| (\w+) ", rewrites.__doc__, re.MULTILINE) == ["name", *names]
-    assert f"`{linker}`" in rewrites.__doc__ and f"`{INPLACE}`" in rewrites.__doc__
+    assert all(f"`{name}`" in rewrites.__doc__ for name in (linker, *SUPPORTING))
