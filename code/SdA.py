@@ -144,13 +144,13 @@ class DeepNetwork:
             own_model = self.make_own_model(numpy_rng, own_generator, layer_input, n_in, n_out, layer)
             self.sigmoid_layers.append(layer)
             self.own_models.append(own_model)
-            self.params.extend(layer.params)  # what else the layer's own model has is its alone
+            self.params.extend(layer.params)  # a visible bias of the layer's own model is not fine-tuned
             layer_input, n_in = layer.output, n_out
 
         self.logLayer = LogisticRegression(input=layer_input, n_in=n_in, n_out=n_outs)
         self.params.extend(self.logLayer.params)
         number_parameters([*self.sigmoid_layers, self.logLayer])
-        self.y_pred = self.logLayer.y_pred
+        self.y_pred, self.p_y_given_x = self.logLayer.y_pred, self.logLayer.p_y_given_x
         self.finetune_cost = self.logLayer.negative_log_likelihood(self.y)
         self.errors = self.logLayer.errors(self.y)
 
@@ -197,14 +197,18 @@ class SdA(DeepNetwork):
 
         Parameters
         ----------
-        train_set_x : shared matrix, (n, n_ins)
+        train_set_x : shared matrix, (n, n_ins), values in 0..1
         batch_size : int
 
         Returns
         -------
         list of function (index, corruption=0.2, lr=0.1)
-            Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime. The arguments
-            bear the names of the symbolic variables in the graph.
+            Each returns the cost of minibatch number `index` and updates the layer's W, b and b_prime.
+
+        Raises
+        ------
+        UserError
+            Where a layer would rebuild values outside 0..1, when the functions are made; or where a cost is below zero.
         """
         check_rebuilt([dA_layer.x for dA_layer in self.dA_layers], self.x, train_set_x)
         arguments = corruption_level, learning_rate = pt.scalar("corruption"), pt.scalar("lr")

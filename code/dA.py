@@ -86,7 +86,7 @@ class Autoencoder:
     numpy_rng : numpy.random.RandomState
         Draws the initial weights.
     input : symbolic matrix, (batch, n_visible), optional
-        By default a new one.
+        Values in 0..1; by default a new one.
     n_visible : int
         Number of inputs.
     n_hidden : int

@@ -74,7 +74,7 @@ from support.inputs import check_labels, scalar, value_of, variable_for
 from support.memory import aligned
 from support.pictures import Pictures
 from support.runs import open_run
-from support.runs.models import SavedModel, predict_test_set
+from support.runs.models import SavedModel, outputs_for
 from support.settings import checked
 
 import numpy as np
@@ -142,7 +142,7 @@ class LogisticRegression:
             raise TypeError(f"y must be a vector, like y_pred, but it has {y.ndim} dimensions ({y.type})")
         if not np.issubdtype(y.dtype, np.integer):
             raise NotImplementedError(f"y must hold integers, but it holds {y.dtype}")
-        return pt.mean(pt.neq(self.y_pred, y))
+        return pt.mean(pt.neq(self.y_pred, y))  # scalar
 
 
 def parameter(value, name):
@@ -181,12 +181,16 @@ def sgd_updates(cost, params, learning_rate):
 def minibatch_function(output, data, batch_size, updates=None, arguments=()):
     """Compile f(index, *arguments), the value of `output` on minibatch number `index` of a data set.
 
+    A mode says how PyTensor rewrites the graph, and what runs it. Ours passes over the weights as seldom as it can, in
+    machine code. Put "FAST_COMPILE" in its place to start sooner and run slower, or `NanGuardMode()`, of
+    `pytensor.compile.debug.nanguardmode`, to stop at the first NaN.
+
     Parameters
     ----------
     output : symbolic variable, or list of them
     data : dict, {symbolic variable: shared variable, or an expression of some, or array}
-        The symbols in the graph that stand for a minibatch, and the data whose rows take their place. Labels are not
-        compared with the number of outputs: see `supervised_functions`.
+        The symbols that stand for a minibatch, and the data whose rows take their place. Labels are not compared with
+        the number of outputs here, but in `supervised_functions`.
     batch_size : int
     updates : dict, optional
         The new values of shared variables, which a call computes and sets.
@@ -196,9 +200,6 @@ def minibatch_function(output, data, batch_size, updates=None, arguments=()):
     Returns
     -------
     compiled function
-        A mode says how PyTensor rewrites the graph, and what runs it. The one below passes over the weights as seldom
-        as possible, in machine code. You may put "FAST_COMPILE" in its place, which starts sooner and runs slower, or
-        `NanGuardMode()` of `pytensor.compile.debug.nanguardmode`, which stops at the first NaN.
     """
     index = pt.lscalar("index")
     givens = {symbol: minibatch(variable_for(symbol, rows), index, batch_size) for symbol, rows in data.items()}
@@ -376,20 +377,30 @@ def predictor(lesson, load_model):
     """The function `predict` of a lesson, whose `load_model` makes a classifier of a `SavedModel`."""
 
     def predict(model=ROOT / "runs" / lesson / "model.npz", dataset=None):
-        """Load a saved model, print its predictions for ten test images, and its error on the whole test set.
+        """Load a saved model, and print its predictions for ten images and its error on all of them.
 
-        The model is a run's model.npz, the data set by default the one that it was trained on. Returns the error.
+        The images are the test set that the model was trained beside, or that of another data set. A file x.npz of
+        one's own that has no split gives all its examples; without labels there is no error. Returns the error or None.
         """
         saved = SavedModel(model, lesson)
         classifier = load_model(saved)
-        datasets = saved.load_data(dataset)
-        predicted = predict_test_set(classifier.input, classifier.y_pred, datasets)
-        labels = datasets[2][1].get_value(borrow=True)
-        error = float(np.mean(predicted != labels))
-        say(f"dataset: {datasets.source}")
-        say(f"Predicted values for the first 10 examples in test set: {predicted[:10].tolist()}")
-        say(f"Their labels:                                           {labels[:10].tolist()}")
-        say(f"test error {100 * error:f} % of {len(labels)} images")
+        examples = saved.load_examples(dataset)
+        predicted, probabilities = outputs_for(
+            classifier.input, [classifier.y_pred, classifier.p_y_given_x], examples.x
+        )
+        say(f"dataset: {examples.source}")
+        if examples.is_test_set:
+            say(f"Predicted values for the first 10 examples in test set: {predicted[:10].tolist()}")
+            say(f"Their labels:                                           {examples.y[:10].tolist()}")
+        else:
+            for place, row in enumerate(probabilities[:10]):
+                first, *others = (f"{label}, probability {row[label]:.4f}" for label in row.argsort()[:-4:-1])
+                label = "" if examples.y is None else f" (its label is {examples.y[place]})"
+                say(f"example {place}: class {first}{label}; then {'; '.join(others)}")
+        if examples.y is None:
+            return None
+        error = float(np.mean(predicted != examples.y))
+        say(f"{'test ' * examples.is_test_set}error {100 * error:f} % of {len(predicted)} images")
         return error
 
     return predict

@@ -179,7 +179,7 @@ class MLP:
 
         self.negative_log_likelihood = self.logRegressionLayer.negative_log_likelihood
         self.errors = self.logRegressionLayer.errors
-        self.y_pred = self.logRegressionLayer.y_pred
+        self.y_pred, self.p_y_given_x = self.logRegressionLayer.y_pred, self.logRegressionLayer.p_y_given_x
         self.params = self.hiddenLayer.params + self.logRegressionLayer.params
         self.input = input
 

@@ -93,7 +93,7 @@ class sA(Autoencoder):
     L_rec : symbolic vector, (batch,), after `get_cost_updates`
         The cross-entropy of each example, in nats.
     mean_activation : symbolic vector, (n_hidden,), after `get_cost_updates`
-        Of each hidden unit, over the minibatch.
+        Mean of each hidden unit over the minibatch.
     sparsity_penalty : symbolic scalar, after `get_cost_updates`
         The sum of the divergences, in nats, without its weight.
     """

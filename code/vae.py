@@ -102,12 +102,12 @@ N_ESTIMATED = 1000  # test images whose log-likelihood is estimated
 
 
 def adam_updates(cost, params, learning_rate, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """One step of Adam [2, algorithm 1], as updates of the parameters and of what the method remembers.
+    """One step of Adam [2, algorithm 1]: the new values of the parameters, and of the state of the method.
 
-    It keeps a running mean of each parameter's gradient, and one of the gradient's square. A step goes along the mean,
-    divided by the root of the mean square, so that each parameter moves by about the learning rate, whatever the size
-    of its gradient. Both means start at zero, and for the first steps they are too small. The division by 1 - beta^t,
-    with t the number of steps, makes up for that.
+    Adam keeps a running mean of each parameter's gradient, and one of the gradient's square, W/mean and W/square. A
+    step is the mean, divided by the root of the mean square, so that each parameter moves by about the learning rate,
+    whatever the size of its gradient. Both means start at zero, and for the first steps they are too small. The
+    division by 1 - beta^t, with t the number of steps, corrects that.
     """
     learning_rate, beta1, beta2, epsilon = map(scalar, (learning_rate, beta1, beta2, epsilon))
     t = parameter(0, "t")
@@ -334,8 +334,9 @@ def estimate_log_likelihood(vae, images, n_samples):
     n_samples : int
         Codes drawn for each image.
     """
-    images, rng = value_of(images), pt.random.shared_rng(seed=EVALUATION_SEED)
+    rng = pt.random.shared_rng(seed=EVALUATION_SEED)
     image = pt.matrix("image", shape=(1, vae.n_visible))
+    images = value_of(images).astype(image.dtype, copy=False)
     next_rng, binary = vae.binarise(image, rng)
     next_rng, log_weights = vae.get_importance_weights(binary, n_samples, next_rng)
     estimate = pytensor.function(

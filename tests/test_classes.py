@@ -320,3 +320,4 @@ def test_a_cost_below_zero_is_told_as_what_it_is():
 def test_a_pretraining_function_is_one_of_pytensor():
     pretrain = make(SdA.SdA, np.random.RandomState(0)).pretraining_functions(sets(None)[0][0], 2)[0]
     assert "corruption" in pytensor.dprint(pretrain, file="str") and pretrain.maker.fgraph.toposort()
+    assert np.isfinite(pretrain(np.int32(1), np.array(0.3), lr=np.float64(0.1)))

@@ -136,31 +136,16 @@ def test_pretraining_arguments_by_position_by_name_and_by_default(dataset):
 
 
 def test_a_notebooks_numbers_train_as_plain_ones_do(dataset, tmp_path):
-    plain = {
-        "learning_rate": 0.5,
-        "L1_reg": 0.0,
-        "L2_reg": 0.25,
-        "n_epochs": 1,
-        "batch_size": 10,
-        "n_hidden": 5,
-        "seed": 3,
-    }
-    types = np.float64, int, Fraction, np.int64, np.int32, np.int16, np.uint8
+    plain = {"learning_rate": 0.5, "L1_reg": 0.0, "L2_reg": 0.25, "n_epochs": 1, "batch_size": 10, "n_hidden": 5}
+    types = np.float64, int, Fraction, np.int64, np.int32, np.int16
     numbers = {name: kind(value) for (name, value), kind in zip(plain.items(), types, strict=True)}
-    curves = [
+    (one,), (other,) = (
         mlp.test_mlp(dataset=dataset, output_folder=tmp_path / str(place), **arguments).curve
         for place, arguments in enumerate((plain, numbers))
-    ]
-    for (one,), (other,) in [curves]:
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    )
+    assert {**one, "seconds": 0} == {**other, "seconds": 0}
     settings = [json.loads((tmp_path / place / "settings.json").read_text())["settings"] for place in "01"]
     assert settings[0] == settings[1]
-    sizes = SdA.test_SdA(
-        dataset=dataset, output_folder=tmp_path / "SdA", batch_size=np.int64(10),
-        hidden_layers_sizes=list(np.array([5])),
-        corruption_levels=[np.float32(0.5)], pretraining_epochs=np.int64(1), training_epochs=1, finetune_lr=1,
-    ).model.n_layers  # fmt: skip
-    assert sizes == 1
 
 
 @pytest.mark.parametrize("levels", [[0.3, 0.3], [0.3, 0.3000000001]])

@@ -16,9 +16,9 @@ The rooms of this package, from the roof to the ground. Each imports only from t
     pictures                  the pictures of a run
     runs                      a run of training: its folder, epochs, checkpoints, models and records
     data                      the data sets
+    inputs                    the forms of numbers, data and generators that a lesson's classes take
     graphs                    the graph of a training step, shown; graphs run without compiling
     rewrites                  the graph of a training step, made faster
-    inputs                    the forms of numbers, data and generators that a lesson's classes take
     settings                  the values that a driver's arguments may have
     files                     files that are written whole, and are not trusted when they are read
     console, memory, errors, environment

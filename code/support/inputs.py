@@ -1,6 +1,7 @@
 """What a user hands to a lesson's classes, numbers, data, generators: in any usual form, or one line says why not."""
 
 from support.errors import UserError
+from support.graphs.execution import evaluate
 
 import numpy as np
 import pytensor
@@ -53,7 +54,7 @@ def check_labels(y, datasets, n_out):
 def check_rebuilt(inputs, x, data):
     """Raise a UserError if a layer rebuilds values outside 0..1. `inputs` are the layers' clean inputs, made from x."""
     rows = value_of(data)[:ROWS].astype(x.dtype)
-    for layer, values in enumerate(pytensor.function([x], inputs, mode=Mode("py", None))(rows)):
+    for layer, values in enumerate(evaluate(inputs, {x: rows})):
         if values.size and not 0 <= values.min() <= values.max() <= 1:
             below = inputs[layer].owner
             source = "the data" if below is None else f"the {below.op} below it"

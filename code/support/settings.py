@@ -22,6 +22,7 @@ import re
 from numbers import Integral, Real
 from pathlib import Path
 
+from support.environment import ROOT
 from support.errors import UserError
 
 import numpy as np
@@ -151,7 +152,7 @@ def _documented(docstring):
 
 
 def digests(path):
-    """{name: digest} of a lesson's code, and of the files beside it that it imports, directly or not.
+    """{name: digest} of a lesson's code, and of the lessons that it imports, directly or not.
 
     Comments, docstrings and layout do not count, and the version of Python does not either.
     """
@@ -164,7 +165,8 @@ def digests(path):
             for node in ast.walk(tree):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                left += [path.with_name(f"{name}.py") for name in names if "." not in name]
+                files = [(path.with_name(f"{name}.py"), ROOT / "code" / f"{name}.py") for name in names]
+                left += [beside if beside.is_file() else lesson for beside, lesson in files]
     return dict(sorted(found.items()))
 
 
@@ -185,7 +187,7 @@ def checked(driver):
     A UserError says which argument cannot be used, what its value is and what it must be. The names of the drivers
     begin with test_, but pytest does not collect them.
     """
-    path = Path(inspect.getsourcefile(driver))
+    path = Path(inspect.getsourcefile(driver) or driver.__code__.co_filename)
     CODE[path.stem] = digests(path)  # now: the file may be edited while the process runs what it has imported
 
     @functools.wraps(driver)

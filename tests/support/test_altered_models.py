@@ -55,6 +55,7 @@ def altered_arrays(content, random):
     return save_npz(**arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_hundred_altered_models_are_refused_in_one_line_or_used_as_what_they_are(lesson, tmp_path):
     model, load = LESSONS[lesson]

@@ -1,5 +1,6 @@
 import inspect
 import sys
+from types import ModuleType, SimpleNamespace
 
 import dA
 import logistic_sgd
@@ -9,6 +10,7 @@ from support.command import build_parser, command
 from support.console import progress
 from support.environment import ROOT
 from support.errors import UserError
+from support.runs.clock import Compiling
 from support.settings import parameters
 
 import pytest
@@ -37,16 +39,11 @@ def test_every_argument_is_documented_and_an_option_with_its_default(driver, cap
     documented = parameters(driver)
     assert list(documented) == list(inspect.signature(driver).parameters)
     for name, parameter in inspect.signature(driver).parameters.items():
-        kind, description = documented[name].type, documented[name].description
-        option = "--" + name.replace("_", "-")
-        assert (
-            f"{option} " if kind is bool else f"{option} {'PATH' if kind is str else kind.__name__.upper()}"
-        ) in text
-        assert description in text
-        if parameter.default is not None and kind is not bool:
-            default = parameter.default
-            shown = " ".join(map(str, default)) if isinstance(default, list) else default
-            assert f"{description} (default: {shown})" in text
+        kind, description, default = documented[name].type, documented[name].description, parameter.default
+        metavar = {bool: "", str: "PATH"}.get(kind, kind.__name__.upper())
+        shown = " ".join(map(str, default)) if isinstance(default, list) else default
+        ending = "" if default is None or kind is bool else f" (default: {shown})"
+        assert f"--{name.replace('_', '-')} {metavar}" in text and f"{description}{ending}" in text
 
 
 def test_the_drivers_signatures_are_the_published_ones():
@@ -70,18 +67,14 @@ def test_the_drivers_signatures_are_the_published_ones():
     assert seeds == [1234, 123, 89677]
 
 
-def test_without_options_the_driver_gets_no_arguments():
-    driver, calls = recording(SdA.test_SdA)
-    assert command(driver, quick={"batch_size": 20}, argv=[]) == 0
-    assert calls == [{}]
-
-
 def test_options_become_arguments_of_their_type():
     driver, calls = recording(SdA.test_SdA)
+    assert command(driver, quick={"batch_size": 20}, argv=[]) == 0
     argv = "--batch-size 20 --hidden-layers-sizes 1000 500 --corruption-levels .1 .2 --dataset digits".split()
     command(driver, quick={}, argv=argv)
     assert calls == [
-        {"batch_size": 20, "hidden_layers_sizes": [1000, 500], "corruption_levels": [0.1, 0.2], "dataset": "digits"}
+        {},
+        {"batch_size": 20, "hidden_layers_sizes": [1000, 500], "corruption_levels": [0.1, 0.2], "dataset": "digits"},
     ]
 
 
@@ -113,13 +106,9 @@ def test_predict_goes_with_the_dataset_alone(capsys):
         (["--batch-size", "0"], "batch_size must be a whole number of at least 1, not 0"),
         (["--batch-size", "101"], "batch_size must be at most 100, the size of the smallest set, not 101"),
         (["--batch-size", "1.5"], "argument --batch-size: invalid int value: '1.5'"),
-        (["--finetune-lr", "-0.1"], "finetune_lr must be a number of at least 0, not -0.1"),
-        (["--finetune-lr", "fast"], "argument --finetune-lr: invalid float value: 'fast'"),
         (["--pretrain-lr", "nan"], "pretrain_lr must be a number of at least 0, not nan"),
-        (["--corruption-levels", "0.1", "0.2", "1"], "corruption_levels must be one or more numbers in [0, 1), not"),
         (["--corruption-levels", "0.1"], "corruption_levels must number the 3 hidden layers, not 1"),
         (["--hidden-layers-sizes"], "argument --hidden-layers-sizes: expected at least one argument"),
-        (["--hidden-layers-sizes", "0"], "hidden_layers_sizes must be one or more whole numbers of at least 1"),
         (["--dataset", "cifar"], "dataset 'cifar' does not exist: give mnist"),
         (["--learning-rate", "1"], "unrecognized arguments: --learning-rate 1"),
         (["--predict", "missing.npz"], "missing.npz cannot be read: No such file or directory"),
@@ -175,3 +164,33 @@ def test_there_is_a_bar_on_a_terminal_alone(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert list(progress(range(3), "epoch 1")) == [0, 1, 2]
     assert "epoch 1" in capsys.readouterr().err
+
+
+def test_a_notebook_has_its_own_bar_where_ipywidgets_is(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    notebook = ModuleType("IPython")
+    notebook.get_ipython = lambda: SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert list(progress(range(3), "epoch 1")) == [0, 1, 2]
+    assert "epoch 1" in capsys.readouterr().err  # in plain text
+    monkeypatch.setitem(sys.modules, "ipywidgets", ModuleType("ipywidgets"))
+    bar = ModuleType("tqdm.notebook")
+    bar.tqdm = lambda iterable, desc, **named: [desc, *iterable]
+    monkeypatch.setitem(sys.modules, "tqdm.notebook", bar)
+    assert progress(range(3), "epoch 1") == ["epoch 1", 0, 1, 2]
+
+
+def test_a_terminal_shows_that_machine_code_is_compiled(monkeypatch, capsys):
+    for is_terminal in False, True:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda is_terminal=is_terminal: is_terminal, raising=False)
+        compiling = Compiling()
+        compiling.on_start(None)
+        compiling.started -= 3
+        compiling.on_start(None)  # a function that the first one calls
+        compiling.on_end(None)
+        compiling.on_end(None)
+        err = capsys.readouterr().err
+        assert ("compiling, once for this machine: 2 parts, 3 s" in err) == is_terminal
+        assert not err.strip() or err.rsplit("\r", 2)[-2].strip() == ""  # the line is cleared
+        assert 3 <= compiling.seconds < 4

@@ -15,8 +15,8 @@ FLOORS = [
     {"command", "report"},
     {"pictures"},
     {"runs"},
-    {"data", "graphs"},
-    {"rewrites", "inputs", "settings", "files"},
+    {"data", "graphs", "inputs"},
+    {"rewrites", "settings", "files"},
     {"console", "memory"},
     {"errors", "environment"},
 ]

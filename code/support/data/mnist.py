@@ -1,19 +1,18 @@
-"""MNIST as published: four gzipped IDX files. They are found in a folder or downloaded, and checked at each reading."""
+"""MNIST as published: four IDX files. They are found in a folder or downloaded, and checked at each reading."""
 
+import gzip
 import hashlib
+import io
 import math
 import os
-import queue
-import struct
 import sys
-import threading
+import time
 import urllib.request
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 from support.errors import UnavailableError, UserError
-from support.files import replacing
+from support.files import replacing, shown
 
 import numpy as np
 
@@ -30,23 +29,19 @@ class Idx(NamedTuple):
     """The facts about a published file."""
 
     shape: tuple  # of the array of unsigned bytes in it
-    size: int  # bytes, compressed
-    sha256: str  # of the compressed file
+    sha256: str  # of the unpacked file
+
+    @property
+    def size(self):
+        """Bytes of the unpacked file: four, four for each axis, and the array."""
+        return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
 FILES = {
-    "train-images-idx3-ubyte.gz": Idx(
-        (60000, 28, 28), 9912422, "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"
-    ),
-    "train-labels-idx1-ubyte.gz": Idx(
-        (60000,), 28881, "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"
-    ),
-    "t10k-images-idx3-ubyte.gz": Idx(
-        (10000, 28, 28), 1648877, "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"
-    ),
-    "t10k-labels-idx1-ubyte.gz": Idx(
-        (10000,), 4542, "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"
-    ),
+    "train-images-idx3-ubyte": Idx((60000, 28, 28), "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    "train-labels-idx1-ubyte": Idx((60000,), "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    "t10k-images-idx3-ubyte": Idx((10000, 28, 28), "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    "t10k-labels-idx1-ubyte": Idx((10000,), "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 }
 N_VALID = 10000  # the last images of the training file
 
@@ -72,23 +67,30 @@ def find_mnist(data):
     """
     chosen = os.environ.get("MNIST_DIR")
     folder = Path(chosen) if chosen else data
-    missing = [name for name in FILES if not os.path.lexists(folder / name)]
+    missing = [name for name in FILES if not os.path.lexists(_file(folder, name))]
     if missing and chosen:
         lacking = f"lacks {', '.join(missing)}" if folder.is_dir() else "is not a folder"
         raise UserError(f"MNIST_DIR={chosen} {lacking}: name the folder with MNIST's four files, or unset MNIST_DIR")
     mirrors = list(MIRRORS)
     for name in missing:
-        content = _download(name, mirrors, data)
+        packed = _download(name, mirrors, data)
+        path = data / f"{name}.gz"
         try:
             data.mkdir(parents=True, exist_ok=True)
-            with replacing(data / name) as file:
-                file.write(content)
+            with replacing(path) as file:
+                file.write(packed)
         except OSError as error:
             raise UserError(
-                f"{data / name} cannot be written ({error.strerror}): make room for it, or set MNIST_DIR to a folder "
-                "that has MNIST's four files"
+                f"{path} cannot be written ({error.strerror}): make room for it, or set MNIST_DIR to a folder that has "
+                "MNIST's four files"
             ) from error
     return folder
+
+
+def _file(folder, name):
+    """The path of a file, gzipped or unpacked. Some programs put a dot into the name of an unpacked file."""
+    paths = [folder / each for each in (f"{name}.gz", name, name.replace("-idx", ".idx"))]
+    return next((path for path in paths if os.path.lexists(path)), paths[0])
 
 
 def read_mnist(folder):
@@ -104,54 +106,53 @@ def read_mnist(folder):
     UserError
         A file differs from the published one.
     """
-    train_x, train_y, test_x, test_y = (_read_idx(folder / name, known) for name, known in FILES.items())
+    train_x, train_y, test_x, test_y = (_read_idx(_file(folder, name), known) for name, known in FILES.items())
     train_x, test_x = (x.reshape(len(x), -1) for x in (train_x, test_x))
     return [(train_x[:-N_VALID], train_y[:-N_VALID]), (train_x[-N_VALID:], train_y[-N_VALID:]), (test_x, test_y)]
 
 
 def _read_idx(path, known):
-    """The array of unsigned bytes in a gzipped IDX file that must be the `known` one."""
+    """The array of unsigned bytes in an IDX file, gzipped or not, that must be the `known` one."""
     try:
         with open(path, "rb") as file:
-            packed = file.read(known.size + 1)
+            content, fault = _unpack(file, known)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    fault = _fault(packed, known)
-    if not fault:
-        header = struct.pack(f">{1 + len(known.shape)}I", 0x0800 + len(known.shape), *known.shape)
-        length = len(header) + math.prod(known.shape)
-        unzip = zlib.decompressobj(wbits=31)  # gzip's format and checksum
-        try:
-            content = unzip.decompress(packed, length + 1)  # one byte too many is enough to see that the file is wrong
-        except zlib.error:
-            content = b""
-        if len(content) == length and unzip.eof and not unzip.unused_data and content.startswith(header):
-            return np.frombuffer(content, np.uint8, offset=len(header)).reshape(known.shape)
-        fault = f"it does not hold {' x '.join(map(str, known.shape))} bytes in IDX form"
-    way = "name another folder in MNIST_DIR" if os.environ.get("MNIST_DIR") else "delete it, and it is downloaded again"
-    raise UserError(f"{path} is not the file that MNIST's authors published ({fault}): {way}")
+    if fault:
+        chosen = os.environ.get("MNIST_DIR")
+        way = "name another folder in MNIST_DIR" if chosen else "delete it, and it is downloaded again"
+        raise UserError(f"{path} is not the file that MNIST's authors published ({fault}): {way}")
+    return np.frombuffer(content, np.uint8, offset=known.size - math.prod(known.shape)).reshape(known.shape)
 
 
-def _fault(packed, known):
-    """The first difference between some bytes and the `known` file, in words. An empty string: they are equal."""
-    if len(packed) != known.size:
-        return f"{'more' if len(packed) > known.size else len(packed)} bytes instead of {known.size}"
-    return "" if hashlib.sha256(packed).hexdigest() == known.sha256 else "another SHA-256"
+def _unpack(file, known):
+    """The unpacked bytes of a file, and in words how they differ from the `known` ones; "" if they do not."""
+    zipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    try:
+        content = (gzip.GzipFile(fileobj=file) if zipped else file).read(known.size + 1)
+    except Exception:  # gzip and zlib have an error for each kind of damage
+        return b"", "it is damaged"
+    if content.lstrip().startswith(b"<"):
+        return content, "it is an HTML page"
+    if len(content) != known.size:
+        return content, f"{'more' if len(content) > known.size else len(content)} bytes instead of {known.size}"
+    return content, "" if hashlib.sha256(content).hexdigest() == known.sha256 else "another SHA-256"
 
 
 def _download(name, mirrors, data):
-    """The checked bytes of one file, from the first mirror that has them. A mirror that fails goes to the end."""
+    """The bytes of one gzipped file, checked, from the first mirror that has them. One that fails goes to the end."""
     known = FILES[name]
     for mirror in tuple(mirrors):
-        print(f"... downloading {name} ({known.size / 1e6:.1f} MB) from {mirror}", file=sys.stderr, flush=True)
+        print(f"... downloading {name}.gz from {mirror}", file=sys.stderr, flush=True)
         try:
-            content = b"".join(_chunks(mirror + name, known.size + 1))
-            fault = _fault(content, known)
+            packed = _fetch(f"{mirror}{name}.gz", 2 * known.size)
+            _, fault = _unpack(io.BytesIO(packed), known)
         except Exception as error:  # an error of the network, HTTP or TLS: the next mirror may work
-            fault = "".join(filter(str.isprintable, str(error))) or type(error).__name__
+            fault = shown(error) or type(error).__name__
         if not fault:
-            return content
-        print(f"    passed over: {fault:.200}", file=sys.stderr, flush=True)
+            return packed
+        print(f"    passed over: {fault}", file=sys.stderr, flush=True)
         mirrors.remove(mirror)
         mirrors.append(mirror)
     raise UnavailableError(
@@ -160,33 +161,12 @@ def _download(name, mirrors, data):
     )
 
 
-def _chunks(url, most):
-    """Yield at most `most` bytes from an address, with `TIMEOUT` seconds for each chunk.
-
-    The time-out of urllib counts for each address of a host and for each packet anew, and does not limit the look-up of
-    the host's name. So a thread does the reading. If it stalls, it is left behind.
-    """
-    chunks = queue.SimpleQueue()
-
-    def read():
-        left = most
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-                while chunk := response.read(min(CHUNK, left)):
-                    left -= len(chunk)
-                    chunks.put(chunk)
-            chunks.put(b"")
-        except Exception as error:
-            chunks.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        try:
-            chunk = chunks.get(timeout=TIMEOUT)
-        except queue.Empty:
-            raise TimeoutError(f"no {CHUNK} bytes in {TIMEOUT} seconds") from None
-        if isinstance(chunk, Exception):
-            raise chunk
-        if not chunk:
-            return
-        yield chunk
+def _fetch(url, most):
+    """The first bytes from an address, some more than `most` at most, or a TimeoutError."""
+    content, start = bytearray(), time.monotonic()
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        while (chunk := response.read1(CHUNK)) and len(content) < most:
+            content += chunk
+            if time.monotonic() - start > TIMEOUT * (1 + len(content) / CHUNK):
+                raise TimeoutError(f"less than {CHUNK} bytes in {TIMEOUT} seconds")
+    return content

@@ -89,7 +89,7 @@ def read_checkpoint(path):
     """The state and the arrays of a checkpoint; (None, {}) if there is no file. A UserError says why it is refused."""
     if not path.exists():
         return None, {}
-    content, arrays = read_described(path, "state", {}, REMEDY)
+    content, arrays = read_described(path, "state", REMEDY)
     with damaged(path, REMEDY):
         version = content.pop("format")
     if version != FORMAT:

@@ -1,9 +1,10 @@
 """Saved models: arrays by name in an .npz file, and a description in JSON. There is no pickle."""
 
 import hashlib
+import os
 from pathlib import Path
 
-from support.data import load_data
+from support.data import load_data, load_examples
 from support.errors import UserError
 from support.files import damaged, exactly, shown
 from support.files.archives import read_described, write_described
@@ -52,7 +53,7 @@ class SavedModel:
 
     def __init__(self, path, lesson):
         self.path = Path(path)
-        self.about, arrays = read_described(path, "about", {}, NEEDED)
+        self.about, arrays = read_described(path, "about", NEEDED)
         self.arrays = list(arrays.values())
         with damaged(path, NEEDED):
             self.dataset = exactly(self.about["settings"]["dataset"], str)
@@ -109,6 +110,14 @@ class SavedModel:
         self.check_inputs(datasets)
         return datasets
 
+    def load_examples(self, dataset=None):
+        """The examples to predict: the test set of the model's data, or those that another data set gives."""
+        if dataset is None or os.path.abspath(dataset) == os.path.abspath(self.dataset):
+            return self.load_data().test_examples()  # its other examples have trained the model
+        examples = load_examples(dataset)
+        self.check_inputs(examples)
+        return examples
+
     def check_inputs(self, datasets):
         """Raise a UserError if a data set does not have as many inputs as the model."""
         n_in = self.arrays[0].shape[0]
@@ -159,11 +168,15 @@ class PretrainedStack(SavedModel):
             raise UserError(f"{self.path} tells {n_out} classes apart, but {datasets.name} has {datasets.n_out}")
 
 
-def predict_test_set(x, y_pred, datasets, chunk=1000):
-    """The predicted class of each test image, (n,). `chunk` images are classified at once.
+def predict_test_set(x, y_pred, datasets):
+    """The predicted class of each test image, (n,). `x` and `y_pred` are as for `outputs_for`."""
+    return outputs_for(x, [y_pred], datasets[2][0].get_value(borrow=True))[0]
 
-    `x` is a symbolic matrix, (batch, n_in), and `y_pred` a symbolic integer vector, (batch,), computed from it.
+
+def outputs_for(x, outputs, examples, chunk=1000):
+    """The values of symbolic `outputs` for all examples, a list of array, (n, ...). `chunk` are computed at once.
+
+    `x` is a symbolic matrix, (batch, n_in), from which the outputs, (batch, ...), are computed.
     """
-    test_x = datasets[2][0].get_value(borrow=True)
-    chunks = [test_x[i : i + chunk] for i in range(0, len(test_x), chunk)]
-    return np.concatenate([evaluate([y_pred], {x: images})[0] for images in chunks])
+    chunks = [evaluate(outputs, {x: examples[i : i + chunk]}) for i in range(0, len(examples), chunk)]
+    return [np.concatenate(values) for values in zip(*chunks)]

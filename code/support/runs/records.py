@@ -19,7 +19,8 @@ AGAIN = "make the run again, or remove its folder"
 
 def lesson_of(driver):
     """The name of a driver's lesson: the name of its file, without .py."""
-    return Path(inspect.getsourcefile(inspect.unwrap(driver))).stem
+    driver = inspect.unwrap(driver)
+    return Path(inspect.getsourcefile(driver) or driver.__code__.co_filename).stem
 
 
 def circumstances():

@@ -77,6 +77,8 @@ class Stage:
             far. They are saved in checkpoints, and put back.
         """
         state = self.run.state
+        if self.has_ended:
+            raise ValueError(f"the stage {self.name!r} is over: begin another one for further epochs")
         if not self.is_over:
             self.start()
             self.memory = memory
@@ -143,6 +145,8 @@ class Stage:
 
         At the end of the stage, the parameters become those that were kept last.
         """
+        if not self.run.trains:
+            return
         values = [param.get_value() for param in self.model.params]
         self.check_finite(values)
         self.values = values
@@ -156,6 +160,7 @@ class Stage:
         run, state, self.has_ended = self.run, self.run.state, True
         if not self.is_over:
             place = self._place
+            self.check_finite([param.get_value(borrow=True) for param in self.model.params])
             if self.epoch is not None:
                 self._end_epoch(self.epoch.line(), is_last=True)
             if self.values is not None:

@@ -7,6 +7,7 @@ import SdA
 from support.command import command
 from support.data import checksum, load_data
 from support.errors import UserError
+from support.runs.models import save_model
 
 import numpy as np
 import pytensor
@@ -93,35 +94,95 @@ def test_the_same_contents_have_the_same_checksum_in_any_file(path, tmp_path):
     assert load_data(save(path, split=[50, 10, 10])).sha256 == load_data(tmp_path / "my.pkl").sha256
 
 
-def test_labels_with_gaps_are_used_and_told(path, capsys):
-    x, y = examples()
-    assert load_data(save(path, x, y)).n_out == 2 and not capsys.readouterr().out
-    assert load_data(save(path, x, 2 + 2 * y)).n_out == 5
-    assert capsys.readouterr().out == "note: the labels go from 0 to 4, but no example has the label 0, 1, 3\n"
-
-
 X, Y = examples()
+NOTES = {
+    "gaps": (2 + 2 * Y, None, "the labels go from 0 to 4, but no example has the label 0, 1, 3"),
+    "one class": (0 * Y, None, "every example has the label 0: there is nothing to tell apart"),
+    "one class, not 0": (0 * Y + 3, None, "every example has the label 3: there is nothing to tell apart"),
+    "training": (
+        np.r_[np.arange(50) % 2, np.arange(20) % 3], [50, 10, 10],
+        "the training set has no example of the label 2, so that it is never learned",
+    ),
+    "validation": (
+        np.r_[np.arange(50) % 2, np.zeros(10, int), np.arange(10) % 2], [50, 10, 10],
+        "the validation set has no example of the label 1, so that its error does not count it",
+    ),
+    "test": (
+        np.r_[np.arange(60) % 30, np.arange(10)], [50, 10, 10],
+        "the test set has no example of the label 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, ..., so that its error "
+        "does not count it",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NOTES)
+def test_classes_are_told_set_by_set(path, capsys, kind):
+    y, split, note = NOTES[kind]
+    load_data(save(path, X, y, **({} if split is None else {"split": split})))
+    assert f"note: {note}\n" in capsys.readouterr().out
+
+
+def test_where_no_class_is_missing_nothing_is_told(path, capsys):
+    assert load_data(save(path)).n_out == 2
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "x, note",
+    [
+        (X * 1.0, "x goes from 0 to 255, but learning rates suit values from 0 to 1: save x.astype(np.uint8) instead"),
+        (X * 16.0 - 9, "x goes from -9 to 4071, but learning rates suit values from 0 to 1: save (x - x.min()) / (x.m"),
+        ((X - 128) / 64, ""),
+        (X, ""),
+    ],
+)
+def test_float_pixels_from_0_to_255_are_told(path, capsys, x, note):
+    load_data(save(path, x))
+    out = capsys.readouterr().out
+    assert out.startswith(f"note: {note}") and out.count("\n") == 1 if note else not out
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_a_single_channel_is_taken_away(path, axis):
+    """As PyTorch, (n, 1, height, width), and Keras, (n, height, width, 1), lay out grey pictures."""
+    plain, channel = load_data(save(path)), load_data(save(path, np.expand_dims(X, axis)))
+    assert channel.sha256 == plain.sha256 and channel.image_shape == plain.image_shape == (HEIGHT, WIDTH)
+
+
+FLOATS, UNIQUE = "needed are floats, or uint8, which is divided by 256, such as from ", "np.unique(y, return_inverse=Tr"
+WHOLE = "needed are whole numbers, such as from "
 WRONG = {
-    "colour": (dict(x=np.zeros((N, 6, 4, 3), "u1")), "x of shape (70, 6, 4, 3); .* grey and not in colour"),
-    "no y": (dict(drop="y"), "it holds x; needed is an .npz file of x"),
-    "another name": (dict(labels=Y), "it holds x, y, labels; needed"),
+    "colour": (dict(x=np.zeros((N, 6, 4, 3), "u1")), "x of shape (70, 6, 4, 3); .*: x.mean(axis=3).astype(x.dtype)"),
+    "colour first": (dict(x=np.zeros((N, 3, 6, 5), "u1")), "x of shape (70, 3, 6, 5); .*: x.mean(axis=1)"),
+    "transparency": (dict(x=np.zeros((N, 6, 5, 4), "u1")), "x of shape (70, 6, 5, 4); .*: x[..., :3].mean(axis=3)"),
+    "channels": (dict(x=np.zeros((N, 2, 6, 5), "u1")), "x of shape (70, 2, 6, 5); .*: x.reshape(len(x), -1)"),
+    "no y": (dict(drop="y"), "it has no y, the labels; needed is an .npz file of x"),
+    "another name": (dict(labels=Y), "it holds x, y, labels; needed.*, and no labels"),
+    "names of classes": (dict(names=np.array(["a", "b"])), "it holds x, y, names; needed.*, and no names"),
     "empty": (dict(x=X[:0], y=Y[:0]), "x of shape (0, 6, 4)"),
-    "vector": (dict(x=X[:, 0, 0]), "x of shape (70,)"),
+    "vector": (dict(x=X[0, 0], y=Y[:4]), "x of shape (4,); needed is .*x[None] is one example"),
     "too few labels": (dict(y=Y[1:]), "y of shape (69,); needed is (70,)"),
-    "labels in a column": (dict(y=Y[:, None]), "y of shape (70, 1)"),
-    "labels of floats": (dict(y=Y / 1.0), "labels that are not whole numbers"),
-    "labels below 0": (dict(y=Y - 1), "labels that are not whole numbers from 0"),
-    "labels of text": (dict(y=Y.astype(str)), "something other than numbers"),
-    "x of int64": (dict(x=X.astype(int)), "x of int64; needed are floats, or uint8"),
-    "complex x": (dict(x=X * 1j), "something other than numbers"),
-    "objects": (dict(x=X.astype(object)), "something other than numbers"),
+    "labels in a column": (dict(y=Y[:, None]), "y of shape (70, 1).*: y.ravel()"),
+    "one-hot labels": (dict(y=np.eye(2)[Y]), "y of shape (70, 2).*: y.argmax(axis=1)"),
+    "labels of floats": (dict(y=Y / 1.0), f"y of float64; {WHOLE}y.astype(int)"),
+    "labels of fractions": (dict(y=Y + 0.5), f"y of float64; {WHOLE}{UNIQUE}"),
+    "labels of bool": (dict(y=Y > 0), f"y of bool; {WHOLE}y.astype(int)"),
+    "labels below 0": (dict(y=Y - 1), f"labels from -1 to 0; needed are whole numbers from 0 .*{UNIQUE}"),
+    "labels of text": (dict(y=np.array(["cat", "dog"])[Y]), f"y of <U3; {WHOLE}{UNIQUE}"),
+    "labels of digits": (dict(y=Y.astype("U1")), f"y of <U1; {WHOLE}y.astype(int)"),
+    "labels of objects": (dict(y=Y.astype(object)), f"y of object; {WHOLE}{UNIQUE}"),
+    "bytes in int64": (dict(x=X.astype(int)), f"x of int64; {FLOATS}x.astype(np.uint8)"),
+    "large uint16": (dict(x=X.astype("u2") * 200), f"x of uint16; {FLOATS}x.astype(np.float32)"),
+    "x of bool": (dict(x=X > 9), f"x of bool; {FLOATS}x.astype(np.float32)"),
+    "long doubles": (dict(x=X.astype(np.longdouble)), f"x of {np.dtype(np.longdouble)}; {FLOATS}x.astype(np.float32)"),
+    "complex x": (dict(x=X * 1j), f"x of complex128; {FLOATS}x.astype(np.float32)"),
+    "objects": (dict(x=X.astype(object)), f"x of object; {FLOATS}np.stack(x).astype(np.float32)"),
     "NaN": (dict(x=np.where(X == X[9, 3, 3], np.nan, X)), "not a finite number"),
     "split of another sum": (dict(split=[50, 10, 9]), "split is [50 10  9], not three counts of its 70 examples"),
-    "split of two": (dict(split=[60, 10]), "split is [60 10]"),
     "split of floats": (dict(split=[50.0, 10, 10]), "split is [50. 10. 10.]"),
+    "split of text": (dict(split=np.array(["50", "10", "10"])), "split is ['50' '10' '10']"),
     "split with an empty part": (dict(split=[60, 10, 0]), "split is [60 10  0]"),
     "split that wraps around": (dict(split=np.array([2**64 - 1, 61, 10], "u8")), "split is [18446744073709551615"),
-    "split of a part for each": (dict(split=np.zeros(N, int)), "split is [0 0 0 0"),
     "six examples": (dict(x=X[:6], y=Y[:6]), "6 examples are too few to split"),
 }
 
@@ -136,8 +197,105 @@ def test_wrong_contents_are_refused_in_one_line(path, kind):
         load_data(path)
     text = str(refusal.value)
     assert text.startswith(f"{path} cannot be used: ") and text.isprintable()
-    for piece in reason.split(".* "):
+    for piece in reason.split(".*"):
         assert piece in text
+
+
+@pytest.mark.parametrize(
+    "name, content, reason",
+    [
+        ("a.npy", b"\x93NUMPY\1\0", "it is an .npy file of one array; needed is an .npz file"),
+        ("a.csv", b"1,2,3\n", "it is text, of which np.loadtxt makes an array; needed is an .npz file"),
+        ("a.npz", b"1,2,3\n", "it is damaged, or no .npz file; needed is an .npz file"),
+        ("a.pkl", b"1,2,3\n", "it is no pickle; needed is a pickle"),
+        ("a.pkl.gz", b"\n<!DOCTYPE html>", "it is an HTML page, and no data: a download may have gone wrong; needed"),
+        ("a.pkl", b"", "it is empty; needed"),
+    ],
+)
+def test_other_files_are_named(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as refusal:
+        load_data(tmp_path / name)
+    assert str(refusal.value).startswith(f"{tmp_path / name} cannot be used: {reason}")
+
+
+def test_an_archive_is_known_by_its_contents(path):
+    save(path).rename(path.with_suffix(".data"))
+    assert load_data(path.with_suffix(".data")).n_in == 24
+
+
+# Predictions of one's own images
+
+
+def save_small_model(path, W, dataset):
+    params = [pytensor.shared(value, name=name) for value, name in ((W, "W"), (np.zeros(2), "b"))]
+    about = {"lesson": "logistic_sgd", "dataset": {"name": "my.npz", "sha256": "0"}, "floatX": "float64"}
+    save_model(path, params, {**about, "settings": {"dataset": str(dataset)}})
+    return path
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The model of a logistic regression with b = 0 and W the numbers from 0 to 47, row by row."""
+    return save_small_model(tmp_path / "model.npz", np.arange(48.0).reshape(24, 2), "absent.npz")
+
+
+def one_pixel(n=1):
+    """Pictures whose first pixel is 2: its weights are 0 and 1, so the classes' sums are 0 and 2."""
+    x = np.zeros((n, HEIGHT, WIDTH))
+    x[:, 0, 0] = 2
+    return x
+
+
+def test_one_image_without_a_label_is_predicted(path, model, capsys):
+    np.savez(path, x=one_pixel())
+    assert logistic_sgd.predict(model, path) is None
+    # exp(2) / (1 + exp(2)) = 0.8808
+    assert capsys.readouterr().out.splitlines() == [
+        f"dataset: the arrays in {path}, all of them predicted",
+        "example 0: class 1, probability 0.8808; then 0, probability 0.1192",
+    ]
+
+
+def test_labels_give_an_error(path, model, capsys):
+    """None is left out, though seven examples could be split."""
+    np.savez(path, x=one_pixel(12), y=[1] * 9 + [0] * 3)
+    assert logistic_sgd.predict(model, path) == 0.25
+    _, *lines, error = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and error == "error 25.000000 % of 12 images"
+    assert lines[9] == "example 9: class 1, probability 0.8808 (its label is 0); then 0, probability 0.1192"
+
+
+def test_a_split_gives_the_test_set(path, model, capsys):
+    save(path, one_pixel(8), [0] * 6 + [1] * 2, split=[3, 3, 2])
+    assert logistic_sgd.predict(model, path) == 0
+    assert "test error 0.000000 % of 2 images" in capsys.readouterr().out
+
+
+def test_the_models_own_data_give_their_test_set(path, tmp_path, capsys):
+    """Its other examples have trained the model."""
+    save(path)
+    save_small_model(tmp_path / "model.npz", np.zeros((24, 2)), path)
+    logistic_sgd.predict(tmp_path / "model.npz", path)
+    assert "% of 10 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arrays, reason",
+    [
+        (dict(x=np.zeros((1, 5, 5))), "takes 24 inputs, but my.npz has 25"),
+        (dict(x=np.zeros((0, 6, 4))), "x of shape (0, 6, 4)"),
+        (dict(x=np.zeros(24)), "x[None] is one example"),
+        (dict(x=one_pixel(), y=[1, 2]), "y of shape (2,); needed is (1,)"),
+        (dict(x=one_pixel().astype(int)), "x of int64"),
+        (dict(y=[1]), "it holds y; needed"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(path, model, arrays, reason):
+    np.savez(path, **arrays)
+    with pytest.raises(UserError) as refusal:
+        logistic_sgd.predict(model, path)
+    assert reason in str(refusal.value)
 
 
 @pytest.mark.usefixtures("interpreted")

@@ -6,10 +6,7 @@ import gzip
 import os
 import pickle
 import struct
-import subprocess
-import sys
 import tracemalloc
-from pathlib import Path
 
 from support.data import unpickling
 from support.data.unpickling import read_pickle
@@ -58,12 +55,19 @@ def test_reads_every_protocol(tmp_path, protocol, zipped):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("dtype", ["u1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8"])
-def test_reads_every_type_order_and_layout(tmp_path, protocol, dtype):
-    x = np.arange(24).reshape(4, 6).astype(dtype)
-    y = np.arange(4, dtype="u1")
-    sets = [[x, y], [np.asfortranarray(x), y], [x[::2, ::3], y[::2]]]  # lists too; y is stored once, then referred to
-    assert_sets_equal(read_pickle(write(tmp_path / "sets.pkl", pickle.dumps(sets, protocol))), sets)
+def test_reads_every_type_order_and_layout(tmp_path, protocol):
+    for dtype in "u1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8", "?", "U3", "c8":
+        x = np.arange(24).reshape(4, 6).astype(dtype)
+        y = np.arange(4, dtype="u1")
+        sets = [[x, y], [np.asfortranarray(x), y], [x[::2, ::3], y[::2]]]  # y is stored once, then referred to
+        assert_sets_equal(read_pickle(write(tmp_path / "sets.pkl", pickle.dumps(sets, protocol))), sets)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_objects_come_back_empty(tmp_path, protocol):
+    """Only their type is told, so that a message can name it."""
+    (x, _), *_ = read_pickle(write(tmp_path / "sets.pkl", pickle.dumps([(X.astype(object), Y)] * 3, protocol)))
+    assert x.dtype == object and x.size == 0
 
 
 def python2_array(array, protocol):
@@ -140,28 +144,19 @@ def saved_array(canary):
 
 HARMFUL = {
     "GLOBAL": lambda canary: b"cos\nsystem\n(V" + f"touch {canary}".encode() + b"\ntR.",
-    "GLOBAL of Python 2": lambda canary: b"c__builtin__\neval\n(S\"open('%b','w')\"\ntR." % str(canary).encode(),
     "STACK_GLOBAL": lambda canary: b"\x80\x04" + stack_global("posix", "system") + touch(canary) + b"\x85R.",
     "INST": lambda canary: b"(" + touch(canary) + b"ios\nsystem\n.",
     "OBJ": lambda canary: b"(cos\nsystem\n" + touch(canary) + b"o.",
-    "NEWOBJ": lambda canary: b"\x80\x02cnumpy\nmemmap\n(" + text(str(canary)) + text("u1") + text("w+")
-    + b"K\x00K\x01t\x81.",
     "NEWOBJ_EX": lambda canary: b"\x80\x04" + stack_global("numpy", "memmap") + text(str(canary)) + b"\x85}("
     + text("mode") + text("w+") + text("shape") + b"K\x01u\x92.",
     "dotted name": lambda canary: b"\x80\x04" + stack_global("numpy.lib._npyio_impl", "os.system") + touch(canary)
     + b"\x85R.",
-    "EXT1": lambda canary: extension(canary, b"\x82\x7a", False),
     "EXT1, cached": lambda canary: extension(canary, b"\x82\x7a", True),
-    "EXT2, cached": lambda canary: extension(canary, b"\x83\x7a\0", True),
     "EXT4, cached": lambda canary: extension(canary, b"\x84\x7a\0\0\0", True),
     "__import__ and getattr": lambda canary: b"cbuiltins\ngetattr\n(c__builtin__\n__import__\n(Vos\ntRVsystem\ntR("
     + touch(canary) + b"tR.",
-    "exec": lambda canary: pickle.dumps(Reduced(exec, f"open({str(canary)!r}, 'w')")),
     "partial": lambda canary: pickle.dumps(Reduced(functools.partial(os.system, f"touch {canary}"))),
     "numpy.load": lambda canary: pickle.dumps(saved_array(canary)),
-    "numpy.memmap": lambda canary: pickle.dumps(Reduced(np.memmap, str(canary), "u1", "w+", 0, (1,))),
-    "runstring": lambda canary: b"cnumpy.testing._private.utils\nrunstring\n("
-    + text(f"open({str(canary)!r}, 'w')") + b"}tR.",
     "a set's last y": lambda canary: pickle.dumps((*SETS[:2], (X, evaluated(canary)))),
     "before a good data set": lambda canary: b"\x80\x02cos\nsystem\n" + touch(canary) + b"\x85R0"
     + pickle.dumps(SETS, 2),
@@ -205,40 +200,34 @@ def array_state(shape, dtype=DTYPE, data=b"C\x01a"):
 
 
 REFUSED = {
-    "persistent id": (b"Pos.system\n.", "opcode"),
-    "persistent id, binary": (b"K\x01Q.", "opcode"),
-    "buffer outside": (b"\x80\x05\x97.", "opcode"),
-    "dict": (b"\x80\x02}.", "opcode"),
-    "set": (b"\x80\x04\x8f.", "opcode"),
-    "class of an array": (b"\x80\x04" + stack_global("numpy", "ndarray.__class__") + b".", "'numpy.ndarray.__class__'"),
-    "globals of a function": (stack_global("numpy._core.multiarray", "_reconstruct.__globals__") + b".", "refused"),
-    "scalar": (b"cnumpy.core.multiarray\nscalar\n.", "'numpy.core.multiarray.scalar'"),
-    "name with an escape sequence": (b"c\x1b[31m\nx\n.", r"'\x1b[31m.x'"),
-    "endless name": (b"c" + b"x" * 9999 + b"\ny\n.", "refused"),
-    "ndarray called": (b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85\x85R.", "calls something"),
-    "text as arguments": (b"cnumpy\ndtype\n" + text("u1") + b"R.", "calls something"),
-    "calling a text": (text("system") + b"(tR.", "calls something"),
-    "state of a function": (ENCODE + text("x") + b"\x85b.", "sets the state"),
-    "state of a list": (b"](tb.", "sets the state"),
-    "state of a dtype class": (b"cnumpy\ndtype\nN" + text("x") + b"\x86b.", "sets the state"),
-    "objects": (b"cnumpy\ndtype\n" + text("O8") + b"\x85R.", "than numbers"),
-    "fields": (DTYPE + b"(K\x03" + text("|") + b"N" + text("a") + b"\x85Ntb.", "than numbers"),
-    "dates": (b"cnumpy\ndtype\n" + text("M8") + b"\x85R.", "than numbers"),
+    "persistent id": (b"(Pos.system\n.", "another object"),
+    "persistent id, binary": (b"(K\x01Q.", "another object"),
+    "buffer outside": (b"\x80\x05\x97.", "another object"),
+    "dict": (b"\x80\x02}.", "a dict"),
+    "class of an array": (b"\x80\x04" + stack_global("numpy", "ndarray.__class__") + b".", "numpy.ndarray.__class__,"),
+    "globals of a function": (b"(" + stack_global("numpy._core.multiarray", "_reconstruct.__globals__") + b".", "read"),
+    "scalar": (b"cnumpy.core.multiarray\nscalar\n.", "numpy.core.multiarray.scalar, which is not read"),
+    "name with an escape sequence": (b"c\x1b[31m\nx\n.", "holds [31m.x,"),
+    "endless name": (b"c" + b"x" * 9999 + b"\ny\n.", f"holds {'x' * 80},"),
+    "ndarray called": (b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85\x85R.", "damaged"),
+    "calling a text": (b"(" + text("system") + b"(tR.", "damaged"),
+    "state of a function": (ENCODE + text("x") + b"\x85b.", "damaged"),
+    "state of a list": (b"](tb.", "damaged"),
+    "state of a dtype class": (b"cnumpy\ndtype\nN" + text("x") + b"\x86b.", "damaged"),
+    "state of an array class": (b"cnumpy\nndarray\n" + text("x") + b"\x85b.", "damaged"),
     "longer dtype": (b"cnumpy\ndtype\n" + text("u1,u1") + b"\x85R.", "than numbers"),
-    "giant shape": (array_state(b"J\xff\xff\xff\x3f\x85"), "shape and size"),
-    "overflowing shape": (array_state(b"J\0\0\0\x40" * 3 + b"\x87"), "shape and size"),
-    "shape beyond any": (array_state(b"\x8a\xff" + b"\x7f" * 255 + b"\x85"), "form"),
-    "negative shape": (array_state(b"J\xff\xff\xff\xffJ\xff\xff\xff\xff\x86"), "form"),
-    "data of a text": (array_state(b"K\x01\x85", data=text("a")), "form"),
-    "dtype of a text": (array_state(b"K\x01\x85", dtype=text("u1")), "form"),
-    "array never filled": (b"(" + (RECONSTRUCT + b"2\x86").replace(b"2", RECONSTRUCT) * 3 + b"t.", "layout"),
-    "buffer too small": (FROMBUFFER + b"(C\x01a" + DTYPE + b"J\xff\xff\xff\x3f\x85" + text("C") + b"tR.", "shape and"),
-    "other codec": (ENCODE + text("x") + text("rot13") + b"\x86R.", "encodes"),
-    "encoded object": (ENCODE + b"]" + text("latin1") + b"\x86R.", "encodes"),
-    "wide text": (text("\N{GRINNING FACE}") + b".", "it holds text"),
-    "wide text, protocol 0": (b"V\\U0001f600\n.", "it holds text"),
-    "text of two bytes, protocol 0": (b"V\\u20ac\n.", "it holds text"),
-    "axes in another order": (pickle.dumps(np.zeros((2, 3, 4)).transpose(1, 0, 2), 5), "too many axes"),
+    "giant shape": (array_state(b"J\xff\xff\xff\x3f\x85"), "damaged"),
+    "overflowing shape": (array_state(b"J\0\0\0\x40" * 3 + b"\x87"), "damaged"),
+    "shape beyond any": (array_state(b"\x8a\xff" + b"\x7f" * 255 + b"\x85"), "damaged"),
+    "negative shape": (array_state(b"J\xff\xff\xff\xffJ\xff\xff\xff\xff\x86"), "damaged"),
+    "data of a text": (array_state(b"K\x01\x85", data=text("a")), "damaged"),
+    "dtype of a text": (array_state(b"K\x01\x85", dtype=text("u1")), "damaged"),
+    "array never filled": (b"(" + (RECONSTRUCT + b"2\x86").replace(b"2", RECONSTRUCT) * 3 + b"t.", "((Array, Array), "),
+    "buffer too small": (FROMBUFFER + b"(C\x01a" + DTYPE + b"J\xff\xff\xff\x3f\x85" + text("C") + b"tR.", "damaged"),
+    "other codec": (ENCODE + text("x") + text("rot13") + b"\x86R.", "damaged"),
+    "wide text": (b"(" + text("\N{GRINNING FACE}") + b".", "it holds text"),
+    "wide text, protocol 0": (b"(V\\U0001f600\n.", "it holds text"),
+    "memo of gigabytes, protocol 0": (b"(Np1000000000\n.", "damaged"),
 }  # fmt: skip
 
 
@@ -248,19 +237,13 @@ def test_refuses(tmp_path, kind):
     assert reason in refusal(write(tmp_path / "sets.pkl", content))
 
 
-def test_what_a_file_gets_for_a_name_is_its_own():
-    """Nothing that one file does to it can be seen by the next one."""
-    unpickler = unpickling.RestrictedUnpickler(unpickling.BoundedReader(None))
-    first, second = (unpickler.find_class("numpy", "dtype") for _ in range(2))
-    assert first is not second and type(first) is unpickling.Stand and not hasattr(first, "__dict__")
-
-
 BOMBS = {
     "bytes that are not there": b"\x80\x03B\xff\xff\xff\x3f.",
     "bytearray of exabytes": b"\x80\x05\x96" + struct.pack("<Q", 1 << 62) + b".",
     "text that is not there": b"\x80\x02X\xff\xff\xff\x3f.",
     "frame of exabytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b".",
     "memo of gigabytes": b"\x80\x02Nr\xff\xff\xff\x7f.",
+    "half a gigabyte that is not there": b"\x80\x05\x96" + struct.pack("<Q", 1 << 29) + b".",
     "a million lists": b"\x80\x02" + b"]" * 1_000_000 + b".",
     "deep nesting": b"\x80\x02N" + b"\x85" * 9_000 + b".",
     "doubling": b"\x80\x04)" + b"\x94h\x00\x86" * 2_000 + b".",
@@ -270,9 +253,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_a_small_file_needs_little_memory(tmp_path, monkeypatch, kind):
-    if kind == "text encoded again and again":  # 90 MB
-        monkeypatch.setattr(unpickling, "LIMIT", 1 << 20)
+def test_a_small_file_needs_little_memory(tmp_path, kind):
     path = write(tmp_path / "sets.pkl", BOMBS[kind])
     tracemalloc.start()
     try:
@@ -282,42 +263,17 @@ def test_a_small_file_needs_little_memory(tmp_path, monkeypatch, kind):
         tracemalloc.stop()
 
 
-def test_bytes_that_are_claimed_but_not_there_take_no_memory(tmp_path):
-    """The claim is below the limit: address space may be reserved for it, but no page of it is touched."""
-    path = write(tmp_path / "sets.pkl", b"\x80\x05\x96" + struct.pack("<Q", unpickling.LIMIT - 100))
-    program = f"""
-import resource
-from support.data.unpickling import read_pickle
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-try:
-    read_pickle({str(path)!r})
-except ValueError:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-    code = Path(unpickling.__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=code)
-    assert int(run.stdout) < 20_000  # kB
-
-
-@pytest.mark.parametrize(
-    "opening",
-    [
-        b"\x80\x05\x96" + struct.pack("<Q", 2 << 30),  # a string of 2 GiB
-        b"\x80\x05(" + b"\x96" + struct.pack("<Q", 1 << 19) + b"\0" * (1 << 19) + b"\x96" + struct.pack("<Q", 1 << 20),
-        b"V",  # a line without an end
-    ],
-)
+@pytest.mark.parametrize("opening", [b"\x80\x05\x96" + struct.pack("<Q", 2 << 30), b"(V"])  # bytes, an endless line
 def test_a_gzip_bomb_is_not_inflated(tmp_path, monkeypatch, opening):
     monkeypatch.setattr(unpickling, "LIMIT", 1 << 20)
     zeros = gzip.compress(bytes(64 << 20))
     path = write(tmp_path / "sets.pkl.gz", gzip.compress(opening) + zeros * 32)  # members that inflate to 2 GiB
     tracemalloc.start()
     try:
-        message = refusal(path)
+        assert "it holds more than 1 MiB" in refusal(path)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
-    assert "1 MiB" in message or "too early" in message
 
 
 def test_the_limit_leaves_room_for_mnist_in_float64():
@@ -327,16 +283,18 @@ def test_the_limit_leaves_room_for_mnist_in_float64():
 # What is damaged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_every_truncation_is_refused(tmp_path, protocol):
     content = pickle.dumps(SETS, protocol)
     for size in range(len(content)):
-        assert "too early" in refusal(write(tmp_path / "sets.pkl", content[:size]))
+        refusal(write(tmp_path / "sets.pkl", content[:size]))
     zipped = gzip.compress(content)
     for size in range(2, len(zipped), 1 if protocol == 5 else 50):
         assert "too early" in refusal(write(tmp_path / "sets.pkl", zipped[:size]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_every_altered_byte_is_refused_or_read(tmp_path, protocol):
     content = pickle.dumps(SETS, protocol)
@@ -366,17 +324,30 @@ def test_what_follows_the_end_is_refused(tmp_path, zipped):
     assert "follows" in refusal(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"hello", b"\x89PNG\r\n", b"PK\x03\x04", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"1,2\n3,4\n", b"PK\x03\x04", gzip.compress(b"<html>")])
 def test_what_is_no_pickle_is_refused(tmp_path, content):
-    refusal(write(tmp_path / "sets.pkl", content))
+    message = refusal(write(tmp_path / "sets.pkl", content))
+    assert "it is no pickle" in message or "too early" in message
 
 
 @pytest.mark.parametrize(
-    "content",
-    [None, X, SETS[:2], (*SETS, SETS[0]), (X, Y, X), ((X, Y), (X, Y), (X,)), ((X, Y), (X, Y), (X, [1, 2, 3])), "abc"],
+    "content, layout",
+    [
+        (None, "NoneType"),
+        (X, "Array"),
+        ((X, Y), "(Array, Array)"),
+        ((*SETS, SETS[0]), "((Array, Array), (Array, Array), (Array, Array), ...)"),
+        ([(X, Y), (X, Y), (X, [1, 2])], "[(Array, Array), (Array, Array), (Array, [int, int])]"),
+        (pickle.dumps(SETS), "bytes"),
+    ],
 )
-def test_another_layout_is_refused(tmp_path, content):
-    assert "layout" in refusal(write(tmp_path / "sets.pkl", pickle.dumps(content)))
+def test_another_layout_is_told(tmp_path, content, layout):
+    assert f"it holds {layout}; needed is" in refusal(write(tmp_path / "sets.pkl", pickle.dumps(content)))
+
+
+def test_parts_by_the_thousand_are_told(tmp_path):
+    sets = [(X, [1] * 20_000)] * 3
+    assert "more than 10,000 parts, such as single num" in refusal(write(tmp_path / "sets.pkl", pickle.dumps(sets)))
 
 
 def test_a_file_that_cannot_be_opened_is_refused(tmp_path):

@@ -46,14 +46,14 @@ def archive(path, members, compression=zipfile.ZIP_STORED):
 
 
 @pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("dtype", ["u1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8"])
-def test_every_type_shape_and_order_comes_back(path, writer, dtype):
-    random = np.random.RandomState(0)
-    arrays = {
-        "matrix": random.randint(100, size=(700, 30)).astype(dtype),
-        "columns": np.asfortranarray(random.randint(100, size=(3, 4, 5)).astype(dtype)),
-        "scalar": np.array(7, dtype),
-        "nothing": np.zeros((0, 3), dtype),
+def test_every_type_shape_and_order_comes_back(path, writer):
+    numbers = np.random.RandomState(0).randint(100, size=(700, 30))
+    arrays = {dtype: numbers.astype(dtype) for dtype in ["u1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8", "?", "U3"]}
+    arrays |= {
+        "columns": np.asfortranarray(np.arange(60.0).reshape(3, 4, 5)),
+        "large": np.random.RandomState(0).random_sample(1 << 18),  # more than NumPy reads at once
+        "scalar": np.array(7),
+        "nothing": np.zeros((0, 3)),
         "text": np.array("a text"),
     }
     writer(path, **arrays)
@@ -69,34 +69,18 @@ def test_the_second_version_of_the_header_is_read_too(path):
     assert read_arrays(path, "")["x"].tolist() == [0, 1, 2]
 
 
-def test_an_array_larger_than_what_is_inflated_at_once(path):
-    x = np.random.RandomState(0).bytes(3 << 20)
-    np.savez_compressed(path, x=np.frombuffer(x, "u1"))
-    assert read_arrays(path, "", ROOMY)["x"].tobytes() == x
-
-
 def test_what_claims_more_than_the_limit_is_refused(path):
     np.savez_compressed(path, x=np.zeros(10_000))
-    assert "says that it holds more than it can, or more than 80,127 bytes" in refusal(path, 80_000 + 127)
+    assert "says that it holds more than 80,127 bytes" in refusal(path, 80_000 + 127)
     assert "says that it holds more" in refusal(path)  # than the file's own size
     assert read_arrays(path, "", 80_000 + 128)["x"].shape == (10_000,)
 
 
-@pytest.mark.parametrize(
-    "array, kind",
-    [
-        (np.array([{}]), "objects"),
-        (np.zeros(2, "f4,i4"), "fields"),
-        (np.array(["a", "b"]), "texts"),
-        (np.array(b"a"), "bytes"),
-        (np.zeros(2, bool), "bool"),
-        (np.zeros(2, complex), "complex"),
-        (np.zeros(2, "M8[s]"), "dates"),
-    ],
-)
-def test_other_things_than_numbers_are_refused(path, array, kind):
-    np.savez(path, x=array)
-    assert "something other than numbers" in refusal(path)
+def test_objects_are_not_unpickled(path):
+    """Only their type is told, so that a message can name it."""
+    np.savez(path, x=np.array([{}]), y=np.zeros(2))
+    arrays = read_arrays(path, "")
+    assert arrays["x"].dtype == object and arrays["x"].size == 0 and arrays["y"].tolist() == [0, 0]
 
 
 def test_two_arrays_of_one_name_are_refused(path):
@@ -127,14 +111,13 @@ def test_a_compression_that_cannot_be_bounded_is_refused(path, compression):
 
 @pytest.mark.parametrize("shape", ["(2,)", "(4,)", "(-3, -1)", "(10**30,)", "(3.0,)", "3", "(" * 200 + ")" * 200])
 def test_a_shape_that_is_not_the_sizes_is_refused(path, shape):
-    content = npy(np.zeros(3, "u1"))
     header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(999) + b"\n"
-    assert header != content
     archive(path, [("x.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + b"abc")])
     text = refusal(path, ROOMY)
     assert "shape and size differ" in text or "damaged" in text
 
 
+@pytest.mark.slow
 def test_every_altered_byte_is_refused_or_changes_nothing(path):
     """The archive's own checksum goes over each array; what is in none, such as the time of writing, may differ."""
     arrays = {"x": np.arange(5.0), "y": np.arange(3)}
@@ -151,29 +134,17 @@ def test_every_altered_byte_is_refused_or_changes_nothing(path):
     assert refused > 0.7 * len(content)
 
 
-def test_a_description_comes_back_and_must_have_its_form(path):
+def test_a_description_comes_back(path):
     write_described(path, {"about": {"name": "x", "count": 3}}, {"W": np.ones(2)})
-    about, arrays = read_described(path, "about", {"name": str, "count": int}, "make it anew")
+    about, arrays = read_described(path, "about", "make it anew")
     assert about == {"name": "x", "count": 3} and {name: a.tolist() for name, a in arrays.items()} == {"W": [1, 1]}
-    for name, form, reason in [
-        ("state", {}, "it holds no 'state'"),
-        ("about", {"name": int}, "its content.name is wrong: x"),
-        ("about", {"other": int}, "its content lacks 'other'"),
-    ]:
-        with pytest.raises(UserError) as refusal:
-            read_described(path, name, form, "make it anew")
-        assert str(refusal.value) == f"{path} cannot be used: {reason}; make it anew"
+    with pytest.raises(UserError) as refusal:
+        read_described(path, "state", "make it anew")
+    assert str(refusal.value) == f"{path} is damaged (it lacks 'state'): make it anew"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000, "\ud800"])
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000, "\ud800", np.zeros(3)])
 def test_a_description_that_is_no_json_is_refused(path, text):
-    np.savez(path, about=np.array(text, "U"))
-    with pytest.raises(UserError, match="cannot be used: "):
-        read_described(path, "about", {}, "make it anew")
-
-
-def test_a_number_in_the_place_of_a_description_is_refused(path):
-    for number in np.zeros(3), np.array(3):
-        np.savez(path, about=number)
-        with pytest.raises(UserError, match="cannot be used: "):
-            read_described(path, "about", {}, "make it anew")
+    np.savez(path, about=np.array(text))
+    with pytest.raises(UserError, match="is damaged "):
+        read_described(path, "about", "make it anew")

@@ -388,7 +388,7 @@ def test_another_runs_model_is_not_taken_for_a_finished_level(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             train_levels(tmp_path / name, stop_after=(1, 0))
     model = tmp_path / "whole" / "model_0.npz"
-    about, arrays = read_described(model, "about", {}, "")
+    about, arrays = read_described(model, "about", "")
     write_described(model, {"about": about}, {**arrays, "0.W": np.full(2, 9.0)})
     for name in "whole", "whole", "other":  # the second time it is shown again
         assert train_levels(tmp_path / name) == [[4, 4], [8, 8]]

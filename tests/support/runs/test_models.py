@@ -62,7 +62,7 @@ def test_a_model_with_a_wrong_description_is_refused(about, tmp_path):
 
 def test_a_pickle_in_a_model_is_not_run(tmp_path):
     np.savez(tmp_path / "model.npz", about=np.array({"lesson": "mlp"}, dtype=object))
-    with pytest.raises(UserError, match="cannot be used: .*needed is a model"):
+    with pytest.raises(UserError, match="is damaged .*needed is a model"):
         SavedModel(tmp_path / "model.npz", "mlp")
 
 

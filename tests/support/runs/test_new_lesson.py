@@ -94,6 +94,7 @@ def test_a_lesson_is_one_file(lesson, small_dataset, tmp_path, interpreted, caps
     folder = tmp_path / "runs" / "tiny"
     common = "--dataset", small_dataset, "--output-folder", folder
     assert run(*common, "--quick") == 0
+    assert {"tiny", "dA", "logistic_sgd"} <= json.loads((folder / "settings.json").read_text())["code"].keys()
     curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in curve] == [1, 2, 3] and all(line["penalty"] > 0 for line in curve)
     assert json.loads((folder / "result.json").read_text())["penalty"] == curve[-1]["penalty"]

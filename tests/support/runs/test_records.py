@@ -205,4 +205,7 @@ def test_a_notebook_shows_a_result_as_a_line_and_a_picture(monkeypatch):
 def test_the_code_of_each_lesson_is_known_when_it_is_imported():
     import SdA
 
+    namespace = {}
+    exec("def driver(seed=0):\n    pass", namespace)  # as in a session of Python, where no file has it
+    settings.checked(namespace["driver"])
     assert set(settings.CODE["SdA"]) == {"SdA", "dA", "mlp", "logistic_sgd"} and SdA.test_SdA.__test__ is False

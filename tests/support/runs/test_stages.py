@@ -166,6 +166,21 @@ def test_a_lesson_may_leave_its_loops_when_it_likes(leave, run, stage, model):
     second = run.stage(model, name="second", phase="training", level=1)
     assert second.n_done == 0 and stage.n_done == 3 and run.state.over == 1
     assert [line["cost"] for line in stage.curve] == [1, 1, 0]
+    with pytest.raises(ValueError, match="'training' is over"):
+        next(stage.epochs(3))
+
+
+def test_weights_that_the_last_step_ruined_end_the_run(run, model):
+    """Though an earlier model was kept."""
+    stage = run.stage(model)
+    with pytest.raises(UserError, match="infinite or NaN in epoch 2, after minibatch 3/3"):
+        for epoch in stage.epochs(2):
+            for _ in epoch:
+                epoch.add(cost=1.0)
+            if epoch.number == 1:
+                stage.keep()
+
+            model.params[0].set_value(np.full(2, [0, np.nan][epoch.number - 1]))
 
 
 def test_stages_of_a_phase_are_timed_together(run, model, capsys):
