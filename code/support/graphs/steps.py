@@ -30,7 +30,8 @@ class Graph:
     ----------
     steps : list of Step, in the order in which they run
     bytes : int, moved by all steps together
-    inputs : dict, {input that is used: its value}
+    values : dict, {input: its value}
+    inputs : list of those that are used
     updates : list of (input, output), variables: each shared variable and its new value
     """
 
@@ -40,10 +41,10 @@ class Graph:
         self.updates = [(fgraph.inputs[place], fgraph.outputs[out]) for out, place in fgraph.update_mapping.items()]
         self.steps = [Step(number, node) for number, node in enumerate(fgraph.toposort())]
         self.step_of = {step.node: step for step in self.steps}
-        values = dict(zip(fgraph.inputs, values_of(function, arguments)))
-        self.inputs = {variable: value for variable, value in values.items() if fgraph.clients[variable]}
+        self.values = dict(zip(fgraph.inputs, values_of(function, arguments)))
+        self.inputs = [variable for variable in fgraph.inputs if fgraph.clients[variable]]
         updated = {variable for variable, _ in self.updates}  # their arrays may be overwritten
-        execute(fgraph, [copy.deepcopy(x) if v in updated else x for v, x in values.items()], self._measure)
+        execute(fgraph, [copy.deepcopy(x) if v in updated else x for v, x in self.values.items()], self._measure)
         self.bytes = sum(step.bytes for step in self.steps)
 
     def _measure(self, node, inputs, outputs):
@@ -55,11 +56,11 @@ class Graph:
         """The name of a variable's place in a page: v0 for the first input, n0 for the first node."""
         if variable.owner is not None:
             return f"n{self.step_of[variable.owner].number}"
-        return f"v{list(self.inputs).index(variable)}"
+        return f"v{self.inputs.index(variable)}"
 
     def shape_of(self, variable):
         """The shape of an input's value; None if the value is not an array."""
-        return getattr(self.inputs[variable], "shape", None)
+        return getattr(self.values[variable], "shape", None)
 
     def label(self, variable):
         """A short text for a variable: its name, its value, or the number of the node that makes it."""
