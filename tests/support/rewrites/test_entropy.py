@@ -137,7 +137,8 @@ def sum_of_single_entries(rows=(0, 1, 2), base=0.0, shape=(3, 4), n_entries=3, a
     outputs = [placed.sum(axis=axis), *([placed] if used else [])]
     givens = {} if shape is None else {m: pt.constant(np.zeros(shape))}
     inputs = [v, y, m] if shape is None else [v, y]
-    return pytensor.function(inputs, outputs, givens=givens, mode=interpreted_mode())
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        return pytensor.function(inputs, outputs, givens=givens, mode=interpreted_mode())
 
 
 def test_the_sum_of_single_entries_is_these_entries():
