@@ -394,9 +394,9 @@ def predictor(lesson, load_model):
             say(f"Their labels:                                           {examples.y[:10].tolist()}")
         else:
             for place, row in enumerate(probabilities[:10]):
-                first, *others = (f"{label}, probability {row[label]:.4f}" for label in row.argsort()[:-4:-1])
-                label = "" if examples.y is None else f" (its label is {examples.y[place]})"
-                say(f"example {place}: class {first}{label}; then {'; '.join(others)}")
+                likely = np.argsort(-row, kind="stable")[:3]
+                odds = ", ".join(f"class {label} with probability {row[label]:.4f}" for label in likely)
+                say(f"example {place}: {odds}{'' if examples.y is None else f'; its label is {examples.y[place]}'}")
         if examples.y is None:
             return None
         error = float(np.mean(predicted != examples.y))

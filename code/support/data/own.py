@@ -36,7 +36,7 @@ def read_own(path):
         if y is None:
             raise UserError(f"{path} cannot be used: it has no y, the labels; needed is {ARCHIVE}")
         parts, how = _split(path, len(x), split)
-        sets = [(x[part], y[part]) for part in parts]
+        sets = [(_to_bytes(x[part]), y[part]) for part in parts]
         sizes = " + ".join(str(len(y)) for _, y in sets)
         source = f"the arrays in {path.resolve()}, {how}: {sizes} to train, validate and test"
     else:
@@ -58,7 +58,7 @@ def read_examples(path):
         return None
     _check_size(path, [x])
     _tell_range([x])
-    return x, y
+    return _to_bytes(x), y
 
 
 def is_archive(path, remedy=f"needed is {ARCHIVE}"):
@@ -89,7 +89,7 @@ def read_sets(path, remedy=f"needed is {LAYOUT}"):
         x, shape = _check_x(x, of)
         if sets and x.shape[1] != sets[0][0].shape[1]:
             raise UserError(f"{of} has rows of {x.shape[1]} values, the training set of {sets[0][0].shape[1]}")
-        sets.append((x, _check_y(y, len(x), of)))
+        sets.append((_to_bytes(x), _check_y(y, len(x), of)))
         shapes.append(shape)
     return sets, shapes[0]
 
@@ -143,7 +143,7 @@ def _check_x(x, of):
         raise UserError(
             f"{of} has an x that is not a finite number of {pytensor.config.floatX}: leave such examples out"
         )
-    return _to_bytes(matrix), x.shape[1:] if x.ndim == 3 else None
+    return matrix, x.shape[1:] if x.ndim == 3 else None
 
 
 def _advice(x):
@@ -200,9 +200,10 @@ def _listed(labels):
 
 def _tell_range(matrices):
     """Print what to do about pixels from 0 to 255 that are floats: with them the training diverges."""
-    low, high = (float(f(*(getattr(x, f.__name__)() for x in matrices), 0)) for f in (min, max))
-    if max(-low, high) > LARGE and any(x.dtype != np.uint8 for x in matrices):
-        cast = "x.astype(np.uint8)" if low == 0 and high <= 255 else "(x - x.min()) / (x.max() - x.min())"
+    floats = [x for x in matrices if x.dtype != np.uint8]
+    low, high = min((x.min() for x in floats), default=0), max((x.max() for x in floats), default=0)
+    if max(-low, high) > LARGE:
+        cast = "x.astype(np.uint8)" if low >= 0 and high <= 255 else "(x - x.min()) / (x.max() - x.min())"
         say(f"note: x goes from {low:g} to {high:g}, but learning rates suit values from 0 to 1: save {cast} instead")
 
 

@@ -7,7 +7,6 @@ refuses any other name.
 """
 
 import gzip
-import io
 import os
 import pickle
 import re
@@ -48,7 +47,7 @@ COUNTED = _opcodes(
 LINES = _opcodes(_1="INT LONG FLOAT STRING UNICODE GET PUT", _2="GLOBAL")
 BEGINNINGS = pickle.PROTO, pickle.MARK, pickle.GLOBAL, pickle.EMPTY_LIST, pickle.EMPTY_DICT
 # Letters beyond Latin-1, one of which makes a text four times as large.
-WIDE = {pickle.BINUNICODE: re.compile(rb"[\xc4-\xff]"), pickle.UNICODE: re.compile(rb"\\u(?!00)|\\U")}
+WIDE = {pickle.BINUNICODE: re.compile(rb"[\xc4-\xff]"), pickle.UNICODE: re.compile(rb"\\u(?:[^0]|0[^0])|\\U")}
 
 
 def read_pickle(path, remedy=f"needed is {LAYOUT}"):
@@ -66,7 +65,13 @@ def read_pickle(path, remedy=f"needed is {LAYOUT}"):
         The file cannot be read, or is not a data set. The message ends with the remedy.
     """
     try:
-        return _pairs(Unpickler(_screen(path)).load())
+        with open(path, "rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            source = gzip.GzipFile(fileobj=file) if zipped else file
+            size = _screen(source, expansion_limit(os.fstat(file.fileno()).st_size) if zipped else LIMIT)
+            source.seek(0)
+            return _pairs(Unpickler(source, size).load())
     except OSError as error:
         if not isinstance(error, gzip.BadGzipFile):
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -89,68 +94,62 @@ def expansion_limit(size):
     return min(LIMIT, max(SMALL, EXPANSION * size))
 
 
-def _screen(path):
-    """The content of a file, decompressed. It is refused as soon as it cannot be a pickle of some arrays."""
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        source = gzip.GzipFile(fileobj=file) if zipped else file
-        limit = expansion_limit(os.fstat(file.fileno()).st_size) if zipped else LIMIT
-        content = Content(source, limit)
-        for _ in range(PARTS):
-            code = content.take(1)
-            if content.size == 1 and code not in BEGINNINGS:
-                raise Refused("it is no pickle")
-            if code in FIXED:
-                argument = content.take(FIXED[code])
-            elif code in COUNTED:
-                argument = content.take(int.from_bytes(content.take(COUNTED[code]), "little"), WIDE.get(code))
-            elif code in LINES:
-                argument = [content.take_line(WIDE.get(code)) for _ in range(LINES[code])][-1]
-            else:
-                raise Refused("it holds a dict or another object, and not only arrays")
-            # The unpickler has a table of all the numbers up to the largest one that it puts something under.
-            if code == pickle.PUT and int(argument) > PARTS:
-                raise Refused("it is damaged")
-            if code == pickle.LONG_BINPUT and int.from_bytes(argument, "little") > PARTS:
-                raise Refused("it is damaged")
-            if code == pickle.STOP:
-                if source.read(1):  # at the end of the file, gzip compares its checksum
-                    raise Refused("something follows the end of the pickle")
-                return content.getvalue()
+def _screen(source, limit):
+    """The size of a pickle. It is refused as soon as it has more bytes than `limit`, or what arrays do not need."""
+    reader = Reader(source, limit)
+    for _ in range(PARTS):
+        code = reader.take(1)
+        if reader.size == 1 and code not in BEGINNINGS:
+            raise Refused("it is no pickle")
+        if code in FIXED:
+            argument = reader.take(FIXED[code])
+        elif code in COUNTED:
+            argument = reader.take(int.from_bytes(reader.take(COUNTED[code]), "little"), WIDE.get(code))
+        elif code in LINES:
+            argument = [reader.take_line(WIDE.get(code)) for _ in range(LINES[code])][-1]
+        else:
+            raise Refused("it holds a dict or another object, and not only arrays")
+        # The unpickler has a table of all the numbers up to the largest one that it puts something under.
+        if code == pickle.PUT and int(argument) > PARTS:
+            raise Refused("it is damaged")
+        if code == pickle.LONG_BINPUT and int.from_bytes(argument, "little") > PARTS:
+            raise Refused("it is damaged")
+        if code == pickle.STOP:
+            if source.read(1):  # at the end of the file, gzip compares its checksum
+                raise Refused("something follows the end of the pickle")
+            return reader.size
     raise Refused(f"it has more than {PARTS:,} parts, such as single numbers in the place of an array")
 
 
-class Content(io.BytesIO):
-    """What has been taken from a file. At most `limit` bytes are taken, and not more than there are."""
+class Reader:
+    """Reads from a file, in small pieces, at most `limit` bytes, and not more than there are."""
 
     def __init__(self, source, limit):
-        super().__init__()
         self.source, self.limit, self.size = source, limit, 0
 
     def take(self, size, refused=None):
-        """Take so many bytes, and return the last of them: at most a CHUNK, and none in which `refused` is found."""
+        """Read so many bytes, and return the last of them: at most a CHUNK, and none in which `refused` is found."""
         self._check(size)
         piece = b""
         while size:
-            piece = self._keep(self.source.read(min(size, CHUNK)), refused)
+            piece = self._read(self.source.read(min(size, CHUNK)), refused)
             size -= len(piece)
         return piece
 
     def take_line(self, refused=None):
-        """Take the bytes up to the next end of a line, and return the last of them."""
+        """Read up to the next end of a line, and return the last bytes."""
         piece = b""
         while not piece.endswith(b"\n"):
-            piece = self._keep(self.source.readline(CHUNK), refused)
+            piece = self._read(self.source.readline(CHUNK), refused)
         return piece
 
-    def _keep(self, piece, refused):
+    def _read(self, piece, refused):
         self._check(len(piece))
         if not piece:
             raise EOFError
         if refused and refused.search(piece):
             raise Refused("it holds text")
-        self.size += self.write(piece)
+        self.size += len(piece)
         return piece
 
     def _check(self, size):
@@ -159,11 +158,11 @@ class Content(io.BytesIO):
 
 
 class Unpickler(pickle.Unpickler):
-    """An unpickler of arrays, tuples and lists, for the content of a file that `_screen` has passed."""
+    """An unpickler of arrays, tuples and lists, for a file of this size that `_screen` has passed."""
 
-    def __init__(self, content):
-        super().__init__(io.BytesIO(content), encoding="bytes")  # the arrays of Python 2 keep their bytes in strings
-        self.left = len(content)
+    def __init__(self, source, size):
+        super().__init__(source, encoding="bytes")  # the arrays of Python 2 keep their bytes in strings
+        self.left = size
 
     def find_class(self, module, name):
         """The stand-in for a name that NumPy's arrays need. Any other name is refused."""

@@ -27,12 +27,8 @@ def test_the_bytes_are_the_same_on_every_machine(sets):
     for x, y in sets:
         digest.update(x.tobytes())
         digest.update(y.tobytes())
-    assert digest.hexdigest() == SHA256
-
-
-def test_sizes_and_types(sets):
     assert [(x.shape, y.shape) for x, y in sets] == [((n, 784), (n,)) for n in (50_000, 10_000, 10_000)]
-    assert {array.dtype for pair in sets for array in pair} == {np.dtype(np.uint8)}
+    assert digest.hexdigest() == SHA256
 
 
 def test_short_sets_begin_the_long_ones_however_the_work_is_cut(sets, monkeypatch):
@@ -61,13 +57,6 @@ def test_centre_of_mass_is_the_middle_to_the_pixel(images):
         assert abs((off / mass).mean()) < 0.02  # and rounded to the nearest, neither up nor down
 
 
-def test_grey_levels_are_ink_or_paper_with_a_grey_edge(images):
-    some = images[:10_000]
-    assert 0.75 < (some == 0).mean() < 0.85
-    assert 0.45 < (some[some > 0] > 200).mean() < 0.65
-    assert (some.max(axis=(1, 2)) > 200).mean() > 0.98
-
-
 def test_classes_are_about_equally_frequent_and_in_random_order(sets):
     for _, y in sets:
         n = len(y)
@@ -75,10 +64,6 @@ def test_classes_are_about_equally_frequent_and_in_random_order(sets):
         assert np.abs(np.bincount(y, minlength=10) - n / 10).max() < 4 * np.sqrt(0.09 * n)
         # So is the count of neighbours that are alike.
         assert abs((y[1:] == y[:-1]).sum() - n / 10) < 4 * np.sqrt(0.09 * n)
-
-
-def test_no_image_comes_twice(images):
-    assert len({image.tobytes() for image in images}) == len(images)
 
 
 def test_every_skeleton_is_drawn_as_its_digit_with_its_share():

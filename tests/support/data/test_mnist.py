@@ -161,25 +161,15 @@ def test_a_long_file_is_not_read_to_its_end(folder):
 # Where they are looked for
 
 
-def test_mnist_dir_comes_first(monkeypatch, folder, data):
-    monkeypatch.setenv("MNIST_DIR", str(folder))
-    assert find_mnist(data) == folder
-    assert not data.exists()
-
-
-def test_mnist_dir_that_lacks_a_file_is_an_error(monkeypatch, folder, data):
+def test_mnist_dir_comes_first_and_must_have_the_files(monkeypatch, folder, data):
     monkeypatch.setenv("MNIST_DIR", str(folder))
     monkeypatch.setattr(mnist, "MIRRORS", [])
+    assert find_mnist(data) == folder and not data.exists()
     (folder / LABELS).unlink()
     text = message(find_mnist, data)
     assert f"MNIST_DIR={folder} lacks {LABELS.removesuffix('.gz')}:" in text
     monkeypatch.setenv("MNIST_DIR", str(folder / "absent"))
     assert f"MNIST_DIR={folder / 'absent'} is not a folder" in message(find_mnist, data)
-
-
-def test_an_empty_mnist_dir_is_none(monkeypatch, folder):
-    monkeypatch.setenv("MNIST_DIR", "")
-    assert find_mnist(folder) == folder
 
 
 # The mirrors
@@ -248,9 +238,6 @@ class Mirrors(http.server.BaseHTTPRequestHandler):
 
     def page(self, content):
         self.answer(b"<html><body>Please log in</body></html>")
-
-    def redirecting(self, content):
-        self.answer(b"", status=302, Location="/page/login")
 
     def to_a_file(self, content):
         self.answer(b"", status=302, Location=f"file://{__file__}")
@@ -336,15 +323,6 @@ def test_a_mirror_that_is_down_is_passed_over(monkeypatch, serve, server, conten
     assert listing(data) == contents
 
 
-def test_each_file_may_come_from_another_mirror(serve, server, contents, data, monkeypatch):
-    """The first mirror has only the images, the second one only the labels."""
-    monkeypatch.setattr(Mirrors, "truncating", lambda self, c: self.answer(c[: None if "images" in self.path else 9]))
-    monkeypatch.setattr(Mirrors, "altering", lambda self, c: self.answer(c[: None if "labels" in self.path else 9]))
-    serve("truncating", "altering")
-    find_mnist(data)
-    assert listing(data) == contents
-
-
 def test_when_all_fail_one_line_says_what_to_do(serve, data):
     serve("stalling", "missing", "altering")
     start = time.monotonic()
@@ -369,22 +347,15 @@ def test_a_wrong_file_is_not_replaced(serve, server, folder):
     assert server.requests == [] and (folder / LABELS).read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("place", ["fsync", "replace"])
-def test_a_full_disk_leaves_nothing(monkeypatch, serve, data, place):
+def test_a_full_disk_leaves_nothing(monkeypatch, serve, data):
     def fail(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     serve("good")
-    monkeypatch.setattr(mnist.os, place, fail)
+    monkeypatch.setattr(os, "replace", fail)
     text = message(find_mnist, data)
     assert "No space left" in text and str(data / IMAGES) in text and "MNIST_DIR" in text
     assert listing(data) == {}
-
-
-def test_a_folder_that_cannot_be_made(serve, tmp_path):
-    serve("good")
-    (tmp_path / "file").write_text("")
-    assert "cannot be written" in message(find_mnist, tmp_path / "file" / "data")
 
 
 def test_the_published_mirrors_are_asked_in_order_and_by_https():

@@ -253,7 +253,7 @@ def test_one_image_without_a_label_is_predicted(path, model, capsys):
     # exp(2) / (1 + exp(2)) = 0.8808
     assert capsys.readouterr().out.splitlines() == [
         f"dataset: the arrays in {path}, all of them predicted",
-        "example 0: class 1, probability 0.8808; then 0, probability 0.1192",
+        "example 0: class 1 with probability 0.8808, class 0 with probability 0.1192",
     ]
 
 
@@ -263,7 +263,7 @@ def test_labels_give_an_error(path, model, capsys):
     assert logistic_sgd.predict(model, path) == 0.25
     _, *lines, error = capsys.readouterr().out.splitlines()
     assert len(lines) == 10 and error == "error 25.000000 % of 12 images"
-    assert lines[9] == "example 9: class 1, probability 0.8808 (its label is 0); then 0, probability 0.1192"
+    assert lines[9] == "example 9: class 1 with probability 0.8808, class 0 with probability 0.1192; its label is 0"
 
 
 def test_a_split_gives_the_test_set(path, model, capsys):

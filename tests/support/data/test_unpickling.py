@@ -136,36 +136,22 @@ def evaluated(canary):
     return Reduced(eval, f"open({str(canary)!r}, 'w').close()")
 
 
-def saved_array(canary):
-    path = canary.with_suffix(".npy")
-    np.save(path, np.array([evaluated(canary)], object), allow_pickle=True)
-    return Reduced(np.load, str(path), None, True)
-
-
 HARMFUL = {
     "GLOBAL": lambda canary: b"cos\nsystem\n(V" + f"touch {canary}".encode() + b"\ntR.",
     "STACK_GLOBAL": lambda canary: b"\x80\x04" + stack_global("posix", "system") + touch(canary) + b"\x85R.",
     "INST": lambda canary: b"(" + touch(canary) + b"ios\nsystem\n.",
-    "OBJ": lambda canary: b"(cos\nsystem\n" + touch(canary) + b"o.",
-    "NEWOBJ_EX": lambda canary: b"\x80\x04" + stack_global("numpy", "memmap") + text(str(canary)) + b"\x85}("
-    + text("mode") + text("w+") + text("shape") + b"K\x01u\x92.",
     "dotted name": lambda canary: b"\x80\x04" + stack_global("numpy.lib._npyio_impl", "os.system") + touch(canary)
     + b"\x85R.",
     "EXT1, cached": lambda canary: extension(canary, b"\x82\x7a", True),
-    "EXT4, cached": lambda canary: extension(canary, b"\x84\x7a\0\0\0", True),
     "__import__ and getattr": lambda canary: b"cbuiltins\ngetattr\n(c__builtin__\n__import__\n(Vos\ntRVsystem\ntR("
     + touch(canary) + b"tR.",
     "partial": lambda canary: pickle.dumps(Reduced(functools.partial(os.system, f"touch {canary}"))),
-    "numpy.load": lambda canary: pickle.dumps(saved_array(canary)),
     "a set's last y": lambda canary: pickle.dumps((*SETS[:2], (X, evaluated(canary)))),
     "before a good data set": lambda canary: b"\x80\x02cos\nsystem\n" + touch(canary) + b"\x85R0"
     + pickle.dumps(SETS, 2),
     "gzipped": lambda canary: gzip.compress(pickle.dumps(evaluated(canary))),
-    **{f"eval, protocol {p}": lambda canary, p=p: pickle.dumps(evaluated(canary), p) for p in PROTOCOLS},
-    **{
-        f"array of objects, protocol {p}": lambda canary, p=p: pickle.dumps(np.array([evaluated(canary)], object), p)
-        for p in PROTOCOLS
-    },
+    **{f"eval, protocol {p}": lambda canary, p=p: pickle.dumps(evaluated(canary), p) for p in (0, 2, 5)},
+    "array of objects": lambda canary: pickle.dumps(np.array([evaluated(canary)], object)),
 }  # fmt: skip
 
 
@@ -201,8 +187,6 @@ def array_state(shape, dtype=DTYPE, data=b"C\x01a"):
 
 REFUSED = {
     "persistent id": (b"(Pos.system\n.", "another object"),
-    "persistent id, binary": (b"(K\x01Q.", "another object"),
-    "buffer outside": (b"\x80\x05\x97.", "another object"),
     "dict": (b"\x80\x02}.", "a dict"),
     "class of an array": (b"\x80\x04" + stack_global("numpy", "ndarray.__class__") + b".", "numpy.ndarray.__class__,"),
     "globals of a function": (b"(" + stack_global("numpy._core.multiarray", "_reconstruct.__globals__") + b".", "read"),
@@ -214,12 +198,9 @@ REFUSED = {
     "state of a function": (ENCODE + text("x") + b"\x85b.", "damaged"),
     "state of a list": (b"](tb.", "damaged"),
     "state of a dtype class": (b"cnumpy\ndtype\nN" + text("x") + b"\x86b.", "damaged"),
-    "state of an array class": (b"cnumpy\nndarray\n" + text("x") + b"\x85b.", "damaged"),
     "longer dtype": (b"cnumpy\ndtype\n" + text("u1,u1") + b"\x85R.", "than numbers"),
     "giant shape": (array_state(b"J\xff\xff\xff\x3f\x85"), "damaged"),
-    "overflowing shape": (array_state(b"J\0\0\0\x40" * 3 + b"\x87"), "damaged"),
     "shape beyond any": (array_state(b"\x8a\xff" + b"\x7f" * 255 + b"\x85"), "damaged"),
-    "negative shape": (array_state(b"J\xff\xff\xff\xffJ\xff\xff\xff\xff\x86"), "damaged"),
     "data of a text": (array_state(b"K\x01\x85", data=text("a")), "damaged"),
     "dtype of a text": (array_state(b"K\x01\x85", dtype=text("u1")), "damaged"),
     "array never filled": (b"(" + (RECONSTRUCT + b"2\x86").replace(b"2", RECONSTRUCT) * 3 + b"t.", "((Array, Array), "),
