@@ -177,15 +177,18 @@ class Tags(html.parser.HTMLParser):
 
 
 @pytest.mark.parametrize(
-    "missing, reason", [("", ""), ("pydot", "pydot is not"), ("dot", "Graphviz, whose program dot")]
+    "missing, reason", [("", ""), ("pydot", "pydot is not"), ("dot", "Graphviz"), ("dot that works", "Graphviz")]
 )
 def test_a_page_has_a_row_for_each_node_with_or_without_a_drawing(
     missing, reason, request, small_dataset, tmp_path, monkeypatch
 ):
     if missing == "pydot":
         monkeypatch.setitem(sys.modules, "pydot", None)
-    elif missing == "dot":
+    elif missing:
         pytest.importorskip("pydot")
+        if missing == "dot that works":
+            (tmp_path / "dot").write_text("#!/bin/sh\nexit 1\n")
+            (tmp_path / "dot").chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
         request.getfixturevalue("drawn")
@@ -216,9 +219,10 @@ def test_a_page_has_a_row_for_each_node_with_or_without_a_drawing(
 
 
 def test_names_are_text_and_not_markup(drawn, tmp_path):
+    unread = pytensor.shared(np.ones(2, "float32"), "unread")
     W = pytensor.shared(np.ones(3, "float32"), "<b>&\"'\\N W", shape=(3,))
     with graphs.shown():
-        function = pytensor.function([], W.sum(), updates={W: W + 1})
+        function = pytensor.function([], W.sum(), updates={W: W + 1, unread: np.zeros(2, "float32")})
     graphs.write(tmp_path / "odd", "<i>", {}, function, {})
     text = (tmp_path / "odd.html").read_text()
     drawing = text[text.index("<svg") :]
@@ -262,7 +266,7 @@ def test_graphs_are_not_written_through_links(tmp_path, monkeypatch, interpreted
 
 def test_formulas_are_written_as_the_lesson_writes_them(interpreted):
     x, y = pt.vectors("x", "y")
-    graph = measured([x - (y - x) / (x + 1), pt.dot(x, y)], x=[1], y=[2])
+    graph = measured([x - (y - x) / (x + 1), pt.dot(x, y), pt.constant(5.0)], x=[1], y=[2])
     texts = {graph.expression(output, depth=5) for output in graph.fgraph.outputs}
     assert any("x − (y − x) / (x + 1)" in text for text in texts) and "Dot(x, y)" in texts
 

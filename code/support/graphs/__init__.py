@@ -103,5 +103,5 @@ def drawn(graphs):
         return [draw(graph) for graph in graphs], ""
     except ImportError:
         return [], "pydot is not installed"
-    except OSError:
-        return [], "Graphviz, whose program dot draws, is not installed"
+    except (OSError, AssertionError, ValueError):  # pydot asserts that dot ends well
+        return [], "Graphviz, whose program dot draws, is not installed, or fails"

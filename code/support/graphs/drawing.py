@@ -17,7 +17,7 @@ WARM = "#ffffff", "#fff1dc", "#ffd9a8", "#ffb56b", "#ff8a3d"  # nodes: below 1 k
 def draw(graph):
     """The drawing of a graph, as the text of an <svg> element.
 
-    Without pydot, an ImportError is raised; without Graphviz, a FileNotFoundError.
+    Without pydot, an ImportError is raised; without Graphviz, an OSError; if that fails, another exception.
     """
     import pydot
 

@@ -47,4 +47,4 @@ def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
             else:
                 node.op.make_thunk(node, storage, {v: [True] for v in node.inputs + node.outputs}, [], impl="py")()
             watch(node, inputs, [storage[variable][0] for variable in node.outputs])
-    return [storage[variable][0] for variable in fgraph.outputs]
+    return [v.data if isinstance(v, Constant) else storage[v][0] for v in fgraph.outputs]

@@ -22,23 +22,16 @@ LONGEST_FORMULA = 12  # operations in a fused loop; a longer loop is shown by th
 
 
 class Graph:
-    """One graph of a function.
+    """One graph of a function, by the name "before" or "after".
 
-    Parameters
-    ----------
-    name : str
-        "before" or "after".
-    fgraph : FunctionGraph
-    function : compiled function
-        The graph is measured with the values of its shared variables.
-    arguments : dict
-        The values of the other inputs.
+    It is measured with the values of the function's shared variables. `arguments`, {name: value}, are the other inputs.
 
     Attributes
     ----------
     steps : list of Step, in the order in which they run
     bytes : int, moved by all steps together
-    inputs : dict, {input that is used: its value}
+    values : dict, {input: its value}
+    inputs : list of those that are used
     updates : list of (input, output), variables: each shared variable and its new value
     """
 
@@ -48,31 +41,26 @@ class Graph:
         self.updates = [(fgraph.inputs[place], fgraph.outputs[out]) for out, place in fgraph.update_mapping.items()]
         self.steps = [Step(number, node) for number, node in enumerate(fgraph.toposort())]
         self.step_of = {step.node: step for step in self.steps}
-        values = dict(zip(fgraph.inputs, values_of(function, arguments)))
-        self.inputs = {variable: value for variable, value in values.items() if fgraph.clients[variable]}
-        self._run(values)
+        self.values = dict(zip(fgraph.inputs, values_of(function, arguments)))
+        self.inputs = [variable for variable in fgraph.inputs if fgraph.clients[variable]]
+        updated = {variable for variable, _ in self.updates}  # their arrays may be overwritten
+        execute(fgraph, [copy.deepcopy(x) if v in updated else x for v, x in self.values.items()], self._measure)
         self.bytes = sum(step.bytes for step in self.steps)
 
-    def _run(self, values):
-        """Run each node once, to see the sizes of its arrays. Arrays that are updated are copied before."""
-        updated = {variable for variable, _ in self.updates}
-
-        def measure(node, inputs, outputs):
-            step = self.step_of[node]
-            step.bytes = traffic(node, inputs, outputs)
-            step.shapes = [getattr(value, "shape", None) for value in outputs]
-
-        execute(self.fgraph, [copy.deepcopy(x) if v in updated else x for v, x in values.items()], measure)
+    def _measure(self, node, inputs, outputs):
+        step = self.step_of[node]
+        step.bytes = traffic(node, inputs, outputs)
+        step.shapes = [getattr(value, "shape", None) for value in outputs]
 
     def place(self, variable):
         """The name of a variable's place in a page: v0 for the first input, n0 for the first node."""
         if variable.owner is not None:
             return f"n{self.step_of[variable.owner].number}"
-        return f"v{list(self.inputs).index(variable)}"
+        return f"v{self.inputs.index(variable)}"
 
     def shape_of(self, variable):
         """The shape of an input's value; None if the value is not an array."""
-        return getattr(self.inputs[variable], "shape", None)
+        return getattr(self.values[variable], "shape", None)
 
     def label(self, variable):
         """A short text for a variable: its name, its value, or the number of the node that makes it."""
@@ -105,19 +93,14 @@ class Graph:
 
 
 class Step:
-    """A node of a graph.
+    """A node of a graph. A run measures the bytes that it moves, and the shapes of its outputs.
 
-    Attributes
-    ----------
-    number : int, its place in the order in which the nodes run
-    node : Apply
-    bytes : int, moved by the node
-    shapes : list of tuple, the shapes of the outputs; None for an output that is not an array
+    `number` is its place in the order in which the nodes run.
     """
 
     def __init__(self, number, node):
-        self.number = number
-        self.node = node
+        self.number, self.node = number, node
+        self.bytes, self.shapes = 0, []  # None is the shape of an output that is not an array
 
     @property
     def destroyed(self):
@@ -132,17 +115,14 @@ class Step:
     @property
     def is_ours(self):
         """Whether the node's operation was put in by this project's rewrites."""
-        inner = inner_nodes(self.node.op)
-        return any(type(op).__module__.startswith("support.") for op in [self.node.op, *(node.op for node in inner)])
+        ops = [self.node.op, *(node.op for node in inner_nodes(self.node.op))]
+        return any(type(op).__module__.startswith("support.") for op in ops)
 
     @property
     def moved(self):
-        """The bytes as a reader sees them."""
-        if self.is_view:
-            return "view"
-        # A fused loop that also indexes may read only a part of its inputs.
+        """The bytes as a reader sees them. A fused loop that also indexes may read only a part of its inputs."""
         indexes = any(isinstance(node.op, INDEXING) for node in inner_nodes(self.node.op))
-        return ("≤ " if indexes else "") + spelled(self.bytes)
+        return "view" if self.is_view else f"{'≤ ' * indexes}{spelled(self.bytes)}"
 
     @property
     def outputs(self):
