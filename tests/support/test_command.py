@@ -10,7 +10,7 @@ from support.command import build_parser, command
 from support.console import progress
 from support.environment import ROOT
 from support.errors import UserError
-from support.runs.clock import Compiling
+from support.runs.clock import COMPILES, PASSES, Compiling
 from support.settings import parameters
 
 import pytest
@@ -184,13 +184,14 @@ def test_a_notebook_has_its_own_bar_where_ipywidgets_is(monkeypatch, capsys):
 def test_a_terminal_shows_that_machine_code_is_compiled(monkeypatch, capsys):
     for is_terminal in False, True:
         monkeypatch.setattr(sys.stderr, "isatty", lambda is_terminal=is_terminal: is_terminal, raising=False)
-        compiling = Compiling()
-        compiling.on_start(None)
+        compiling, whole, part = Compiling(), SimpleNamespace(kind=COMPILES), SimpleNamespace(kind=PASSES)
+        compiling.on_start(whole)
         compiling.started -= 3
-        compiling.on_start(None)  # a function that the first one calls
-        compiling.on_end(None)
-        compiling.on_end(None)
+        compiling.on_start(whole)  # a function that the first one calls
+        compiling.on_start(part)
+        for each in part, whole, whole:
+            compiling.on_end(each)
         err = capsys.readouterr().err
-        assert ("compiling, once for this machine: 2 parts, 3 s" in err) == is_terminal
+        assert ("compiling machine code, which is kept for the next run: 3 s" in err) == is_terminal
         assert not err.strip() or err.rsplit("\r", 2)[-2].strip() == ""  # the line is cleared
         assert 3 <= compiling.seconds < 4

@@ -6,9 +6,11 @@ from support.console import show_status
 
 from numba.core import event
 
+COMPILES, PASSES = "numba:compiler_lock", "numba:run_pass"  # events: all of a compilation, and a short part of one
+
 
 class Compiling(event.Listener):
-    """Adds up the seconds in which Numba compiles. On a terminal a line shows that it does.
+    """Adds up the seconds in which Numba compiles. On a terminal a line shows them.
 
     Attributes
     ----------
@@ -16,27 +18,29 @@ class Compiling(event.Listener):
     """
 
     def __init__(self):
-        self.seconds, self.depth, self.parts = 0.0, 0, 0
+        self.seconds, self.depth, self.shown = 0.0, 0, 0
 
     def on_start(self, event):
-        if self.depth == 0:
-            self.started = time.perf_counter()
-        self.depth += 1  # one function is compiled while another one, which calls it, is
-        self.parts += 1
-        passed = time.perf_counter() - self.started
-        if passed > 0.5:
-            show_status(f"compiling, once for this machine: {self.parts} parts, {passed:.0f} s")
+        if event.kind == COMPILES:
+            self.depth += 1  # one function is compiled while another one, which calls it, is
+            if self.depth == 1:
+                self.started, self.shown = time.perf_counter(), 0
+        elif self.depth and (passed := int(time.perf_counter() - self.started)) > self.shown:
+            self.shown = passed
+            show_status(f"compiling machine code, which is kept for the next run: {passed} s")
 
     def on_end(self, event):
-        self.depth -= 1
-        if self.depth == 0:
-            self.seconds += time.perf_counter() - self.started
-            self.parts = 0
-            show_status("")
+        if event.kind == COMPILES:
+            self.depth -= 1
+            if self.depth == 0:
+                self.seconds += time.perf_counter() - self.started
+                if self.shown:
+                    show_status("")
 
 
 COMPILING = Compiling()
-event.register("numba:compiler_lock", COMPILING)
+for kind in COMPILES, PASSES:
+    event.register(kind, COMPILING)
 
 
 def now():

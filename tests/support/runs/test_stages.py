@@ -271,7 +271,8 @@ def test_of_the_files_in_the_folder_only_a_runs_own_are_touched(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["outside.txt", "missing.txt"])
-def test_no_file_of_a_run_is_written_through_a_link(target, tmp_path):
+@pytest.mark.parametrize("others", [(), ("result.json", "model.npz")])  # without these, nothing is moved aside
+def test_no_file_of_a_run_is_written_through_a_link(others, target, tmp_path):
     """The links are in a folder whose settings.json claims them as files of its run."""
     outside, folder = tmp_path / "outside", tmp_path / "run"
     outside.mkdir()
@@ -279,14 +280,13 @@ def test_no_file_of_a_run_is_written_through_a_link(target, tmp_path):
     with start(folder):
         pass
     record = json.loads((folder / "settings.json").read_text())
-    names = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json", "model.npz", ".lock"
-    record["files"] = list(names)[:-1]
+    names = ".lock", "settings.json", "curve.jsonl", *others
+    record["files"] = list(names)[1:]
     (outside / "settings.json").write_text(json.dumps(record))
     before = {path: path.read_bytes() for path in outside.iterdir()}
     for name in names:
         (folder / name).unlink(missing_ok=True)
-        if name != "checkpoint.npz":
-            (folder / name).symlink_to(outside / ("settings.json" if name == "settings.json" else target))
+        (folder / name).symlink_to(outside / ("settings.json" if name == "settings.json" else target))
     with start(folder) as run:
         stage = run.stage(network())
         for epoch in stage.epochs(1):
