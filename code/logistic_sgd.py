@@ -378,7 +378,7 @@ def sgd_optimization_mnist(
     support.runs.result.Result
         A ValueError says which argument cannot be used, and why.
     """
-    with open_run(sgd_optimization_mnist, locals()) as run:
+    with open_run(sgd_optimization_mnist, locals()) as run:  # `locals()` are the values of the arguments above
         say("... building the model")
         x = pt.matrix("x")  # (batch, n_in)
         y = pt.ivector("y")  # (batch,)
