@@ -64,7 +64,7 @@ def test_a_hundred_altered_models_are_refused_in_one_line_or_used_as_what_they_a
     content = path.read_bytes()
     refused = 0
     for number in range(100):
-        alter = [altered_arrays, altered_arrays, altered_json, inside, random.choice(BYTES)][number % 5]
+        alter = [altered_arrays, altered_arrays, altered_json, inside, random.choice(list(BYTES.values()))][number % 5]
         path.write_bytes(alter(content, random))
         try:
             saved = SavedModel(path, lesson)
