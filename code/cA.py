@@ -236,7 +236,7 @@ def singular_values(W, hidden):
         The values of the hidden units.
     """
     W, slope = W.astype(np.float64), (hidden * (1 - hidden)).astype(np.float64)
-    # J'J has as eigenvalues the squares. It is smaller than J, and W'W is the same for all examples.
+    # The eigenvalues of JᵀJ are the squares. JᵀJ is smaller than J, and WᵀW is the same for all examples.
     squares = np.array([np.linalg.eigvalsh(s[:, None] * products * s) for products in [W.T @ W] for s in slope])
     return np.sqrt(np.maximum(squares, 0)).mean(axis=0)[::-1][: W.shape[0]]
 

@@ -61,6 +61,19 @@ The graph
     `pt.grad` builds the graph of the derivatives, and `pytensor.function` makes machine code of both. The data are
     shared variables, too. They are stored once, and a call passes the number of a minibatch instead of its images.
 
+When the graph is wrong
+    `pt.grad(x**2, x)` is a graph like any other: `pytensor.dprint` shows it, before and after compilation.
+    `python code/debugging.py` prints such graphs and explains them, and then makes errors on purpose, each with the
+    tool that finds it: shapes that do not fit, a label that is no class, NaN, updates that were forgotten.
+
+    All updates of a call are computed from the values before it, so {a: b, b: a} is a swap. `givens` let one model run
+    on any data. The data are shared: an argument would be checked in each call, and its size is unknown.
+
+    The compiled step is one piece of machine code. It checks no vector of labels, and cannot say which node failed. To
+    debug, let NumPy compute node by node:
+
+        PYTENSOR_FLAGS=linker=py,optimizer=fast_compile,exception_verbosity=medium python code/logistic_sgd.py --fresh
+
 The loop
     The gradient of 600 images is an estimate of that of all 50,000, for an 83rd of the work. So an epoch, one pass
     over the training set, takes 83 steps.

@@ -222,7 +222,7 @@ class VAE:
         """
         rng = self.theano_rng if rng is None else rng
         next_rng, epsilon = rng.normal(size=mean.shape, dtype=mean.dtype)
-        return next_rng, mean + pt.exp(log_variance / 2) * epsilon  # [1, equation 4]
+        return next_rng, mean + pt.exp(log_variance / 2) * epsilon  # [1, equation 10]
 
     def decode(self, z):
         """The probability that each pixel is a 1, (batch, n_visible)."""
