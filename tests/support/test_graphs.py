@@ -100,7 +100,7 @@ def test_a_node_names_the_line_of_the_lesson_that_made_it(sda):
 
 def test_a_fused_loop_names_the_line_of_what_it_replaces(sda):
     nodes = parts((sda / "finetuning.txt").read_text())[4].splitlines()
-    [at] = [i for i, line in enumerate(nodes) if "Fused(add, vector_sigmoid" in line and ", h_0 1 ×" in line]
+    [at] = [i for i, line in enumerate(nodes) if "Fused(add, vector_sigmoid" in line and " h_0 1 ×" in line]
     assert "self.output = linear_output if" in nodes[at + 1]
 
 

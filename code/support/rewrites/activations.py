@@ -3,12 +3,11 @@
 from functools import cache
 
 from support.rewrites.algebra import replace
-from support.rewrites.internals import VERSION
+from support.rewrites.internals import VERSION, scalar_op_cache_key
 
 import numpy as np
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
-from pytensor.link.numba.dispatch.scalar import scalar_op_cache_key
 from pytensor.scalar.basic import Tanh, same_out
 from pytensor.scalar.math import Sigmoid
 from pytensor.tensor.elemwise import Elemwise

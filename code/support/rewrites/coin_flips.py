@@ -1,13 +1,12 @@
 """Masks of zeros and ones at the price of one uniform number an entry."""
 
 from support.rewrites.algebra import replace
-from support.rewrites.internals import VERSION
+from support.rewrites.internals import VERSION, numba_core_rv_funcify
 
 import numpy as np
 from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.link.numba.dispatch.basic import numba_njit
-from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.random.basic import BinomialRV
 from pytensor.tensor.random.op import RandomVariable
 

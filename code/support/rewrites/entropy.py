@@ -67,14 +67,19 @@ def log_likelihood(op, node):
                 z[r, j] = larger if a[r, j] >= 0 else e * larger
                 exponentials[j] = e
                 terms[j] = x[r, j] * min(a[r, j], zero) - (one - x[r, j]) * max(a[r, j], zero)
-            total = 0.0
+            total, other = 0.0, 0.0
             for start in range(0, n, FACTORS):
-                p = 0.0
-                for j in range(start, min(start + FACTORS, n)):
+                p, q, end = 0.0, 0.0, min(start + FACTORS, n)
+                for j in range(start, end - 1, 2):  # two sums and two products at once: each waits for itself
                     total += terms[j]
+                    other += terms[j + 1]
                     p = p * (1.0 + exponentials[j]) + exponentials[j]
-                total -= np.log1p(p)
-            rows[r] = total
+                    q = q * (1.0 + exponentials[j + 1]) + exponentials[j + 1]
+                if (end - start) % 2:
+                    total += terms[end - 1]
+                    p = p * (1.0 + exponentials[end - 1]) + exponentials[end - 1]
+                total -= np.log1p(p * (1.0 + q) + q)
+            rows[r] = total + other
         return rows, z
 
     return likelihood

@@ -13,6 +13,8 @@ from pytensor.graph.op import Op
 from pytensor.link.basic import PerformLinker
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+from pytensor.link.numba.dispatch.random import numba_core_rv_funcify  # noqa: F401  for coin_flips
+from pytensor.link.numba.dispatch.scalar import scalar_op_cache_key  # noqa: F401  for activations
 from pytensor.link.numba.linker import NumbaLinker
 
 # We use exactly as many threads as BLAS. The order of a sum, and so its last digit, depends on that number.

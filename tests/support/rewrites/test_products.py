@@ -2,12 +2,13 @@
 
 from graphs import assert_close, nodes, parameter, row_or_batch
 from support.rewrites.kernels import FEW, is_sparse
-from support.rewrites.products import NarrowProduct, SparseProduct, TransposedProduct
+from support.rewrites.products import MatrixProduct, NarrowProduct, SparseProduct, TransposedProduct
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import Mode
 from pytensor.tensor.math import Dot
 
 pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
@@ -20,28 +21,15 @@ def normal(*shape, dtype="float64"):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n, m", [(1, 1), (5, 3), (30, 41)])
-def test_a_row_times_a_matrix_reads_the_rows_that_count(n, m, dtype):
+@pytest.mark.parametrize("batch, n, m", [(1, 1, 1), (1, 5, 3), (1, 30, 41), (2, 30, 41), (20, 30, 41), (FEW, 30, 41)])
+def test_a_minibatch_times_a_matrix_skips_the_zeros_where_they_are_many(batch, n, m, dtype):
     W = parameter(normal(n, m, dtype=dtype))
-    x = row_or_batch("x", 1, n, dtype)
-    fn = pytensor.function([x], pt.dot(x, W))
+    X = row_or_batch("X", batch, n, dtype)
+    fn = pytensor.function([X], pt.dot(X, W))
     if n > 1:
         assert len(nodes(fn, SparseProduct)) == 1 and not nodes(fn, Dot)
     for share in (0, 0.2, 0.5, 1):  # of entries that are not zero, from none to all, for which BLAS takes over
-        value = normal(1, n, dtype=dtype) * (RNG.uniform(size=n) < share)
-        value = value.astype(dtype)
-        assert_close(fn(value), value @ W.get_value(), dtype)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch", [2, 20, FEW])
-def test_a_minibatch_times_a_matrix_skips_the_zeros_where_they_are_many(batch, dtype):
-    W = parameter(normal(30, 41, dtype=dtype))
-    X = row_or_batch("X", batch, 30, dtype)
-    fn = pytensor.function([X], pt.dot(X, W))
-    assert len(nodes(fn, SparseProduct)) == 1 and not nodes(fn, Dot)
-    for share in (0, 0.2, 0.5, 1):  # of entries that are not zero, from none to all, for which BLAS takes over
-        value = (normal(batch, 30) * (RNG.uniform(size=(batch, 30)) < share)).astype(dtype)
+        value = (normal(batch, n) * (RNG.uniform(size=(batch, n)) < share)).astype(dtype)
         assert_close(fn(value), value @ W.get_value(), dtype)
     assert_close(fn(value[:, ::-1]), value[:, ::-1] @ W.get_value(), dtype)  # not contiguous
 
@@ -72,22 +60,23 @@ def test_zero_times_infinity_adds_nothing_to_a_product(batch):
         assert_close(fn(x), x @ np.where(np.isfinite(W), W, 0), "float64")
 
 
-@pytest.mark.parametrize("batch", [0, 3])
-def test_a_transposed_product_has_the_rows_of_its_minibatch(batch):
-    W = parameter(normal(20, 9))
-    D = row_or_batch("D", None, 9, "float64")
-    fn = pytensor.function([D], pt.dot(D, W.T))
-    assert len(nodes(fn, TransposedProduct)) == 1
-    d = normal(batch, 9)
-    assert_close(fn(d), d @ W.get_value().T, "float64")
+LEFT_ALONE = {
+    "a batch that may be larger": lambda: ((None, 8), parameter(normal(8, 30))),
+    "a batch that is larger": lambda: ((FEW + 1, 8), parameter(normal(8, 30))),
+    "many columns": lambda: ((FEW + 1, 5), parameter(normal(5, 17))),
+    "a matrix that is a result is read once, whatever it is": lambda: ((1, 6), pt.exp(parameter(normal(6, 20)))),
+    "integers": lambda: ((1, 4), parameter(np.arange(12).reshape(4, 3))),
+}
 
 
-def test_a_batch_that_may_be_larger_is_left_alone():
-    W = parameter(normal(8, 30))
-    for batch in (None, FEW + 1):
-        x = row_or_batch("x", batch, 8, "float64")
-        fn = pytensor.function([x], pt.dot(x, W))
-        assert len(nodes(fn, Dot)) == 1 and not nodes(fn, SparseProduct)
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_other_products_are_left_alone(case):
+    shape, W = LEFT_ALONE[case]()
+    X = pt.matrix("X", shape=shape, dtype=W.dtype)
+    fn = pytensor.function([X], pt.dot(X, W))
+    assert nodes(fn, Dot) and not nodes(fn, MatrixProduct)
+    x = (3 * normal(shape[0] or 3, shape[1])).astype(W.dtype)
+    np.testing.assert_allclose(fn(x), x @ W.eval(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("batch, share, sparse", [(20, 0.2, True), (20, 0.3, False), (FEW + 1, 0.2, False)])
@@ -107,12 +96,6 @@ def test_few_columns(batch, n, m, dtype):
     assert_close(fn(x), x @ W.get_value(), dtype)
 
 
-def test_many_columns_are_for_blas():
-    W = parameter(normal(5, 17))
-    X = row_or_batch("X", 4, 5, "float64")
-    assert not nodes(pytensor.function([X], pt.dot(X, W)), NarrowProduct)
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch", [1, 20, 101, None])
 def test_a_product_with_a_transposed_matrix_does_not_transpose_it(batch, dtype):
@@ -120,46 +103,21 @@ def test_a_product_with_a_transposed_matrix_does_not_transpose_it(batch, dtype):
     D = row_or_batch("D", batch, 9, dtype)
     fn = pytensor.function([D], pt.dot(D, W.T))
     assert len(nodes(fn, TransposedProduct)) == 1 and not nodes(fn, Dot)
-    d = normal(batch or 3, 9, dtype=dtype)
-    assert_close(fn(d), d @ W.get_value().T, dtype)
+    for rows in [batch] if batch else [0, 3]:
+        d = normal(rows, 9, dtype=dtype)
+        assert_close(fn(d), d @ W.get_value().T, dtype)
 
 
-def test_a_matrix_that_is_a_result_is_left_alone():
-    """2 W is a new matrix: whatever it is, it is read once."""
-    W = parameter(normal(6, 9))
-    x = row_or_batch("x", 1, 6, "float64")
-    fn = pytensor.function([x], pt.dot(x, pt.exp(W)))
-    assert not nodes(fn, SparseProduct)
-    assert_close(fn(np.ones((1, 6))), np.exp(W.get_value()).sum(axis=0, keepdims=True), "float64")
-
-
-def test_integers_are_left_alone():
-    W = parameter(np.arange(12).reshape(4, 3))
-    x = pt.matrix("x", shape=(1, 4), dtype="int64")
-    fn = pytensor.function([x], pt.dot(x, W))
-    assert not nodes(fn, SparseProduct)
-    np.testing.assert_array_equal(fn(np.array([[1, 0, 2, 1]])), [[21, 25, 29]])
-
-
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "op, shapes",
-    [
-        (SparseProduct, (1, 5, 6)),
-        (SparseProduct, (3, 5, 6)),
-        (NarrowProduct, (3, 5, 6)),
-        (TransposedProduct, (3, 6, 5)),
-    ],
+    "op, batch", [(SparseProduct, 1), (SparseProduct, 3), (NarrowProduct, 3), (TransposedProduct, 3)]
 )
-def test_what_runs_agrees_with_perform_and_checks_the_shapes(op, shapes):
-    batch, n, m = shapes
-    X, W = pt.matrix(dtype="float64", shape=(batch, None)), pt.matrix(dtype="float64")
-    fns = [
-        pytensor.function([X, W], op()(X, W), mode=pytensor.compile.mode.Mode(linker, None))
-        for linker in ("numba", "py")
-    ]
-    w = normal(m, n) if op is TransposedProduct else normal(n, m)
-    x = normal(batch, n)
+def test_what_runs_agrees_with_perform_and_checks_the_shapes(op, batch, dtype):
+    X, W = pt.matrix(dtype=dtype, shape=(batch, None)), pt.matrix(dtype=dtype)
+    numba, python = (pytensor.function([X, W], op()(X, W), mode=Mode(linker, None)) for linker in ("numba", "py"))
+    x, w = normal(batch, 5, dtype=dtype), normal(6, 5, dtype=dtype)
+    w = w if op is TransposedProduct else w.T.copy()
     x[:, 1:] = 0
-    assert_close(fns[0](x, w), fns[1](x, w), "float64")
+    assert_close(numba(x, w), python(x, w), dtype)
     with pytest.raises(ValueError, match="do not fit"):
-        fns[0](normal(batch, n + 1), w)
+        numba(normal(batch, 6, dtype=dtype), w)

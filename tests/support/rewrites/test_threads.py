@@ -8,6 +8,9 @@ import sys
 from support.environment import ROOT
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow  # processes of their own, of which one compiles loops that are shared among threads
 
 SCRIPT = """
 import json, sys
