@@ -50,8 +50,8 @@ class Step:
         self.arguments.append(value)
         return symbol
 
-    def weights(self, *shape):
-        return parameter(self.number(self.rng.normal(size=shape)), "W" if len(shape) == 2 else "b")
+    def weights(self, *shape):  # small ones: as it is written, a cross-entropy is infinite where a sigmoid is 1
+        return parameter(self.number(0.3 * self.rng.normal(size=shape)), "W" if len(shape) == 2 else "b")
 
     def results(self, mode, calls):
         """The function in this mode; the outputs of some calls, one after the other, and then what is updated."""
