@@ -18,7 +18,7 @@ from support.rewrites.algebra import (
     untransposed,
 )
 from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigmoid
-from support.rewrites.internals import PARALLEL, Update, numba_implementation
+from support.rewrites.internals import INLINE, PARALLEL, Update, numba_implementation
 from support.rewrites.kernels import add_to_the_first
 from support.rewrites.updates import RankUpdate
 
@@ -196,14 +196,14 @@ def decoding(dtype, update):
             go_back_row(W[i], h, back, errors[0], step)
         totals[0] = total - np.log1p(p)
 
-    @numba_njit(parallel=PARALLEL)
+    @numba_njit(parallel=PARALLEL, inline="never" if PARALLEL else INLINE)
     def pass_over_parts(W, h, c, x, step, z, back, totals):
         n = W.shape[0]
         for part in numba.prange(THREADS):
             first, last = part * n // THREADS, (part + 1) * n // THREADS
             pass_over(W, h, c, x, step, z, back[part], totals[part], first, last)
 
-    @numba_njit
+    @numba_njit(inline=INLINE)
     def decode(W, h, c, x, step):
         n, m = W.shape
         if h.shape[0] != 1 or c.shape[0] != 1 or x.shape[0] != 1:

@@ -23,6 +23,9 @@ if PARALLEL:
     # Numba starts its threads when it compiles a shared loop, but not always when it finds one in its cache.
     numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
 
+# Of a function with one caller: LLVM would optimise it by itself and then in its caller, which takes a second for some.
+INLINE = "always"
+
 # PyTensor caches machine code under an operation's type, its properties and a number of ours. This one changes with the
 # text of this package, of which the parts use each other, and the number of threads; what changes is compiled anew.
 _texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]

@@ -18,7 +18,7 @@ Each is compiled once in a process for each type of its arguments, whatever numb
 from functools import cache
 
 from support.environment import THREADS
-from support.rewrites.internals import PARALLEL, gemm
+from support.rewrites.internals import INLINE, PARALLEL, gemm
 
 import numba
 import numpy as np
@@ -268,7 +268,7 @@ def addition(dtype, few):
     """A compiled function (W, X, D, a, b) that does W <- b W + a X'D; X and D in C order, of 1 or 2 rows if `few`."""
     add_by_blas = None if few else gemm(dtype)
 
-    @numba_njit
+    @numba_njit(inline=INLINE)
     def add_few(W, X, D, a, b):
         if X.shape[0] != 0 and np.isfinite(a) and finite(D):
             add_outer_products(W, X, D, a, b)
