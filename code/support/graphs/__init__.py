@@ -62,17 +62,8 @@ def shown():
 def write(path, title, settings, function, arguments):
     """Write the graphs of a function to a text file and a page. Return a line that tells the user where they are.
 
-    Parameters
-    ----------
-    path : Path
-        The path of the files, without their endings .txt and .html.
-    title : str
-    settings : dict
-        The settings of the run, which are printed above the graphs.
-    function : compiled function, or one that wraps it
-        It was compiled within `shown()`.
-    arguments : dict
-        {name: value} for the inputs of the function.
+    `path` is that of the files, without their endings .txt and .html. The title and the settings, a dict, are printed
+    above the graphs. The function was compiled within `shown()`, or wraps one; `arguments`, {name: value}, are its.
     """
     function = inspect.unwrap(function)
     rewritten = function.maker.fgraph
@@ -84,8 +75,6 @@ def write(path, title, settings, function, arguments):
     graphs = Graph("before", rewritten.as_built, function, arguments), Graph("after", rewritten, function, arguments)
     drawings, reason = drawn(graphs)
     contents = {"txt": text(title, settings, graphs), "html": page(title, settings, graphs, drawings, reason)}
-    if path.parent.is_symlink():
-        raise UserError(f"{path.parent} is a link to another folder: remove it, or choose another --output-folder")
     for ending, content in contents.items():
         with replacing(path.with_name(f"{path.name}.{ending}")) as file:
             file.write(content.encode())

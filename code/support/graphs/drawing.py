@@ -2,12 +2,10 @@
 
 import re
 
-from support.graphs.steps import operation, shape
-
 from pytensor.graph.basic import Constant
 
-# Graphviz needs a second or two for the 124 nodes of the published SdA. For more than 250 nodes it needs half a minute,
-# and the drawing is three screens wide: nobody finds anything there.
+# Graphviz needs a second or two for the 124 nodes of the published SdA. For more than 250 it needs half a minute, and
+# nobody finds anything in a drawing that is three screens wide.
 MOST_NODES = 250
 
 INPUT, UPDATE, OURS, VIEW = "#cfe8cf", "#bcd4f0", "#1f5fbf", "#999999"
@@ -21,49 +19,46 @@ def draw(graph):
     """
     import pydot
 
-    def add(kind, *where, **attributes):
-        """Add a node or an edge. A backslash is doubled: dot takes a single one for the start of a code."""
-        quoted = {name: pydot.make_quoted(str(value).replace("\\", r"\\")) for name, value in attributes.items()}
-        if kind == "node":
-            drawing.add_node(pydot.Node(*where, **quoted))
-        else:
-            drawing.add_edge(pydot.Edge(*where, **quoted))
+    def quoted(**attributes):
+        """Attributes as dot takes them. A backslash is doubled: a single one starts a code."""
+        return {name: pydot.make_quoted(str(value).replace("\\", r"\\")) for name, value in attributes.items()}
+
+    def box(place, **attributes):
+        drawing.add_node(pydot.Node(place, **quoted(shape="box", **attributes)))
+
+    def arrow(start, end, **attributes):
+        drawing.add_edge(pydot.Edge(start, end, **quoted(**attributes)))
 
     drawing = pydot.Dot(graph_type="digraph", bgcolor="transparent", ranksep="0.3", nodesep="0.15")
     drawing.set_node_defaults(fontname="Helvetica", fontsize="11", margin='"0.1,0.04"', height="0.3")
     drawing.set_edge_defaults(fontname="Helvetica", fontsize="9", arrowsize="0.6", color='"#555555"')
 
     for variable in graph.inputs:
-        label = f"{graph.label(variable)}\n{shape(graph.shape_of(variable))}"
-        look = {"shape": "box", "style": "filled", "fillcolor": INPUT, "tooltip": variable.type}
-        add("node", graph.place(variable), label=label, **look)
+        label = f"{graph.label(variable)}\n{graph.shapes[variable]}"
+        box(graph.place(variable), label=label, style="filled", fillcolor=INPUT, tooltip=variable.type)
     for step in graph.steps:
         names = [output.name for output in step.node.outputs if output.name]
-        moved = [] if step.is_view else [step.moved]
-        size = "  ".join(filter(None, [shape(step.shapes[-1]), *moved]))
-        label = "\n".join([f"{step.number}  {operation(step.node.op).split('{')[0]}", *names, size])
+        size = "  ".join(filter(None, [step.shapes[-1], "" if step.is_view else step.moved]))
         look = {"style": "rounded,filled", "fillcolor": WARM[sum(step.bytes >= 10**power for power in (3, 4, 5, 6))]}
         if step.is_view:
             look = {"style": "rounded,dashed", "color": VIEW, "fontcolor": "#555555"}
         elif step.is_ours:
             look |= {"color": OURS, "penwidth": "3"}
-        line = "{}:{}  {}".format(*step.line) if step.line else graph.formula(step.node)
-        links = {"id": f"{graph.name}-box-{step.number}", "URL": f"#{graph.name}-n{step.number}", "tooltip": line}
-        add("node", f"n{step.number}", label=label, shape="box", **links, **look)
+        look |= {"label": "\n".join([f"{step.number}  {step.name.split('{')[0]}", *names, size])}
+        look |= {"tooltip": "{}:{}  {}".format(*step.line) if step.line else graph.formula(step.node)}
+        box(f"n{step.number}", id=f"{graph.name}-box-{step.number}", URL=f"#{graph.name}-n{step.number}", **look)
         for variable in dict.fromkeys(step.node.inputs):
-            if isinstance(variable, Constant):
-                continue
             look = {"color": "red", "penwidth": "2"} if variable in step.destroyed else {}
             if step.is_view and variable is step.node.inputs[0]:
                 look = {"style": "dashed"}
-            add("edge", graph.place(variable), f"n{step.number}", tooltip=graph.label(variable), **look)
+            if not isinstance(variable, Constant):
+                arrow(graph.place(variable), f"n{step.number}", tooltip=graph.label(variable), **look)
     named = {output: f"result: {output.name or ''}" for output in graph.fgraph.outputs}
     named.update((output, f"new {graph.label(variable)}") for variable, output in graph.updates)
     for number, (output, label) in enumerate(named.items()):
-        add("node", f"o{number}", label=label, shape="box", style="filled", fillcolor=UPDATE, tooltip=label)
+        box(f"o{number}", label=label, style="filled", fillcolor=UPDATE, tooltip=label)
         if not isinstance(output, Constant):
-            add("edge", graph.place(output), f"o{number}")
+            arrow(graph.place(output), f"o{number}")
     svg = drawing.create(format="svg").decode("utf-8")
-    svg = svg[svg.index("<svg") :]
     # Two drawings in one page need different ids.
-    return re.sub(r'id="((a_)?(graph|node|edge)\d+)"', rf'id="{graph.name}-\1"', svg)
+    return re.sub(r'id="((a_)?(graph|node|edge)\d+)"', rf'id="{graph.name}-\1"', svg[svg.index("<svg") :])

@@ -7,20 +7,11 @@ from pytensor.graph.fg import FunctionGraph
 
 
 def evaluate(outputs, values):
-    """The values of symbolic variables, without a compiled function, which would take seconds to make.
+    """The values of symbolic variables, a list of arrays. Nothing is compiled, which would take seconds.
 
+    `values`, {symbolic variable: array}, are those of all variables that the outputs depend on, except shared ones.
     The graph is run as it was built. No rewrite makes it stable: the logarithm of a sigmoid that rounds to 0 is minus
     infinity.
-
-    Parameters
-    ----------
-    outputs : list of symbolic variables
-    values : dict, {symbolic variable: array}
-        Of all that the outputs depend on, except shared variables. These have values already, and keep them.
-
-    Returns
-    -------
-    list of arrays
     """
     fgraph = FunctionGraph(outputs=list(outputs), clone=False)
     values = [values[v] if v in values else v.get_value(borrow=True) for v in fgraph.inputs]

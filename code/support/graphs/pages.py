@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from support.graphs.steps import operation, shape, spelled
+from support.graphs.steps import spelled
 
 import pytensor
 from pytensor.graph.basic import Constant
@@ -15,31 +15,29 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 def text(title, settings, graphs):
     """The text: both graphs, the bytes that each node moves, and the updates."""
-    parts = [title, "=" * len(title), "", *(f"{name} = {value}" for name, value in settings.items()), ""]
-    parts += [f"{graph.name}: {len(graph.steps)} nodes move {spelled(graph.bytes)} a step" for graph in graphs]
-    parts += ["", *heading("updates: the new value of each shared variable after a call")]
-    for name, sizes, *expressions in updates(graphs):
-        parts += [
-            f"{name}  {sizes}",
-            *(f"    {when} {each}" for when, each in zip(("before:", "after: "), expressions)),
-        ]
-    for graph, what in zip(graphs, ("as the lesson built it", "as it runs")):
-        parts += ["", *heading(f"{graph.name}: the graph {what}"), printed(graph.fgraph)]
-        parts += ["", *heading(f"{graph.name}: its nodes, in the order in which they run")]
+    lines = [title, "=" * len(title), "", *(f"{name} = {value}" for name, value in settings.items()), ""]
+    lines += [f"{graph.name}: {len(graph.steps)} nodes move {spelled(graph.bytes)} a step" for graph in graphs]
+    lines += heading("updates: the new value of each shared variable after a call")
+    for name, sizes, before, after in updates(graphs):
+        lines += [f"{name}  {sizes}", f"    before: {before}", f"    after:  {after}"]
+    for graph, origin in zip(graphs, ("as the lesson built it", "as it runs")):
+        lines += [*heading(f"{graph.name}: the graph {origin}"), printed(graph)]
+        lines += heading(f"{graph.name}: its nodes, in the order in which they run")
         for step in graph.steps:
             does = f"{graph.formula(step.node)}  ->  {step.outputs}{overwritten(graph, step)}"
-            parts.append(f"{step.number:4}  {step.moved:>8}  {does}")
-            parts += ["{:16}{}:{}  {}".format("", *step.line)] if step.line else []
-    return "\n".join(parts) + "\n"
+            lines.append(f"{step.number:4}  {step.moved:>8}  {does}")
+            lines += ["{:16}{}:{}  {}".format("", *step.line)] if step.line else []
+    return "\n".join(lines) + "\n"
 
 
 def heading(line):
-    return [line, "-" * len(line)]
+    return ["", line, "-" * len(line)]
 
 
-def printed(fgraph):
+def printed(graph):
     """A graph as PyTensor prints it."""
-    return pytensor.dprint(fgraph, print_shape=True, print_destroy_map=True, print_view_map=True, file="str").rstrip()
+    options = dict.fromkeys(("print_shape", "print_destroy_map", "print_view_map"), True)
+    return pytensor.dprint(graph.fgraph, file="str", **options).rstrip()
 
 
 def overwritten(graph, step):
@@ -53,8 +51,9 @@ def updates(graphs):
         for graph, (variable, output) in zip(graphs, both):
             step = graph.step_of.get(output.owner)
             in_place = step is not None and variable in step.destroyed
-            expressions.append(graph.expression(output) + (", in place" if in_place else ""))
-        yield graphs[0].label(both[0][0]), shape(graphs[0].shape_of(both[0][0])), *expressions
+            expressions.append(graph.expression(output)[0] + ", in place" * in_place)
+        variable, _ = both[0]
+        yield graphs[0].label(variable), graphs[0].shapes[variable], *expressions
 
 
 def page(title, settings, graphs, drawings, reason):
@@ -72,18 +71,19 @@ def page(title, settings, graphs, drawings, reason):
         "reason": f"The drawings are left out: {html.escape(reason)}." if reason else "",
     }
     for graph in graphs:
-        own = {
-            "count": len(graph.steps),
-            "bytes": spelled(graph.bytes),
-            "heaviest": "\n".join(
-                f"<tr><td>{link(graph, f'n{step.number}', step.number)}</td>"
-                f"{cells(operation(step.node.op), step.moved)}</tr>"
-                for step in sorted(graph.steps, key=lambda step: -step.bytes)[:5]
-            ),
-            "nodes": "\n".join([*input_rows(graph), *(node_row(graph, step, drawings) for step in graph.steps)]),
-            "text": html.escape(printed(graph.fgraph)),
+        heaviest = [
+            f"<tr><td>{link(graph, f'n{step.number}', step.number)}</td>{cells(step.name, step.moved)}</tr>"
+            for step in sorted(graph.steps, key=lambda step: -step.bytes)[:5]
+        ]
+        rows = [input_row(graph, variable) for variable in graph.inputs]
+        rows += [node_row(graph, step, drawings) for step in graph.steps]
+        fields |= {
+            f"{graph.name}_count": len(graph.steps),
+            f"{graph.name}_bytes": spelled(graph.bytes),
+            f"{graph.name}_heaviest": "\n".join(heaviest),
+            f"{graph.name}_nodes": "\n".join(rows),
+            f"{graph.name}_text": html.escape(printed(graph)),
         }
-        fields |= {f"{graph.name}_{name}": value for name, value in own.items()}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(fields)
 
 
@@ -96,11 +96,9 @@ def link(graph, place, words):
     return f'<a href="#{graph.name}-{place}">{html.escape(str(words))}</a>'
 
 
-def input_rows(graph):
-    """A row of the table for each input of a graph."""
-    for variable in graph.inputs:
-        about = cells("", "input", graph.label(variable), shape(graph.shape_of(variable)), "")
-        yield f'<tr id="{graph.name}-{graph.place(variable)}">{about}</tr>'
+def input_row(graph, variable):
+    about = cells("", "input", graph.label(variable), graph.shapes[variable], "")
+    return f'<tr id="{graph.name}-{graph.place(variable)}">{about}</tr>'
 
 
 def node_row(graph, step, is_drawn):
@@ -110,13 +108,12 @@ def node_row(graph, step, is_drawn):
     def show(variable):
         """Stand in for a link until the text around it is made safe."""
         label = graph.label(variable)
-        links.append(
-            html.escape(label) if isinstance(variable, Constant) else link(graph, graph.place(variable), label)
-        )
+        is_place = not isinstance(variable, Constant)
+        links.append(link(graph, graph.place(variable), label) if is_place else html.escape(label))
         return f"\0{len(links) - 1}\0"
 
-    does = html.escape(graph.formula(step.node, show))
-    does = re.sub("\0(\\d+)\0", lambda found: links[int(found[1])], does) + html.escape(overwritten(graph, step))
+    does = html.escape(graph.formula(step.node, show) + overwritten(graph, step))
+    does = re.sub("\0(\\d+)\0", lambda found: links[int(found[1])], does)
     number = link(graph, f"box-{step.number}", step.number) if is_drawn else step.number
     where = "<b>{}:{}</b> <code>{}</code>".format(*map(html.escape, map(str, step.line))) if step.line else ""
     return (

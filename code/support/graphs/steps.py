@@ -1,7 +1,6 @@
 """The nodes of a graph as they run: their formulas, the bytes that they move, and the lines that made them."""
 
 import copy
-from functools import cached_property
 from pathlib import Path
 
 from support.environment import ROOT
@@ -22,35 +21,29 @@ LONGEST_FORMULA = 12  # operations in a fused loop; a longer loop is shown by th
 
 
 class Graph:
-    """One graph of a function, by the name "before" or "after".
+    """One graph of a function, by the name "before" or "after". A run of it measures the bytes that each node moves.
 
-    It is measured with the values of the function's shared variables. `arguments`, {name: value}, are the other inputs.
-
-    Attributes
-    ----------
-    steps : list of Step, in the order in which they run
-    bytes : int, moved by all steps together
-    values : dict, {input: its value}
-    inputs : list of those that are used
-    updates : list of (input, output), variables: each shared variable and its new value
+    `arguments`, {name: value}, are the inputs beside the shared variables. `updates` are pairs of variables: each
+    shared variable and its new value.
     """
 
     def __init__(self, name, fgraph, function, arguments):
-        self.name = name
-        self.fgraph = fgraph
+        self.name, self.fgraph = name, fgraph
         self.updates = [(fgraph.inputs[place], fgraph.outputs[out]) for out, place in fgraph.update_mapping.items()]
         self.steps = [Step(number, node) for number, node in enumerate(fgraph.toposort())]
         self.step_of = {step.node: step for step in self.steps}
-        self.values = dict(zip(fgraph.inputs, values_of(function, arguments)))
         self.inputs = [variable for variable in fgraph.inputs if fgraph.clients[variable]]
+        values = [
+            each.value.data
+            if isinstance(each.value, Container)  # of a shared variable
+            else each.variable.type.filter(arguments[each.variable.name], allow_downcast=True)
+            for each in function.maker.inputs
+        ]
+        self.shapes = dict(zip(fgraph.inputs, map(shape, values)))
         updated = {variable for variable, _ in self.updates}  # their arrays may be overwritten
-        execute(fgraph, [copy.deepcopy(x) if v in updated else x for v, x in self.values.items()], self._measure)
+        values = [copy.deepcopy(value) if v in updated else value for v, value in zip(fgraph.inputs, values)]
+        execute(fgraph, values, lambda node, *arrays: self.step_of[node].measure(*arrays))
         self.bytes = sum(step.bytes for step in self.steps)
-
-    def _measure(self, node, inputs, outputs):
-        step = self.step_of[node]
-        step.bytes = traffic(node, inputs, outputs)
-        step.shapes = [getattr(value, "shape", None) for value in outputs]
 
     def place(self, variable):
         """The name of a variable's place in a page: v0 for the first input, n0 for the first node."""
@@ -58,82 +51,58 @@ class Graph:
             return f"n{self.step_of[variable.owner].number}"
         return f"v{self.inputs.index(variable)}"
 
-    def shape_of(self, variable):
-        """The shape of an input's value; None if the value is not an array."""
-        return getattr(self.values[variable], "shape", None)
-
     def label(self, variable):
         """A short text for a variable: its name, its value, or the number of the node that makes it."""
         if variable.name is not None:
             return variable.name
-        if isinstance(variable, Constant):
-            return constant(variable)
         if variable.owner is None:
-            return str(variable.type)
+            return constant(variable) if isinstance(variable, Constant) else str(variable.type)
         number = self.step_of[variable.owner].number
         return f"#{number}" if len(variable.owner.outputs) == 1 else f"#{number}.{variable.index}"
 
     def formula(self, node, show=None):
-        """What a node computes, as text. `show` makes the text of an input, by default its label."""
+        """The computation of a node, as text. `show` makes the text of an input, by default its label."""
         operands = [((show or self.label)(variable), TIGHTEST) for variable in node.inputs]
         return ", ".join(dict.fromkeys(text for text, _ in formulas(node.op, operands)))
 
     def expression(self, variable, depth=2):
-        """The expression for a variable, without views. It ends at named variables, or after `depth` operations."""
-        return self._expression(variable, depth)[0]
+        """The expression for a variable, without views, and how tightly it binds.
 
-    def _expression(self, variable, depth):
+        It ends at named variables, or after `depth` operations.
+        """
         step = self.step_of.get(variable.owner)
-        if step is not None and variable.name is None and step.is_view:
-            return self._expression(step.node.inputs[0], depth)
-        if step is None or variable.name is not None or depth == 0:
-            return self.label(variable), TIGHTEST
-        texts = formulas(step.node.op, [self._expression(each, depth - 1) for each in step.node.inputs])
-        return texts[variable.index] if len(texts) == len(step.node.outputs) else texts[0]
+        if step is not None and variable.name is None:
+            if step.is_view:
+                return self.expression(step.node.inputs[0], depth)
+            if depth > 0:
+                texts = formulas(step.node.op, [self.expression(each, depth - 1) for each in step.node.inputs])
+                return texts[variable.index] if len(texts) == len(step.node.outputs) else texts[0]
+        return self.label(variable), TIGHTEST
 
 
 class Step:
-    """A node of a graph. A run measures the bytes that it moves, and the shapes of its outputs.
+    """A node of a graph, its number in the order of running, and the name of its operation.
 
-    `number` is its place in the order in which the nodes run.
+    `destroyed` are the inputs that it overwrites. A view only shows the memory of an input in another way. A step that
+    `is_ours` was put in by this project's rewrites. `line` is that of the lesson that made it, by `lesson_line`.
     """
 
     def __init__(self, number, node):
-        self.number, self.node = number, node
-        self.bytes, self.shapes = 0, []  # None is the shape of an output that is not an array
+        self.number, self.node, self.name = number, node, operation(node.op)
+        self.destroyed = [node.inputs[place] for places in node.op.destroy_map.values() for place in places]
+        self.is_view = len(node.op.view_map) == len(node.outputs)
+        self.is_ours = any(type(op).__module__.startswith("support.") for op in [node.op, *inner_ops(node.op)])
+        self.line = next(filter(None, map(lesson_line, node.outputs)), None)
 
-    @property
-    def destroyed(self):
-        """The inputs that the node overwrites."""
-        return [self.node.inputs[place] for places in self.node.op.destroy_map.values() for place in places]
-
-    @property
-    def is_view(self):
-        """Whether the outputs only show the memory of an input in another way."""
-        return len(self.node.op.view_map) == len(self.node.outputs)
-
-    @property
-    def is_ours(self):
-        """Whether the node's operation was put in by this project's rewrites."""
-        ops = [self.node.op, *(node.op for node in inner_nodes(self.node.op))]
-        return any(type(op).__module__.startswith("support.") for op in ops)
-
-    @property
-    def moved(self):
-        """The bytes as a reader sees them. A fused loop that also indexes may read only a part of its inputs."""
-        indexes = any(isinstance(node.op, INDEXING) for node in inner_nodes(self.node.op))
-        return "view" if self.is_view else f"{'≤ ' * indexes}{spelled(self.bytes)}"
-
-    @property
-    def outputs(self):
-        """The names and the shapes of the outputs, as text."""
-        named = zip((output.name or "" for output in self.node.outputs), map(shape, self.shapes))
-        return ", ".join(f"{name} {sizes}".strip() for name, sizes in named)
-
-    @cached_property
-    def line(self):
-        """`lesson_line` of the first output that has one."""
-        return next((line for line in map(lesson_line, self.node.outputs) if line is not None), None)
+    def measure(self, inputs, outputs):
+        """Note the bytes moved, and the shapes of the outputs, given the values after the node has run."""
+        self.bytes = traffic(self.node, inputs, outputs)
+        # A fused loop that also indexes may read only a part of its inputs.
+        bound = "≤ " if any(isinstance(op, INDEXING) for op in inner_ops(self.node.op)) else ""
+        self.moved = "view" if self.is_view else f"{bound}{spelled(self.bytes)}"
+        self.shapes = list(map(shape, outputs))
+        named = zip((output.name or "" for output in self.node.outputs), self.shapes)
+        self.outputs = ", ".join(f"{name} {sizes}".strip() for name, sizes in named)
 
 
 def lesson_line(variable):
@@ -145,45 +114,31 @@ def lesson_line(variable):
     return None
 
 
-def values_of(function, arguments):
-    """The values of a function's inputs: those of its shared variables, and the arguments."""
-    return [
-        each.value.data
-        if isinstance(each.value, Container)
-        else each.variable.type.filter(arguments[each.variable.name], allow_downcast=True)
-        for each in function.maker.inputs
-    ]
-
-
 def traffic(node, inputs, outputs):
     """The bytes that a node moves: the size of each array that it reads, counted once, and of each that it writes.
 
     A view moves nothing. Looking up a shape reads no array. Indexing reads only the elements that it picks. Some nodes
     do not read all rows of a matrix: only those that they read are counted. Random generators are not counted.
-
-    `inputs` and `outputs` are the values after the node has run.
     """
-    op = node.op
+    op, source = node.op, node.inputs[0] if node.inputs else None
     read = {variable: size(value) for variable, value in zip(node.inputs, inputs)}
     written = [size(value) for value in outputs]
     if len(op.view_map) == len(outputs) or isinstance(op, AllocEmpty):
         return 0
     if isinstance(op, Shape | Shape_i):
         return sum(written)
-    source = node.inputs[0]
     if isinstance(op, AdvancedSubtensor):
         read[source] = written[0]
     elif isinstance(op, AdvancedIncSubtensor) and op.destroy_map:
-        picked = size(np.broadcast_to(inputs[1], np.broadcast_shapes(*(np.shape(index) for index in inputs[1:]))))
-        read[source] = written[0] = picked
+        picked = np.broadcast_to(inputs[1], np.broadcast_shapes(*map(np.shape, inputs[1:])))
+        read[source] = written[0] = size(picked)
     elif hasattr(op, "rows_read"):
-        share = op.rows_read(*inputs)
-        W = node.inputs[op.W]
+        W, share = node.inputs[op.W], op.rows_read(*inputs)
         read[W] = round(share * read[W])
-        if op.destroy_map:
-            written[0] = round(share * written[0])
-    uninitialised = [v for v in read if v.owner is not None and isinstance(v.owner.op, AllocEmpty)]
-    return sum(read.values()) + sum(written) - sum(read[variable] for variable in uninitialised)
+        written[0] = round(share * written[0]) if op.destroy_map else written[0]
+    return sum(written) + sum(
+        n_bytes for v, n_bytes in read.items() if v.owner is None or not isinstance(v.owner.op, AllocEmpty)
+    )
 
 
 def size(value):
@@ -196,33 +151,33 @@ def inner_graph(op):
     return getattr(op, "fgraph", None) or getattr(getattr(op, "scalar_op", None), "fgraph", None)
 
 
-def inner_nodes(op):
-    """The nodes of the graph inside an operation. A node that has a graph inside is replaced by its nodes."""
+def inner_ops(op):
+    """The operations of the graph inside an operation. One that has a graph inside is replaced by those in it."""
     graph = inner_graph(op)
     nodes = graph.toposort() if graph is not None else []
-    return [deeper for node in nodes for deeper in (inner_nodes(node.op) or [node])]
+    return [deeper for node in nodes for deeper in (inner_ops(node.op) or [node.op])]
 
 
 def is_fused(op):
     """Whether an operation is a loop that PyTensor has made of several."""
-    return bool(inner_nodes(op)) and str(op).startswith(("Composite{", "FusedElemwise{", "["))
+    return bool(inner_ops(op)) and str(op).startswith(("Composite{", "FusedElemwise{", "["))
 
 
 def operation(op):
     """The name of an operation. For a fused loop: the names of the operations in it."""
     if not is_fused(op):
         return str(op)
-    names = dict.fromkeys(str(node.op).split("{")[0] for node in inner_nodes(op))
-    return f"Fused({', '.join(names)})" if len(inner_nodes(op)) > 1 else next(iter(names))
+    names = dict.fromkeys(str(each).split("{")[0] for each in inner_ops(op))
+    return f"Fused({', '.join(names)})" if len(inner_ops(op)) > 1 else next(iter(names))
 
 
 def formulas(op, operands):
-    """[(text, how tightly it binds)]: what an operation computes. A fused loop has a text for each of its outputs.
+    """[(text, how tightly it binds)] of an operation. A fused loop has a text for each of its outputs.
 
     `operands` are such pairs, too, one for each input.
     """
     name = str(op).split("{")[0].lower()
-    if is_fused(op) and len(inner_nodes(op)) <= LONGEST_FORMULA:
+    if is_fused(op) and len(inner_ops(op)) <= LONGEST_FORMULA:
         inside = inner_graph(op)
         known = dict(zip(inside.inputs, operands))
         for node in inside.toposort():
@@ -244,9 +199,9 @@ def constant(variable):
     return f"{value.item():g}" if value.size == 1 and value.dtype.kind in "iuf" else str(variable.data)[:20]
 
 
-def shape(sizes):
-    """A shape as a reader sees it, such as 784 × 1000."""
-    return "" if sizes is None else " × ".join(map(str, sizes)) or "scalar"
+def shape(value):
+    """The shape of an array as a reader sees it, such as 784 × 1000; no text for any other value."""
+    return " × ".join(map(str, value.shape)) or "scalar" if hasattr(value, "shape") else ""
 
 
 def spelled(n_bytes):

@@ -12,6 +12,7 @@ from support.data import load_data
 from support.errors import UserError
 from support.files import replacing
 from support.graphs.execution import evaluate
+from support.inputs import value_of
 from support.pictures import figures
 from support.runs.models import PretrainedStack, SavedModel, predict_test_set
 from support.runs.records import RecordedRun, claim, picture_name
@@ -46,38 +47,29 @@ class Pictures:
         {entry: name}. A stage is the epochs whose lines of the curve have this entry, such as "layer". The epochs
         without any of the entries are the stage None. The names are used in the caption.
 
-    Raises
-    ------
-    UserError
-        The folder holds no run of the lesson, a file is damaged, or matplotlib is missing. Methods raise it if the data
-        are not those of the run, or if a model does not fit them.
+    A UserError says what is missing or damaged: the run, one of its files, its data, a model, or matplotlib.
     """
 
     def __init__(self, folder, driver, datasets=None, stages={None: "training"}):
         figures.new_figure(1)  # if matplotlib is missing, this says so first
         self.run = RecordedRun(folder, driver)
-        self.settings = self.run.settings
-        self.stages = stages
-        self.loaded = datasets
+        self.settings, self.stages, self.loaded = self.run.settings, stages, datasets
         if not self.run.is_finished:
             say(f"the run in {folder} is not finished: the pictures show the epochs so far")
 
     @property
     def datasets(self):
         """The data that the run was trained on, as their checksum proves."""
-        if self.loaded is None:
-            self.loaded = load_data(self.settings["dataset"])
+        self.loaded = self.loaded or load_data(self.settings["dataset"])
         if self.loaded.sha256 != self.run.sha256:
-            raise UserError(
-                f"{self.loaded.source} is not what the run in {self.run.folder} was trained on: its contents have "
-                "another checksum"
-            )
+            trained_on = f"what the run in {self.run.folder} was trained on"
+            raise UserError(f"{self.loaded.source} is not {trained_on}: its contents have another checksum")
         return self.loaded
 
     @property
     def test_set(self):
         """The images, (n, n_in), and the labels, (n,)."""
-        return [data.get_value(borrow=True) for data in self.datasets[2]]
+        return list(map(value_of, self.datasets[2]))
 
     def models(self, load, names=("model",)):
         """{name: model} of the models that the run has saved. For files that are missing, a line is printed.
@@ -90,16 +82,14 @@ class Pictures:
         if missing := [path.name for path in paths.values() if not path.exists()]:
             there_is = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
             say(f"{there_is} not in {self.run.folder}: the pictures that need more are left out")
-        kinds = {"pretrained": PretrainedStack}
-        saved = {
-            name: kinds.get(files[name], SavedModel)(path, self.run.lesson)
-            for name, path in paths.items()
-            if path.exists()
-        }
-        for each in saved.values():
-            if each.arrays[0].shape[:1] != (self.datasets.n_in,):
-                raise UserError(f"{each.path} does not fit the {self.datasets.n_in} inputs of {self.datasets.name}")
-        return {name: load(each) for name, each in saved.items()}
+        models = {}
+        for name, path in paths.items():
+            if path.exists():
+                saved = (PretrainedStack if files[name] == "pretrained" else SavedModel)(path, self.run.lesson)
+                if saved.arrays[0].shape[:1] != (self.datasets.n_in,):
+                    raise UserError(f"{path} does not fit the {self.datasets.n_in} inputs of {self.datasets.name}")
+                models[name] = load(saved)
+        return models
 
     def values(self, entry):
         """The different values of an entry of the curve's lines, such as "corruption", in their order."""
@@ -117,20 +107,17 @@ class Pictures:
 
     def caption(self):
         """A line below each picture: the data, the run, its seed and its epochs."""
-        run = self.run
-        data = "the embedded digits, not MNIST" if run.dataset == "digits" else run.dataset
-        parts = [f"data: {data}", f"run: {run.folder.resolve().name}"]
-        if "seed" in run.settings:
-            parts.append(f"seed {run.settings['seed']}")
-        marks = [mark for mark in self.stages if mark is not None]
+        data = "the embedded digits, not MNIST" if self.run.dataset == "digits" else self.run.dataset
+        parts = [f"data: {data}", f"run: {self.run.folder.resolve().name}"]
+        parts += [f"seed {self.settings['seed']}"] if "seed" in self.settings else []
         for mark, name in self.stages.items():
-            lines = [line for line in run.curve if (mark in line if mark else not any(map(line.__contains__, marks)))]
+            lines = [
+                line for line in self.run.curve if (mark in line if mark else not self.stages.keys() & line.keys())
+            ]
             if lines:
                 number = max(Counter(line.get(mark) for line in lines).values())
                 parts.append(f"{number} epoch{'s' * (number != 1)} of {name}")
-        if not run.is_finished:
-            parts.append("not finished")
-        return " · ".join(parts)
+        return " · ".join(parts + ["not finished"] * (not self.run.is_finished))
 
     def claim(self, name):
         """The path of a picture, which is noted as a file of the run."""
@@ -161,17 +148,17 @@ class Pictures:
 
     def draw_filters(self, weights, name="filters", title="Filters of the first layer"):
         """Draw the columns of matrices. `weights` is {name: array or shared matrix}."""
-        values = {each: W.get_value(borrow=True) if hasattr(W, "get_value") else W for each, W in weights.items()}
-        if values:
+        if weights:
+            values = {each: value_of(W) for each, W in weights.items()}
             self.save(figures.filters_figure(values, self.datasets.image_shape, title), name)
 
     def save_filters(self, W, name):
         """Write the first hundred filters of a layer, without axes or words. `W` is a shared matrix."""
-        save_tiles(self.claim(name), W.get_value(borrow=True).T, self.datasets.image_shape, scale=True)
+        save_tiles(self.claim(name), value_of(W).T, self.datasets.image_shape, scale=True)
 
     def draw_weights(self, W):
         """Draw the weights of each class. `W` is a shared matrix."""
-        self.save(figures.weights_figure(W.get_value(borrow=True), self.datasets.image_shape), "weights")
+        self.save(figures.weights_figure(value_of(W), self.datasets.image_shape), "weights")
 
     def draw_images(self, name, title, images, columns):
         """Draw images, (n, n_in) with values in 0..1, in so many columns."""
@@ -199,9 +186,9 @@ class Pictures:
     def draw_predictions(self, x, y_pred):
         """Draw the confusion matrix and the images that are classified wrongly. `x` and `y_pred` are symbolic."""
         predicted = predict_test_set(x, y_pred, self.datasets)
-        images, labels = self.test_set
-        if predicted.max() >= self.datasets.n_out:
+        (images, labels), n_out = self.test_set, self.datasets.n_out
+        if predicted.max() >= n_out:
             raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
-        if self.datasets.n_out <= figures.MOST_CLASSES:
-            self.save(figures.confusion_figure(figures.confusion(labels, predicted, self.datasets.n_out)), "confusion")
+        if n_out <= figures.MOST_CLASSES:
+            self.save(figures.confusion_figure(figures.confusion(labels, predicted, n_out)), "confusion")
         self.save(figures.wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")

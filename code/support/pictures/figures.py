@@ -17,8 +17,11 @@ N_WRONG = 6, 12  # rows and columns of images
 N_RECONSTRUCTED = 10
 
 
-def new_figure(height, **options):
-    """A figure without a window, and its axes. `options` are those of matplotlib's `subplots`."""
+def new_figure(height, framed=True, **options):
+    """A figure without a window, and its axes, which have ticks if they are framed.
+
+    `options` are those of matplotlib's `subplots`.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -26,7 +29,9 @@ def new_figure(height, **options):
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots(squeeze=False, **options).ravel()
     for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
+        each.spines[["top", "right"] if framed else slice(None)].set_visible(False)
+        if not framed:
+            each.set(xticks=[], yticks=[])
     return figure, axes
 
 
@@ -119,9 +124,8 @@ def images_figure(images, image_shape, columns, title):
     """Images, (n, height * width) with values in 0..1, black on white, from left to right, then from top to bottom."""
     tile_shape = -(-len(images) // columns), columns
     tiles = 255 - tile_raster_images(images, image_shape, tile_shape, (1, 1), scale_rows_to_unit_interval=False)
-    figure, (axes,) = new_figure(0.8 + 7 * tiles.shape[0] / tiles.shape[1])
+    figure, (axes,) = new_figure(0.8 + 7 * tiles.shape[0] / tiles.shape[1], framed=False)
     axes.imshow(tiles, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    without_ticks(axes)
     figure.suptitle(title)
     return figure
 
@@ -144,9 +148,7 @@ def errors_figure(curve):
     `curve` is a list of dict. At least one has a validation error.
     """
     validations = [line for line in curve if "validation_error" in line]
-    epochs = [line["epoch"] for line in validations]
-    best = min(validations, key=lambda line: line["validation_error"])
-    allowed = horizon(validations)
+    epochs, allowed = [line["epoch"] for line in validations], horizon(validations)
     ratios = [2, 1] if allowed else [1]
     figure, panels = new_figure(5.5 if allowed else 4, nrows=len(ratios), sharex=True, height_ratios=ratios)
     axes, shown = panels[0], []
@@ -157,10 +159,11 @@ def errors_figure(curve):
         points = [(line["epoch"], 100 * line[field]) for line in validations if field in line]
         axes.plot(*(zip(*points) if points else ((), ())), linewidth=1.2, label=label, **look, **markers(points, mark))
         shown += [error for _, error in points]
-    label = f"best: epoch {best['epoch']}, validation {100 * best['validation_error']:.2f} %"
-    label += f", test {100 * best['test_error']:.2f} %" if "test_error" in best else ""
+    best = min(validations, key=lambda line: line["validation_error"])
+    errors = {name: 100 * best[f"{name}_error"] for name in ("validation", "test") if f"{name}_error" in best}
+    label = ", ".join([f"best: epoch {best['epoch']}", *(f"{name} {error:.2f} %" for name, error in errors.items())])
     star = {"color": "black", "marker": "*", "markersize": 11, "linestyle": "none", "zorder": 3}
-    axes.plot(best["epoch"], 100 * best["validation_error"], label=label, **star)
+    axes.plot(best["epoch"], errors["validation"], label=label, **star)
     logarithmic_percent(axes, shown)
     axes.set_ylabel("images classified wrongly (%)")
     axes.legend(frameon=False)
@@ -168,9 +171,8 @@ def errors_figure(curve):
     if allowed:
         look = {"where": "post", "color": GREEN, "linewidth": 1.5, **markers(epochs)}
         panels[1].step(epochs, allowed, label="horizon: epochs that patience allows", **look)
-        panels[1].plot(
-            [0, epochs[-1]], [0, epochs[-1]], color="0.5", linewidth=1, linestyle=":", label="epochs trained"
-        )
+        look = {"color": "0.5", "linewidth": 1, "linestyle": ":"}
+        panels[1].plot([0, epochs[-1]], [0, epochs[-1]], label="epochs trained", **look)
         panels[1].set(ylabel="patience (epochs)", ylim=(0, None))
         panels[1].legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=2)
     for each in panels:
@@ -207,20 +209,17 @@ def filters_figure(weights, image_shape, title):
     most = min(MOST_FILTERS, max(W.shape[1] for W in weights.values()))
     columns = min(10, most)
     rows = -(-most // columns)
-    figure, panels = new_figure(WIDTH / len(weights) * rows / columns + 0.9, ncols=len(weights))
-    height, width = image_shape
+    figure, panels = new_figure(WIDTH / len(weights) * rows / columns + 0.9, framed=False, ncols=len(weights))
     for axes, (name, W) in zip(panels, weights.items()):
         axes.imshow(tile_raster_images(W.T, image_shape, (rows, columns), (1, 1)), cmap="gray")
-        without_ticks(axes)
         axes.set_title(name, fontsize="medium")
-        axes.set_xlabel(f"{min(most, W.shape[1])} of {W.shape[1]:,}, {height} × {width} pixels each")
+        axes.set_xlabel(f"{min(most, W.shape[1])} of {W.shape[1]:,}, {in_words(image_shape)}")
     figure.suptitle(f"{title}: black is the lowest weight of each, white the highest")
     return figure
 
 
-def without_ticks(axes):
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+def in_words(image_shape):
+    return f"{image_shape[0]} × {image_shape[1]} pixels each"
 
 
 def weights_figure(W, image_shape):
@@ -228,13 +227,12 @@ def weights_figure(W, image_shape):
     n_classes = min(W.shape[1], MOST_CLASSES)
     n_columns = min(5, n_classes)
     n_rows = -(-n_classes // n_columns)
-    figure, panels = new_figure(0.8 + 1.5 * n_rows, nrows=n_rows, ncols=n_columns)
+    figure, panels = new_figure(0.8 + 1.5 * n_rows, framed=False, nrows=n_rows, ncols=n_columns)
     largest = float(np.abs(W).max()) or 1.0
-    for label, axes in enumerate(panels):
-        without_ticks(axes)
-        if label < n_classes:
-            image = axes.imshow(W[:, label].reshape(image_shape), cmap="PuOr_r", vmin=-largest, vmax=largest)
-            axes.set_title(f"class {label}", fontsize="medium")
+    for label, axes in enumerate(panels[:n_classes]):
+        pixels = W[:, label].reshape(image_shape)
+        image = axes.imshow(pixels, cmap="PuOr_r", vmin=-largest, vmax=largest)
+        axes.set_title(f"class {label}", fontsize="medium")
     figure.colorbar(image, ax=list(panels), shrink=0.8, label="weight (one a pixel)")
     figure.suptitle("Weights of each class: orange speaks for it, purple against it")
     return figure
@@ -245,14 +243,12 @@ def reconstructions_figure(rows, image_shape):
 
     `rows` is a list of (name, images); the images are (n, height * width), with values in 0..1.
     """
-    figure, panels = new_figure(0.9 + 0.75 * len(rows), nrows=len(rows))
-    height, width = image_shape
+    figure, panels = new_figure(0.9 + 0.75 * len(rows), framed=False, nrows=len(rows))
     for axes, (name, images) in zip(panels, rows):
         tiles = tile_raster_images(images, image_shape, (1, len(images)), (1, 1), False, output_pixel_vals=False)
         axes.imshow(tiles, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-        without_ticks(axes)
         axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center")
-    panels[-1].set_xlabel(f"the first {len(images)} test images, {height} × {width} pixels each")
+    panels[-1].set_xlabel(f"the first {len(images)} test images, {in_words(image_shape)}")
     figure.suptitle("Test images and their reconstructions")
     return figure
 
@@ -265,10 +261,9 @@ def confusion(labels, predicted, n_classes):
 
 def confusion_figure(counts):
     """The confusion matrix, from the counts that `confusion` returns. Wrong predictions have a colour."""
-    wrong = counts - np.diag(np.diag(counts))
-    n_classes, largest = len(counts), max(1, int(wrong.max()))
+    wrong, n_images, n_classes = counts - np.diag(np.diag(counts)), int(counts.sum()), len(counts)
     figure, (axes,) = new_figure(6.8)
-    image = axes.imshow(np.ma.masked_equal(wrong, 0), cmap="YlOrBr", vmin=0, vmax=1.3 * largest)
+    image = axes.imshow(np.ma.masked_equal(wrong, 0), cmap="YlOrBr", vmin=0, vmax=1.3 * max(1, wrong.max()))
     if n_classes <= MOST_COUNTED_CLASSES:
         for row, column in np.ndindex(*counts.shape):
             if row == column or counts[row, column]:
@@ -280,17 +275,9 @@ def confusion_figure(counts):
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="predicted class (numbers and colours: test images)", ylabel="label")
-    n_images = int(counts.sum())
-    figure.suptitle(
-        f"Confusion matrix: {wrong.sum():,} of {n_images:,} test images wrong ({100 * wrong.sum() / n_images:.2f} %)"
-    )
+    share = f"{wrong.sum():,} of {n_images:,} test images wrong ({100 * wrong.sum() / n_images:.2f} %)"
+    figure.suptitle(f"Confusion matrix: {share}")
     return figure
-
-
-def fitted(image_shape, x, y, size):
-    """The `extent` of an image around x, y whose longer side is `size`, on axes whose y grows downwards."""
-    height, width = (0.5 * size * side / max(image_shape) for side in image_shape)
-    return x - width, x + width, y + height, y - height
 
 
 def wrong_figure(images, labels, predicted, image_shape):
@@ -302,18 +289,19 @@ def wrong_figure(images, labels, predicted, image_shape):
     n_rows, n_columns = N_WRONG
     shown = wrong[: n_rows * n_columns]
     n_rows = max(1, -(-len(shown) // n_columns))
-    figure, (axes,) = new_figure(1 + 0.8 * n_rows)  # not a panel for each image: their layout would take seconds
-    without_ticks(axes)
+    figure, (axes,) = new_figure(
+        1 + 0.8 * n_rows, framed=False
+    )  # not a panel for each image: their layout would take seconds
+    half_height, half_width = (0.43 * side / max(image_shape) for side in image_shape)
     cell_height = 1.28  # where its width is 1
     for cell, place in enumerate(shown):
         row, column = divmod(cell, n_columns)
-        x, top = column + 0.5, row * cell_height
-        box = fitted(image_shape, x, top + 0.71, 0.86)
+        x, y = column + 0.5, row * cell_height + 0.71  # the middle of the image; y grows downwards
+        box = x - half_width, x + half_width, y + half_height, y - half_height
         axes.imshow(images[place].reshape(image_shape), cmap="gray_r", interpolation="nearest", extent=box)
-        axes.text(x, top + 0.25, f"{labels[place]} → {predicted[place]}", ha="center", va="bottom")
+        axes.text(x, y - 0.46, f"{labels[place]} → {predicted[place]}", ha="center", va="bottom")
     axes.set(xlim=(0, n_columns), ylim=(n_rows * cell_height, 0))
-    title = f"{len(wrong):,} of {len(labels):,} test images are classified wrongly"
-    if len(wrong) > len(shown):
-        title += f", the first {len(shown)} of them"
+    more = f", the first {len(shown)} of them" if len(wrong) > len(shown) else ""
+    title = f"{len(wrong):,} of {len(labels):,} test images are classified wrongly{more}"
     figure.suptitle(f"{title}\nlabel → predicted class")
     return figure
