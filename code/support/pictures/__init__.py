@@ -13,8 +13,8 @@ from support.errors import UserError
 from support.files import replacing
 from support.graphs.execution import evaluate
 from support.pictures import figures
-from support.runs.models import PretrainedStack, SavedModel, predict_test_set
-from support.runs.records import RecordedRun, claim, picture_name
+from support.runs.models import PretrainedStack, SavedModel, outputs_for
+from support.runs.records import RecordedRun, claim
 from utils import tile_raster_images
 
 
@@ -134,7 +134,8 @@ class Pictures:
 
     def claim(self, name):
         """The path of a picture, which is noted as a file of the run."""
-        return claim(self.run.folder, self.run.record, picture_name(name, self.run.dataset))
+        ending = "_digits" if self.run.dataset == "digits" else ""
+        return claim(self.run.folder, self.run.record, f"{name}{ending}.png")
 
     def save(self, figure, name):
         """Write a figure with its caption to the run's folder. It replaces an earlier one."""
@@ -198,8 +199,8 @@ class Pictures:
 
     def draw_predictions(self, x, y_pred):
         """Draw the confusion matrix and the images that are classified wrongly. `x` and `y_pred` are symbolic."""
-        predicted = predict_test_set(x, y_pred, self.datasets)
         images, labels = self.test_set
+        [predicted] = outputs_for(x, [y_pred], images)
         if predicted.max() >= self.datasets.n_out:
             raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
         if self.datasets.n_out <= figures.MOST_CLASSES:
