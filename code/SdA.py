@@ -336,7 +336,7 @@ def test_SdA(
     def check(data):
         data.check_that_they_can_be_rebuilt()
         if stack is not None:
-            stack.check_fit(data)
+            stack.fitting(data)
 
     with open_run(test_SdA, locals(), check, **further) as run:
         say("... building the model")

@@ -1,6 +1,7 @@
 """Lessons in small, to be stopped, killed and continued: nothing in them is compiled."""
 
 import signal
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import logistic_sgd
@@ -33,12 +34,14 @@ def driver(dataset="made up", batch_size=2, learning_rate=0.5, output_folder=Non
     """Stands in for a lesson's."""
 
 
+@contextmanager
 def start(folder, n_minibatches=3, lesson=driver, sha256="0", **settings):
     """A run of epochs of so many minibatches."""
     values = {"dataset": "made up", "batch_size": 2, "learning_rate": 0.5, "output_folder": folder, **settings}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "load_data", lambda dataset: datasets_of(2 * n_minibatches, 2, 2, sha256=sha256))
-        return runs.open_run(lesson, values)
+        with runs.open_run(lesson, values) as run:
+            yield run
 
 
 def network(*names):

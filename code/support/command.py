@@ -8,7 +8,7 @@ from support import rewrites
 from support.console import check_docstrings, for_any_reader
 from support.environment import ROOT
 from support.errors import UserError
-from support.runs.interruption import Interrupted, handled
+from support.runs.interruption import Interrupted, Signals
 from support.runs.records import lesson_of
 from support.settings import parameters
 
@@ -92,7 +92,7 @@ def command(driver, quick, argv=None, **actions):
     program = f"{lesson_of(driver)}.py"
     try:
         check_docstrings(driver)
-        with handled():
+        with Signals():
             options = vars(build_parser(driver, quick, actions).parse_args(argv))
             chosen = [name for name in actions if name in options]
             if chosen:

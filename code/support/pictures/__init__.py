@@ -14,8 +14,8 @@ from support.files import replacing
 from support.graphs.execution import evaluate
 from support.inputs import value_of
 from support.pictures import figures
-from support.runs.models import PretrainedStack, SavedModel, predict_test_set
-from support.runs.records import RecordedRun, claim, picture_name
+from support.runs.models import PretrainedStack, SavedModel, outputs_for
+from support.runs.records import RecordedRun, claim
 from utils import tile_raster_images
 
 
@@ -121,7 +121,8 @@ class Pictures:
 
     def claim(self, name):
         """The path of a picture, which is noted as a file of the run."""
-        return claim(self.run.folder, self.run.record, picture_name(name, self.run.dataset))
+        ending = "_digits" if self.run.dataset == "digits" else ""
+        return claim(self.run.folder, self.run.record, f"{name}{ending}.png")
 
     def save(self, figure, name):
         """Write a figure with its caption to the run's folder. It replaces an earlier one."""
@@ -185,8 +186,8 @@ class Pictures:
 
     def draw_predictions(self, x, y_pred):
         """Draw the confusion matrix and the images that are classified wrongly. `x` and `y_pred` are symbolic."""
-        predicted = predict_test_set(x, y_pred, self.datasets)
         (images, labels), n_out = self.test_set, self.datasets.n_out
+        [predicted] = outputs_for(x, [y_pred], images)
         if predicted.max() >= n_out:
             raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
         if n_out <= figures.MOST_CLASSES:

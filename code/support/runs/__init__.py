@@ -1,11 +1,16 @@
 """A run of training: its folder, stages, epochs, checkpoints, models, records."""
 
 import inspect
+from contextlib import contextmanager
+from pathlib import Path
 
+from support import graphs
 from support.console import say
 from support.data import load_data
 from support.environment import ROOT
-from support.runs.folder import RunFolder
+from support.runs.checkpoint import State
+from support.runs.folder import find_run, locked, opening
+from support.runs.interruption import Signals
 from support.runs.records import lesson_of
 from support.runs.run import Run
 from support.settings import CODE
@@ -15,8 +20,9 @@ import pytensor
 NOT_OF_THE_RUN = "output_folder", "fresh", "show_graph"  # arguments that do not change the figures of a run
 
 
+@contextmanager
 def open_run(driver, values, check=None, **further):
-    """Load the data, and begin a run, go on with an unfinished one, or show a finished one again.
+    """Begin a run, go on with an unfinished one, show a finished one again, or show the graphs of one. It is a context.
 
     Parameters
     ----------
@@ -29,8 +35,8 @@ def open_run(driver, values, check=None, **further):
     further
         Other values in which this run can differ from others.
 
-    Returns
-    -------
+    Yields
+    ------
     Run
 
     Raises
@@ -54,17 +60,22 @@ def open_run(driver, values, check=None, **further):
         "floatX": pytensor.config.floatX,
         "code": CODE.get(lesson, {}),
     }
-    folder = RunFolder(values.get("output_folder") or ROOT / "runs" / lesson, about)
-    shows_graphs = bool(values.get("show_graph"))
-    if shows_graphs:
-        folder.open_for_graphs()
-        note = "nothing is trained: the graphs of the training steps are written there"
-    else:
-        if moved := folder.open(values.get("fresh", False)):
-            say(moved)
-        note = "functions are compiled at their first call: about a minute the first time, a few seconds later"
-    say(f"dataset: {data.source}")
-    say("settings: " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
-    say(f"output folder: {folder.path / 'graphs' if shows_graphs else folder.path}")
-    say(note)
-    return Run(folder, data, settings, n_minibatches, shows_graphs)
+    folder, shows_graphs = Path(values.get("output_folder") or ROOT / "runs" / lesson), bool(values.get("show_graph"))
+    with graphs.shown() if shows_graphs else locked(folder), Signals() as signals:
+        with opening(place := folder / "graphs" if shows_graphs else folder):
+            if shows_graphs:
+                if place.is_symlink():
+                    raise OSError(0, "it is a link")
+                place.mkdir(parents=True, exist_ok=True)
+                found, moved = (State(about), {}, False), None
+                note = "nothing is trained: the graphs of the training steps are written there"
+            else:
+                *found, moved = find_run(folder, about, values.get("fresh", False))
+                note = "functions are compiled at their first call: about a minute the first time, a few seconds later"
+        if moved:
+            say(f"an earlier run's files were moved to {moved}")
+        say(f"dataset: {data.source}")
+        say("settings: " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
+        say(f"output folder: {place}")
+        say(note)
+        yield Run(folder, data, settings, n_minibatches, signals, shows_graphs, *found)

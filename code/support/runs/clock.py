@@ -10,15 +10,9 @@ COMPILES, PASSES = "numba:compiler_lock", "numba:run_pass"  # events: all of a c
 
 
 class Compiling(event.Listener):
-    """Adds up the seconds in which Numba compiles. On a terminal a line shows them.
+    """Adds up the `seconds` of the compilations that are over. While Numba compiles, a line on a terminal counts."""
 
-    Attributes
-    ----------
-    seconds : float, those of the compilations that are over
-    """
-
-    def __init__(self):
-        self.seconds, self.depth, self.shown = 0.0, 0, 0
+    seconds, depth, shown = 0.0, 0, 0
 
     def on_start(self, event):
         if event.kind == COMPILES:
@@ -30,12 +24,11 @@ class Compiling(event.Listener):
             show_status(f"compiling machine code, which is kept for the next run: {passed} s")
 
     def on_end(self, event):
-        if event.kind == COMPILES:
-            self.depth -= 1
-            if self.depth == 0:
-                self.seconds += time.perf_counter() - self.started
-                if self.shown:
-                    show_status("")
+        self.depth -= event.kind == COMPILES
+        if event.kind == COMPILES and self.depth == 0:
+            self.seconds += time.perf_counter() - self.started
+            if self.shown:
+                show_status("")
 
 
 COMPILING = Compiling()

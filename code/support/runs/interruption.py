@@ -1,8 +1,7 @@
-"""Ctrl-C and SIGTERM. The first signal ends the run after the present minibatch, the second ends it at once."""
+"""Ctrl-C and SIGTERM."""
 
 import signal
 import threading
-from contextlib import contextmanager
 
 
 class Interrupted(KeyboardInterrupt):
@@ -13,44 +12,29 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 
-class Request:
-    """The first signal that asks a run to stop.
+class Signals:
+    """A context in which both signals raise `Interrupted`. In a thread other than the main one, nothing changes.
 
     Attributes
     ----------
-    signum : int, the number of the signal, or None
     waits : bool
-        Whether a signal waits until the present minibatch is trained. Otherwise it raises `Interrupted` at once.
+        Whether the first signal only sets `signum`, so that the present minibatch can be trained to its end.
+    signum : int, the number of the first signal, or None
     """
 
     signum, waits = None, False
 
-    def note(self, signum, frame):
-        """Handle a signal. The second one does not wait."""
+    def handle(self, signum, frame):
         if not self.waits or self.signum is not None:
             raise Interrupted(signum)
         self.signum = signum
 
+    def __enter__(self):
+        is_main = threading.current_thread() is threading.main_thread()
+        signals = [signal.SIGINT, signal.SIGTERM] if is_main else []
+        self.before = {signum: signal.signal(signum, self.handle) for signum in signals}
+        return self
 
-@contextmanager
-def handled_by(handle):
-    """Within the block a function handles both signals. In a thread other than the main one, nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = signal.SIGINT, signal.SIGTERM
-    before = [signal.signal(signum, handle) for signum in signals]
-    try:
-        yield
-    finally:
-        for signum, handler in zip(signals, before):
+    def __exit__(self, *exception):
+        for signum, handler in self.before.items():
             signal.signal(signum, handler)
-
-
-def _interrupt(signum, frame):
-    raise Interrupted(signum)
-
-
-def handled():
-    """Within the block a signal raises `Interrupted`."""
-    return handled_by(_interrupt)

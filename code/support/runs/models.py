@@ -6,10 +6,10 @@ from pathlib import Path
 
 from support.data import load_data, load_examples
 from support.errors import UserError
-from support.files import damaged, exactly, shown
+from support.files import damaged, shown
 from support.files.archives import read_described, write_described
 from support.graphs.execution import evaluate
-from support.runs.records import tell_other_code
+from support.runs.records import check_origin, tell_other_code
 
 import numpy as np
 
@@ -31,24 +31,12 @@ def save_model(path, params, about):
 
 
 class SavedModel:
-    """A model read from a file.
-
-    Parameters
-    ----------
-    path : path-like
-    lesson : str
-        The model must be one of this lesson.
+    """A model of a lesson, read from a file. A UserError says that the file cannot be read, or is no such model.
 
     Attributes
     ----------
     about : dict, the description that `save_model` got
     arrays : list of array, in the order of the model's `params`
-    dataset : str, the driver's argument `dataset`: the data that the model was trained on
-
-    Raises
-    ------
-    UserError
-        The file cannot be read, is not a model, or belongs to another lesson.
     """
 
     def __init__(self, path, lesson):
@@ -56,10 +44,7 @@ class SavedModel:
         self.about, arrays = read_described(path, "about", NEEDED)
         self.arrays = list(arrays.values())
         with damaged(path, NEEDED):
-            self.dataset = exactly(self.about["settings"]["dataset"], str)
-            texts = [self.about["lesson"], self.about["floatX"], *exactly(self.about.get("code", {}), dict).values()]
-            for text in texts + [self.about["dataset"][name] for name in ("name", "sha256")]:
-                exactly(text, str)
+            check_origin(self.about)
         if self.about["lesson"] != lesson:
             raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
         tell_other_code(path, lesson, self.about)
@@ -80,9 +65,8 @@ class SavedModel:
             with np.errstate(over="ignore"):
                 value = array.astype(param.dtype)
             if not np.isfinite(value).all():
-                raise UserError(
-                    f"{self.path} holds numbers too large for {param.dtype}: set PYTENSOR_FLAGS=floatX=float64"
-                )
+                told = f"{self.path} holds numbers too large for {param.dtype}"
+                raise UserError(f"{told}: set PYTENSOR_FLAGS=floatX=float64")
             param.get_value(borrow=True)[...] = value  # the parameter keeps its place in memory
 
     def layer_sizes(self, n_layers=None, arrays=None):
@@ -92,63 +76,59 @@ class SavedModel:
         two or more.
         """
         arrays = self.arrays if arrays is None else arrays
-        weights, biases = arrays[::2], arrays[1::2]
-        shapes = [w.shape for w in weights]
+        shapes, biases = [w.shape for w in arrays[::2]], [b.shape for b in arrays[1::2]]
         fits = (
-            len(weights) == len(biases) > 0
-            and all(w.ndim == 2 and b.shape == w.shape[1:] for w, b in zip(weights, biases))
+            all(len(shape) == 2 for shape in shapes)
+            and [shape[1:] for shape in shapes] == biases
             and all(below[1] == above[0] for below, above in zip(shapes, shapes[1:]))
-            and (len(weights) == n_layers if n_layers else len(weights) > 1)
+            and (len(shapes) == n_layers if n_layers else len(shapes) > 1)
         )
         if not fits:
             raise UserError(f"{self.path} fits another network: its shapes are {shown(shapes)}")
         return [shapes[0][0]] + [shape[1] for shape in shapes]
 
-    def load_data(self, dataset=None):
-        """Load the data that the model was trained on, or another data set with as many inputs."""
-        datasets = load_data(dataset or self.dataset)
-        self.check_inputs(datasets)
-        return datasets
+    def load_data(self):
+        """Load the data that the model was trained on."""
+        return self.fitting(load_data(self.about["settings"]["dataset"]))
 
     def load_examples(self, dataset=None):
         """The examples to predict: the test set of the model's data, or those that another data set gives."""
-        if dataset is None or os.path.abspath(dataset) == os.path.abspath(self.dataset):
+        own = self.about["settings"]["dataset"]
+        if dataset is None or os.path.abspath(dataset) == os.path.abspath(own):
             return self.load_data().test_examples()  # its other examples have trained the model
-        examples = load_examples(dataset)
-        self.check_inputs(examples)
-        return examples
+        return self.fitting(load_examples(dataset))
 
-    def check_inputs(self, datasets):
-        """Raise a UserError if a data set does not have as many inputs as the model."""
+    def fitting(self, data):
+        """The data. A UserError says that they do not have as many inputs as the model."""
         n_in = self.arrays[0].shape[0]
-        if datasets.n_in != n_in:
-            raise UserError(f"{self.path} takes {n_in} inputs, but {datasets.name} has {datasets.n_in}")
+        if data.n_in != n_in:
+            raise UserError(f"{self.path} takes {n_in} inputs, but {data.name} has {data.n_in}")
+        return data
 
 
 class PretrainedStack(SavedModel):
     """A stack of layers that a run saved at the end of its pre-training. A UserError refuses any other model.
 
     The arrays are W and b of each layer, W and b of the logistic regression on top, and the visible bias of each layer.
-
-    Attributes
-    ----------
-    sha256 : str
-        The checksum of the types, shapes and values of the arrays. The description does not change it.
     """
 
     def __init__(self, path, lesson):
         super().__init__(path, lesson)
         if self.about.get("pretrained") is not True:
             raise UserError(f"{path} is not a stack at the end of its pre-training: give a run's pretrained.npz")
+
+    @property
+    def sha256(self):
+        """The checksum of the types, shapes and values of the arrays. The description does not change it."""
         digest = hashlib.sha256()
         for array in self.arrays:
             digest.update(f"{array.dtype.str} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array))
-        self.sha256 = digest.hexdigest()
+        return digest.hexdigest()
 
-    def layer_sizes(self, n_layers=None):
+    def layer_sizes(self):
         n_hidden_layers = max(0, len(self.arrays) - 2) // 3
-        return super().layer_sizes(n_layers, self.arrays[: 2 * n_hidden_layers + 2])
+        return super().layer_sizes(arrays=self.arrays[: 2 * n_hidden_layers + 2])
 
     def hidden_layers_sizes(self, wanted=None):
         """The units of each hidden layer. A UserError says that others are `wanted`, a list of int."""
@@ -160,17 +140,12 @@ class PretrainedStack(SavedModel):
             )
         return found
 
-    def check_fit(self, datasets):
-        """Raise a UserError if the inputs or the classes are not those of a data set."""
-        self.check_inputs(datasets)
+    def fitting(self, data):
+        """The data. A UserError says that they do not have as many inputs, or as many classes."""
         n_out = self.layer_sizes()[-1]
-        if n_out != datasets.n_out:
-            raise UserError(f"{self.path} tells {n_out} classes apart, but {datasets.name} has {datasets.n_out}")
-
-
-def predict_test_set(x, y_pred, datasets):
-    """The predicted class of each test image, (n,). `x` and `y_pred` are as for `outputs_for`."""
-    return outputs_for(x, [y_pred], datasets[2][0].get_value(borrow=True))[0]
+        if super().fitting(data).n_out != n_out:
+            raise UserError(f"{self.path} tells {n_out} classes apart, but {data.name} has {data.n_out}")
+        return data
 
 
 def outputs_for(x, outputs, examples, chunk=1000):

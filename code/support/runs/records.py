@@ -56,11 +56,6 @@ def peak_memory():
     return round(peak * (1 if platform.system() == "Darwin" else 1024) / 1e6)  # macOS counts bytes, others KiB
 
 
-def picture_name(name, dataset):
-    """The file name of a picture. For the embedded digits, the name says so."""
-    return f"{name}{'_digits' if dataset == 'digits' else ''}.png"
-
-
 def claim(folder, record, name):
     """The path of a file that the run is going to write. Its name is added to the `files` in settings.json first.
 
@@ -81,67 +76,70 @@ def check_that_it_is_free(folder, name):
         )
 
 
+def check_origin(about):
+    """Check the part that a settings.json and a model's description share. `damaged` explains the exceptions."""
+    dataset, code = about["dataset"], about.get("code", {})  # runs of earlier versions have no code
+    texts = [about["lesson"], about["floatX"], dataset["name"], dataset["sha256"], about["settings"]["dataset"]]
+    for text in (*texts, *exactly(code, dict).values()):
+        exactly(text, str)
+
+
 def check_record(record):
     """The content of a settings.json, if it can be used. Otherwise an exception of those that `damaged` explains."""
-    dataset, parts = record["dataset"], exactly(record["parts"], list)
-    texts = [record["lesson"], record["floatX"], dataset["name"], dataset["sha256"], record["settings"]["dataset"]]
-    texts += exactly(record.get("code", {}), dict).values()  # runs of earlier versions have none
+    check_origin(record)
+    parts = exactly(record["parts"], list)
     for part in [parts[0], *parts]:
         machine = part["machine"]
         list(map(count, [part["epochs"], machine["cores"] or 0]))
-        texts += [*exactly(part["rewrites"], list), *(part["versions"][name] for name in VERSIONS)]
-        texts += [machine[name] for name in ("processor", "system", "threads")]
-    for text in texts:
-        exactly(text, str)
-    for name in exactly(record["files"], list):
-        file_name(name)
+        texts = [*exactly(part["rewrites"], list), *(part["versions"][name] for name in VERSIONS)]
+        for text in (*texts, *(machine[name] for name in ("processor", "system", "threads"))):
+            exactly(text, str)
+    list(map(file_name, exactly(record["files"], list)))
     return record
 
 
-def check_line(line):
-    """A line of curve.jsonl, if it can be used."""
-    line["cost"]
-    for value in line.values():
-        number(value)
-    count(line["epoch"])
-    count(line.get("patience", 0))
-    if "validation_error" in line or "iteration" in line:
-        line["validation_error"]
-        if not line["epoch"] * count(line["iteration"]) > 0:
-            raise ValueError("a validation without its place")
-    return line
+def check_curve(lines):
+    """The lines of a curve.jsonl, if they can be used."""
+    for line in exactly(lines, list):
+        list(map(number, [line["cost"], *line.values()]))
+        list(map(count, [line["epoch"], line.get("patience", 0)]))
+        if "validation_error" in line or "iteration" in line:
+            line["validation_error"]
+            if not line["epoch"] * count(line["iteration"]) > 0:
+                raise ValueError("a validation without its place")
+    return lines
 
 
 def check_result(result):
     """The content of a result.json, if it can be used."""
-    for value in result["seconds"].values():
-        number(value)
-    for name, value in result.items():
-        if name != "seconds" and not (name == "peak_memory_mb" and value is None):
-            number(value)
-    count(result.get("epochs", 0))
+    figures = {**result, **result["seconds"]}
+    del figures["seconds"]
+    if figures.get("peak_memory_mb", 0) is None:  # a system that does not tell it
+        del figures["peak_memory_mb"]
+    list(map(number, figures.values()))
+    count(figures.get("epochs", 0))
     return result
 
 
 def read_settings(folder):
     """The content of a run's settings.json. A UserError says that it is damaged, a FileNotFoundError that it lacks."""
-    path = Path(folder) / "settings.json"
-    with damaged(path, AGAIN):
-        return check_record(read_json(path))
+    return _read(folder, "settings.json", check_record)
 
 
 def read_curve(folder):
     """The lines of a run's curve.jsonl. The exceptions are those of `read_settings`."""
-    path = Path(folder) / "curve.jsonl"
-    with damaged(path, AGAIN):
-        return [check_line(line) for line in read_json(path, lines=True)]
+    return _read(folder, "curve.jsonl", check_curve)
 
 
 def read_result(folder):
     """The content of a finished run's result.json. The exceptions are those of `read_settings`."""
-    path = Path(folder) / "result.json"
+    return _read(folder, "result.json", check_result)
+
+
+def _read(folder, name, check):
+    path = Path(folder) / name
     with damaged(path, AGAIN):
-        return check_result(read_json(path))
+        return check(read_json(path, lines=path.suffix == ".jsonl"))
 
 
 def changed_code(lesson, record):
@@ -173,10 +171,10 @@ class RecordedRun:
 
     def __init__(self, folder, driver):
         self.folder, self.lesson = Path(folder), lesson_of(driver)
-        for name in "settings.json", "curve.jsonl":
-            if not (self.folder / name).is_file():
-                raise UserError(f"{folder} is not the folder of a run: it has no {name}")
-        self.record = read_settings(folder)
+        try:
+            self.record, self.curve = read_settings(folder), read_curve(folder)
+        except FileNotFoundError as error:
+            raise UserError(f"{folder} is not the folder of a run: it has no {Path(error.filename).name}") from error
         if self.record["lesson"] != self.lesson:
             raise UserError(
                 f"{folder} holds a run of the lesson {shown(self.record['lesson'])!r}, not of {self.lesson!r}"
@@ -184,5 +182,4 @@ class RecordedRun:
         tell_other_code(folder, self.lesson, self.record)
         self.settings = check_settings(driver, self.record["settings"])
         self.dataset, self.sha256 = self.record["dataset"]["name"], self.record["dataset"]["sha256"]
-        self.curve = read_curve(folder)
         self.is_finished = (self.folder / "result.json").exists()

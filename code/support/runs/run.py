@@ -2,61 +2,50 @@
 
 import re
 import sys
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from support import graphs, rewrites
 from support.console import say
 from support.errors import UserError
-from support.files import damaged
-from support.runs.checkpoint import FILE, REMEDY, compiled, fits, named, pack, unpack, updated
-from support.runs.interruption import Interrupted, Request, handled_by
-from support.runs.models import parameter_names
-from support.runs.records import read_result
+from support.files import damaged, write_json
+from support.runs import records
+from support.runs.checkpoint import FILE, REMEDY, compiled, fits, named, pack, unpack, updated, write_checkpoint
+from support.runs.folder import writing
+from support.runs.models import parameter_names, save_model
 from support.runs.result import Result
 from support.runs.stage import Stage
 
 
 class Run:
-    """A run of training: a new one, one that goes on, one that is shown again, or one that shows its graphs.
-
-    It is a context. At the end of the block, other processes may write to the folder again.
+    """A run of training, which `open_run` makes.
 
     Parameters
     ----------
-    folder : RunFolder
+    folder : Path
     data : support.data.Datasets
     settings : dict, the driver's arguments
     n_minibatches : int, in an epoch
+    signals : Signals
     shows_graphs : bool
-        Train nothing, and write the graphs of the stages' functions. The folder is not open then.
+        Train nothing, and write the graphs of the stages' functions.
+    state, arrays, is_finished : what `find_run` found
 
     Attributes
     ----------
     trains : bool, whether there is anything to train
-    curve : list of dict, one an epoch, as in curve.jsonl
-    seconds : dict of float, {phase: its seconds}
+    curve, seconds : those of the state
     """
 
     seconds_between_checkpoints = 30
     seconds_within_an_epoch = 180
 
-    def __init__(self, folder, data, settings, n_minibatches, shows_graphs):
+    def __init__(self, folder, data, settings, n_minibatches, signals, shows_graphs, state, arrays, is_finished):
         self.folder, self.data, self.settings, self.n_minibatches = folder, data, settings, n_minibatches
-        self.shows_graphs = shows_graphs
-        self.trains = not shows_graphs and not folder.is_finished
-        self.state = folder.state
-        self.goes_on = self.trains and bool(self.state.stages)
-        self.curve, self.seconds = self.state.curve, self.state.seconds
-        self.stages, self.variables, self.phase_in_progress = [], {}, None
-        self.request, self.context = Request(), ExitStack()
-
-    def __enter__(self):
-        self.context.callback(self.folder.close)
-        self.context.enter_context(graphs.shown() if self.shows_graphs else handled_by(self.request.note))
-        return self
-
-    def __exit__(self, *exception):
-        self.context.close()
+        self.signals, self.shows_graphs, self.state, self.arrays = signals, shows_graphs, state, arrays
+        self.trains = not (shows_graphs or is_finished)
+        self.goes_on = self.trains and bool(state.stages)
+        self.curve, self.seconds = state.curve, state.seconds
+        self.stages, self.variables, self.phase_in_progress, self.result = [], {}, None, None
 
     def say(self, line):
         """Print a line, if there is anything to train."""
@@ -64,99 +53,77 @@ class Run:
             say(line)
 
     @contextmanager
-    def phase(self, name, title=None):
-        """Count the seconds of the stages in the block together, and print them at its end, on standard error.
-
-        A stage outside such a block is a phase of its own. `title` is the phase in words, for the printed line.
-        """
+    def phase(self, name):
+        """Count the seconds of the stages in the block together. Otherwise each stage is a phase of its own."""
         self.phase_in_progress = name
         yield
         self._end_stage()
         self.phase_in_progress = None
-        self.print_time(name, title)
+        self.print_time(name)
 
     def print_time(self, phase, title=None):
         if not self.shows_graphs:
-            what = f"{title or f'The {phase} code'} for file {self.folder.about['lesson']}.py"
+            what = f"{title or f'The {phase} code'} for file {self.state.about['lesson']}.py"
             print(f"{what} ran for {self.seconds.get(phase, 0) / 60:.2f}m", file=sys.stderr, flush=True)
 
-    def stage(
-        self, model, *functions, name="training", rate="learning_rate", file="model", phase=None, title=None,
-        chance_cost=None, **place,
-    ):  # fmt: skip
+    def stage(self, model, *functions, **options):
         """Begin a stage: epochs that train one model by the same functions.
-
-        If the run goes on, the values of its variables are put back here.
 
         Parameters
         ----------
         model : object with `params`
         functions : compiled functions
-            All shared variables that they update are saved in checkpoints, such as the states of random generators.
-            If the run shows its graphs, that of the first one is written. A `functools.partial` fixes its arguments.
-        name : str
-            Tells the stages of the run apart.
-        rate : str
-            The argument of the driver that must be lowered if the stage diverges.
-        file : str
-            The name of the file that `Stage.keep` writes, without its ending.
-        phase : str, optional
-            The name for the seconds of the stage in result.json; by default the stage's.
-        title : str, optional
-            The phase in words, for the printed line.
-        chance_cost : float, optional
-            The cost of a model that has learnt nothing. It is printed beside the first cost.
-        place
-            Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
+            All shared variables that they update are saved in checkpoints, such as the states of random generators. If
+            the run goes on, their values are put back here. If the run shows its graphs, that of the first function is
+            written. A `functools.partial` fixes its arguments.
+        options
+            The further parameters of `Stage`.
 
         Returns
         -------
         Stage
         """
         self._end_stage()
-        if any(stage.name == name for stage in self.stages):
-            raise ValueError(f"the run has a stage {name!r} already: give this one another name")
-        stage = Stage(self, len(self.stages), model, name, rate, file, phase, title, chance_cost, place)
+        stage, state = Stage(self, model, **options), self.state
+        if any(each.name == stage.name for each in self.stages):
+            raise ValueError(f"the run has a stage {stage.name!r} already: give this one another name")
         self.stages.append(stage)
         if self.shows_graphs:
-            self._show_graph(name, functions[0])
+            self._show_graph(stage.name, functions[0])
             return stage
-        known = set(self.variables.values())
-        variables = dict.fromkeys([*model.params, *updated(functions)])
-        variables = named(name, [each for each in variables if each not in known])
+        known, variables = set(self.variables.values()), dict.fromkeys([*model.params, *updated(functions)])
+        variables = named(stage.name, [each for each in variables if each not in known])
         self.variables |= variables
-        state, arrays = self.state, self.folder.arrays
         if stage.number < len(state.stages):
             with self.fitting():
-                if list(state.stages)[stage.number] != name:
+                if list(state.stages)[stage.number] != stage.name:
                     raise ValueError("another stage")
-                unpack(variables, state.generators, arrays)
-                if stage.number == state.over and name in state.kept:
-                    stage.values = [arrays.pop(f"kept/{name}/{each}") for each in parameter_names(model.params)]
-                    for param, value in zip(model.params, stage.values, strict=True):
-                        fits(param, value)
+                unpack(variables, state.generators, self.arrays)
+                if stage.number == state.over and stage.name in state.kept:
+                    names = parameter_names(model.params)
+                    stage.values = [self.arrays.pop(f"kept/{stage.name}/{each}") for each in names]
+                    list(map(fits, model.params, stage.values))
         elif self.trains:
-            state.stages[name] = len(self.curve)
+            state.stages[stage.name] = len(self.curve)
         if self.trains:
-            self.folder.claim(f"{file}.npz")
+            self._claim(stage.file)
         stage.start()
         return stage
 
     def _show_graph(self, name, function):
-        lesson = self.folder.about["lesson"]
         chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"
         settings = {**self.settings, "dataset": self.data.name, "rewrites": chosen}
         arguments = {"index": 0, **getattr(function, "keywords", {})}
-        path = self.folder.path / "graphs" / re.sub("[^-.\\w]+", "_", name)
-        say(graphs.write(path, f"{lesson}: {name}", settings, compiled(function), arguments))
+        path = self.folder / "graphs" / re.sub("[^-.\\w]+", "_", name)
+        say(graphs.write(path, f"{self.state.about['lesson']}: {name}", settings, compiled(function), arguments))
 
     @contextmanager
     def fitting(self):
         """Within the block an exception says that the checkpoint belongs to another network or schedule."""
         try:
             yield
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{self.folder.path / FILE} fits another network or schedule: {REMEDY}") from error
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise UserError(f"{self.folder / FILE} fits another network or schedule: {REMEDY}") from error
 
     def _end_stage(self):
         """End the last stage, if its loop did not: a lesson may leave it by `break`, or has a loop of its own."""
@@ -172,20 +139,30 @@ class Run:
         if stage.values is not None and stage.number == state.over:
             names = parameter_names(stage.model.params)
             arrays |= {f"kept/{stage.name}/{each}": value for each, value in zip(names, stage.values)}
-        state.memory = None if stage.memory is None else vars(stage.memory)
-        self.folder.write_checkpoint(arrays)
+        state.memory = stage.memory and vars(stage.memory)
+        with writing(self.folder):
+            write_checkpoint(self.folder / FILE, state, arrays)
 
-    def interrupt(self, place):
-        raise Interrupted(self.request.signum, place)
+    def _claim(self, name):
+        with writing(self.folder):
+            return records.claim(self.folder, self.state.about, f"{name}.npz")
+
+    def save_model(self, name, params, figures):
+        """Save parameters as `name`.npz, with the figures that they reached and the curve until then."""
+        path, about = self._claim(name), {**self.state.about, **figures}
+        del about["files"]
+        about["curve"] = [{name: each for name, each in line.items() if name != "seconds"} for line in self.curve]
+        with writing(self.folder):
+            save_model(path, params, about)
 
     def save(self, name, params, **figures):
         """Save parameters between two stages as `name`.npz. A run that goes on after this place saves nothing."""
         self._end_stage()
         if self.trains and name not in self.state.saved:
-            self.folder.save_model(name, params, figures)
+            self.save_model(name, params, figures)
             self.state.saved.append(name)
 
-    def finish(self, closing=None, evaluate=None):
+    def finish(self, closing=lambda figures: None, evaluate=dict):
         """End the run: write and print its figures, and return its `Result`, with the model of the last stage.
 
         Parameters
@@ -204,28 +181,37 @@ class Run:
             if self.state.over != len(self.stages):
                 raise ValueError("another number of stages")
         if self.trains:
-            figures = {**self.state.kept.get(stage.name, {}), "epochs": len(stage.curve)}
-            figures |= evaluate() if evaluate is not None else {}
+            figures = {**self.state.kept.get(stage.name, {}), "epochs": len(stage.curve), **evaluate()}
             seconds = {phase: round(seconds, 3) for phase, seconds in self.seconds.items()}
-            self.folder.write_result({**figures, "seconds": seconds})
+            with writing(self.folder):
+                result = {**figures, "seconds": seconds, "peak_memory_mb": records.peak_memory()}
+                write_json(self.folder / "result.json", result)
+            line = closing(figures)
         else:
-            result = read_result(self.folder.path)
+            result = records.read_result(self.folder)
             figures = {name: value for name, value in result.items() if name not in ("seconds", "peak_memory_mb")}
-        if closing is not None:
-            with nullcontext() if self.trains else damaged(self.folder.path / "result.json", REMEDY):
-                say(closing(figures))
+            with damaged(self.folder / "result.json", REMEDY):
+                line = closing(figures)
+        if line is not None:
+            say(line)
         if self.data.name != "MNIST":
             say(f"these figures are for {self.data.name}: only MNIST's compare with the published ones")
         if not self.trains:
             say("the run was finished before: these are its figures, and --fresh (fresh=True) starts it over")
-        return Result(stage.model, self.curve, figures)
+        self.result = Result(stage.model, self.curve, figures)
+        return self.result
 
     def draw(self, plot):
-        """Call `plot` with the folder and the data, if the run has just ended. An error there does not end the run."""
-        if not self.trains:
-            return
+        """Call `plot` with the folder and the data, if the run has just ended. The result gets the first picture.
+
+        An error there does not end the run.
+        """
         try:
-            plot(self.folder.path, self.data)
+            if self.trains:
+                plot(self.folder, self.data)
+            if self.result is not None:
+                pictures = [name for name in records.read_settings(self.folder)["files"] if name.endswith(".png")]
+                self.result.picture = (self.folder / pictures[0]).read_bytes() if pictures else b""
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             print(f"pictures are left out: {reason}", file=sys.stderr, flush=True)

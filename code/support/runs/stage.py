@@ -1,5 +1,6 @@
 """A stage of a run, and its epochs: one pass over the training set each."""
 
+import json
 import math
 import time
 
@@ -8,13 +9,34 @@ from support.errors import UserError
 from support.files import exactly
 from support.runs import clock
 from support.runs.checkpoint import put_back
+from support.runs.folder import writing
+from support.runs.interruption import Interrupted
 from support.runs.result import Result
 
 import numpy as np
 
 
 class Stage:
-    """Epochs that train one model by the same functions. `Run.stage` makes it, and explains the parameters.
+    """Epochs that train one model by the same functions. `Run.stage` makes it.
+
+    Parameters
+    ----------
+    run : Run
+    model : object with `params`
+    name : str
+        Tells the stages of the run apart.
+    rate : str
+        The argument of the driver that must be lowered if the stage diverges.
+    file : str
+        The name of the file that `keep` writes, without its ending.
+    phase : str, optional
+        The name for the seconds of the stage in result.json; by default the stage's.
+    title : str, optional
+        The phase in words, for the line that is printed at its end.
+    chance_cost : float, optional
+        The cost of a model that has learnt nothing. It is printed beside the first cost.
+    place
+        Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
 
     Attributes
     ----------
@@ -22,10 +44,13 @@ class Stage:
     values : list of array, the parameters that were kept last; None before
     """
 
-    def __init__(self, run, number, model, name, rate, file, phase, title, chance_cost, place):
-        self.run, self.number, self.model, self.name = run, number, model, name
-        self.rate, self.file, self.chance_cost, self.place = rate, file, chance_cost, place
+    def __init__(
+        self, run, model, name="training", rate="learning_rate", file="model", phase=None, title=None,
+        chance_cost=None, **place,
+    ):  # fmt: skip
+        self.run, self.model, self.name, self.rate, self.file = run, model, name, rate, file
         self.title, self.phase = title, run.phase_in_progress or phase or name
+        self.chance_cost, self.place, self.number = chance_cost, place, len(run.stages)
         self.values, self.memory, self.epoch, self.has_ended = None, None, None, False
         self.saved_at = time.monotonic()
 
@@ -35,29 +60,36 @@ class Stage:
         return not self.run.trains or self.number < self.run.state.over
 
     @property
+    def curve(self):
+        """The lines of the curve that this stage has written."""
+        starts = [*self.run.state.stages.values(), None, None][self.number :]
+        return [] if starts[0] is None else self.run.curve[starts[0] : starts[1]]
+
+    @property
     def n_done(self):
         """The number of epochs that are over."""
         return len(self.curve)
-
-    @property
-    def curve(self):
-        """The lines of the curve that this stage has written."""
-        starts = [*self.run.state.stages.values(), None]
-        return self.run.curve[slice(*starts[self.number : self.number + 2])] if self.run.state.stages else []
 
     @property
     def result(self):
         """The `Result` of this stage alone."""
         return Result(self.model, self.curve, self.run.state.kept.get(self.name, {}))
 
-    @property
-    def _place(self):
-        return self.epoch.place_in_run if self.epoch else f"the stage {self.name}"
+    def label(self, number):
+        """The place of an epoch in the run, such as "layer 0, epoch 3"."""
+        where = {**self.place, "epoch": number}
+        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items())
+
+    def _where(self):
+        """The place that the stage has reached."""
+        if self.epoch is not None:
+            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.run.n_minibatches}"
+        return self.label(self.curve[-1]["epoch"]) if self.n_done else f"the stage {self.name}"
 
     def start(self):
         """Start the clock. From here on, a signal waits until the present minibatch is trained."""
         self.counted_until = self.epoch_started = clock.now()
-        self.run.request.waits = not self.is_over
+        self.run.signals.waits = not self.is_over
 
     def count_seconds(self):
         now = clock.now()
@@ -86,72 +118,71 @@ class Stage:
                 self._check_place(n_epochs)
             for done in range(state.epochs, n_epochs):
                 self.epoch = Epoch(self, first + done, done, state.epoch)
-                self._say_that_it_goes_on(self.epoch.place_in_run)
+                self._say_that_it_goes_on()
                 yield self.epoch
                 if self.epoch.is_last or done + 1 == n_epochs:
                     break
                 self._end_epoch(self.epoch.line())
+                self.reach(self.run.seconds_between_checkpoints)
         self.end()
 
     def _check_place(self, n_epochs):
         """Raise a ValueError if the checkpoint has another schedule. Put the memory back, if it has one."""
         state = self.run.state
-        begun = state.epochs > 0 or state.epoch is not None
-        if begun and state.epochs >= n_epochs:
-            raise ValueError("too many epochs")
-        if state.epoch is not None and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
-            raise ValueError("too many minibatches")
-        if begun and self.memory is not None:
-            saved = {name: exactly(state.memory[name], int, float) for name in vars(self.memory)}
-            vars(self.memory).update(saved)
+        if state.epochs == 0 and state.epoch is None:
+            return
+        if state.epochs >= n_epochs or state.epoch and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
+            raise ValueError("more than the schedule has")
+        if self.memory is not None:
+            vars(self.memory).update({name: exactly(state.memory[name], int, float) for name in vars(self.memory)})
 
-    def _say_that_it_goes_on(self, place):
+    def _say_that_it_goes_on(self):
         if self.run.goes_on:
-            say(f"continuing the unfinished run in {self.run.folder.path}: {place}")
+            say(f"continuing the unfinished run in {self.run.folder}: {self._where()}")
             self.run.goes_on = False
 
     def record(self, number, cost, **figures):
         """Write the line of an epoch of a loop that is not ours, such as an optimiser's. Instead of `epochs`."""
-        where = f"epoch {number}"
-        self._say_that_it_goes_on(where)
-        figures = {name: self.finite(name, value, where) for name, value in {"cost": cost, **figures}.items()}
+        self._say_that_it_goes_on()
+        figures, where = {"cost": cost, **figures}, self.label(number)
+        figures = {name: self.finite(name, value, where) for name, value in figures.items()}
         seconds = round(clock.now() - self.epoch_started, 3)
         self.epoch_started = clock.now()
         self._end_epoch({**self.place, "epoch": number, **figures, "seconds": seconds})
+        self.reach(self.run.seconds_between_checkpoints)
 
-    def _end_epoch(self, line, is_last=False):
-        """Write the line of an epoch that is over, and a checkpoint if it is time."""
+    def _end_epoch(self, line):
+        """Write the line of an epoch that is over."""
         run, self.epoch = self.run, None
         run.curve.append(line)
-        run.folder.append_to_curve(line)
-        run.state.epochs += 1
-        run.state.epoch = None
-        if not is_last:
-            where = {**self.place, "epoch": line["epoch"]}
-            self.reach(run.seconds_between_checkpoints, ", ".join(f"{name} {value}" for name, value in where.items()))
+        with writing(run.folder), open(run.folder / "curve.jsonl", "a") as file:  # `find_run` made it: it is no link
+            file.write(json.dumps(line) + "\n")
+        run.state.epochs, run.state.epoch = run.state.epochs + 1, None
 
-    def reach(self, seconds, place, epoch=None):
+    def reach(self, seconds):
         """Write a checkpoint if the last one is older than this, or if the run was asked to stop."""
-        is_asked = self.run.request.signum is not None
-        if is_asked or time.monotonic() - self.saved_at > seconds:
-            self.run.state.epoch = epoch and epoch.state()
+        signum = self.run.signals.signum
+        if signum is not None or time.monotonic() - self.saved_at > seconds:
+            self.run.state.epoch = self.epoch and self.epoch.state()
             self.run.write_checkpoint()
             self.saved_at = time.monotonic()
-        if is_asked:
-            self.run.interrupt(place)
+        if signum is not None:
+            raise Interrupted(signum, self._where())
 
     def keep(self, **figures):
         """Save the model as its file, in place of an earlier one, with the figures that it reached.
 
         At the end of the stage, the parameters become those that were kept last.
         """
-        if not self.run.trains:
-            return
-        values = [param.get_value() for param in self.model.params]
-        self.check_finite(values)
-        self.values = values
-        self.run.state.kept[self.name] = {name: plain(value) for name, value in figures.items()}
-        self.run.folder.save_model(self.file, self.model.params, self.run.state.kept[self.name])
+        if self.run.trains:
+            values = [param.get_value() for param in self.model.params]
+            self.check_finite(values)
+            self.values = values
+            self.run.state.kept[self.name] = {name: plain(value) for name, value in figures.items()}
+            self._save()
+
+    def _save(self):
+        self.run.save_model(self.file, self.model.params, self.run.state.kept[self.name])
 
     def end(self):
         """End the stage, once. A lesson need not call it: the loop over epochs, the next stage and the run's end do."""
@@ -159,22 +190,17 @@ class Stage:
             return
         run, state, self.has_ended = self.run, self.run.state, True
         if not self.is_over:
-            place = self._place
             self.check_finite([param.get_value(borrow=True) for param in self.model.params])
             if self.epoch is not None:
-                self._end_epoch(self.epoch.line(), is_last=True)
+                self._end_epoch(self.epoch.line())
             if self.values is not None:
                 for param, value in zip(self.model.params, self.values):
                     put_back(param, value)
-                # The model's file may be that of a better model, saved just before the run was killed: write it again.
-                run.folder.save_model(self.file, self.model.params, state.kept[self.name])
+                self._save()  # the file may be that of a better model, saved just before the run was killed
             has_trained = state.epochs > 0
-            state.over, state.epochs, state.epoch, self.memory = state.over + 1, 0, None, None
-            if has_trained:
-                run.write_checkpoint()
-            run.request.waits = False
-            if run.request.signum is not None:
-                run.interrupt(place)
+            state.over, state.epochs, self.memory = state.over + 1, 0, None
+            run.signals.waits = False
+            self.reach(-1 if has_trained else math.inf)
         if run.phase_in_progress is None:
             run.print_time(self.phase, self.title)
 
@@ -191,7 +217,7 @@ class Stage:
         The cost is computed before the update, so it can look fine while the weights are ruined.
         """
         if not all(np.isfinite(value).all() for value in values):
-            raise self._diverged(f"the parameters became infinite or NaN in {self._place}")
+            raise self._diverged(f"the parameters became infinite or NaN in {self._where()}")
 
     def _diverged(self, what):
         """The error that ends a run whose numbers are no longer finite."""
@@ -204,7 +230,7 @@ class Stage:
             advice = f"its inputs go up to {largest:g}: scale them to 0..1, or {advice}"
         return UserError(
             f"{what}: the run has diverged; {advice} (the last good checkpoint and best model, if any, are kept in "
-            f"{self.run.folder.path})"
+            f"{self.run.folder})"
         )
 
 
@@ -231,61 +257,47 @@ class Epoch:
         Whether the stage ends with this epoch. A lesson sets it when its rule of early stopping says so.
     """
 
-    def __init__(self, stage, number, done, begun=None):
-        self.stage, self.number, self.n_minibatches = stage, number, stage.run.n_minibatches
-        self.minibatches_before = done * self.n_minibatches
-        self.trained, self.sums, self.figures, self.seconds, self.is_last = 0, {}, {}, 0.0, False
-        self.chance_cost = stage.chance_cost if done == 0 and begun is None else None
-        self.started = clock.now()
-        if begun is not None:
-            self.trained, self.sums, self.figures = begun["trained"], begun["sums"], begun["figures"]
-            self.seconds = begun["seconds"]
+    def __init__(self, stage, number, done, begun):
+        begun = begun or {"trained": 0, "sums": {}, "figures": {}, "seconds": 0}
+        self.stage, self.number, self.label, self.is_last = stage, number, stage.label(number), False
+        self.trained, self.sums, self.figures = begun["trained"], begun["sums"], begun["figures"]
+        self.started = clock.now() - begun["seconds"]
         self.minibatch_index = max(0, self.trained - 1)
+        self.minibatches_before = done * stage.run.n_minibatches
 
     def __iter__(self):
-        for index in progress(range(self.trained, self.n_minibatches), self.label):
+        for index in progress(range(self.trained, self.stage.run.n_minibatches), self.label):
             self.minibatch_index = index
             yield index
             self.trained = index + 1
-            self.stage.reach(self.stage.run.seconds_within_an_epoch, self.place_in_run, self)
+            self.stage.reach(self.stage.run.seconds_within_an_epoch)
 
     def state(self):
         """The numbers that determine the rest of the epoch, for a checkpoint."""
-        return {name: getattr(self, name) for name in ("trained", "sums", "figures")} | {"seconds": self._seconds()}
-
-    def _seconds(self):
-        return self.seconds + clock.now() - self.started
+        return {
+            "trained": self.trained, "sums": self.sums, "figures": self.figures, "seconds": clock.now() - self.started
+        }  # fmt: skip
 
     @property
     def iteration(self):
         """The number of minibatches before the present one, over all epochs of the stage."""
         return self.minibatches_before + self.minibatch_index
 
-    @property
-    def label(self):
-        """The place of the epoch in the run, such as "layer 0, epoch 3"."""
-        where = {**self.stage.place, "epoch": self.number}
-        return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items())
-
-    @property
-    def place_in_run(self):
-        return f"{self.label}, after minibatch {self.trained}/{self.n_minibatches}"
-
     def add(self, cost, **figures):
         """Add the cost of a minibatch, and further figures. The curve will hold the mean of each over the epoch.
 
         A UserError says that one of them is not finite: the run has diverged.
         """
+        is_first = self.iteration == 0 and not self.sums
         for name, value in {"cost": cost, **figures}.items():
             value = float(value)
             if not math.isfinite(value):
-                where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.n_minibatches}"
+                where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.stage.run.n_minibatches}"
                 self.stage.finite(name, value, where)
             total, n = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + value, n + 1
-        if self.chance_cost is not None:
-            say(f"first cost {cost:f}, by chance {self.chance_cost:f}")
-            self.chance_cost = None
+        if is_first and self.stage.chance_cost is not None:
+            say(f"first cost {cost:f}, by chance {self.stage.chance_cost:f}")
 
     def mean(self, name):
         """The mean of a figure that `add` got, over the minibatches so far."""
@@ -301,7 +313,5 @@ class Epoch:
 
     def line(self):
         """The epoch's line of the curve."""
-        means = {name: self.mean(name) for name in self.sums}
-        return {
-            **self.stage.place, "epoch": self.number, **means, **self.figures, "seconds": round(self._seconds(), 3),
-        }  # fmt: skip
+        means, seconds = {name: self.mean(name) for name in self.sums}, round(clock.now() - self.started, 3)
+        return {**self.stage.place, "epoch": self.number, **means, **self.figures, "seconds": seconds}

@@ -28,7 +28,7 @@ def path(tmp_path):
 
 def test_a_model_comes_back_as_it_was_saved(path):
     saved = SavedModel(path, "mlp")
-    assert saved.about == ABOUT and saved.dataset == "mnist"
+    assert saved.about == ABOUT and saved.arrays[0].shape == (3, 4)
     assert saved.layer_sizes() == [3, 4, 2]
     params = [pytensor.shared(np.zeros_like(p.get_value())) for p in make_params((3, 4), (4,), (4, 2), (2,))]
     saved.restore(params)
@@ -81,7 +81,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
 
 def test_a_data_set_and_a_network_of_other_shapes_are_refused(path, tmp_path, small_dataset):
     with pytest.raises(UserError, match="takes 3 inputs, but small.pkl has 49"):
-        SavedModel(path, "mlp").load_data(small_dataset)
+        SavedModel(path, "mlp").load_examples(small_dataset)
     with pytest.raises(UserError, match="fits another network"):
         SavedModel(path, "mlp").restore(make_params((3, 5), (5,), (5, 2), (2,)))
     with pytest.raises(UserError, match="fits another network"):

@@ -47,15 +47,15 @@ def test_signals_are_handled_where_there_is_no_other_way_to_end_a_process(monkey
     for name in [name for name in dir(signal) if name.startswith("SIG") and name not in ("SIGINT", "SIGTERM")]:
         monkeypatch.delattr(signal, name)
     before = signal.getsignal(signal.SIGTERM)
-    with interruption.handled():
+    with interruption.Signals():
         within = signal.getsignal(signal.SIGTERM)
         with start(tmp_path) as run:
-            assert signal.getsignal(signal.SIGTERM) == run.request.note
+            assert signal.getsignal(signal.SIGTERM) == run.signals.handle
             with pytest.raises(interruption.Interrupted):  # nothing is trained: it does not wait
                 signal.raise_signal(signal.SIGTERM)
             run.stage(network())
             signal.raise_signal(signal.SIGTERM)
-            assert run.request.signum == signal.SIGTERM
+            assert run.signals.signum == signal.SIGTERM
             with pytest.raises(interruption.Interrupted):
                 signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) is within

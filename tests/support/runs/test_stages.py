@@ -9,7 +9,7 @@ from functools import partial
 import logistic_sgd
 from small_runs import Step, datasets_of, network, start
 from support.errors import UserError
-from support.runs import clock
+from support.runs import clock, records
 
 import numpy as np
 import pytensor
@@ -53,8 +53,8 @@ def early_stopping(folder, errors, patience, n_minibatches, n_epochs=1000):
 
     functions = Step(lambda index: trained.append(index) or 0.0), validate, lambda: [0.0]
     with start(folder, n_minibatches) as run:
-        save_model = run.folder.save_model
-        run.folder.save_model = lambda name, params, figures: (
+        save_model = run.save_model
+        run.save_model = lambda name, params, figures: (
             bests.append(figures["validation_error"]),
             save_model(name, params, figures),
         )
@@ -184,13 +184,13 @@ def test_weights_that_the_last_step_ruined_end_the_run(run, model):
 
 
 def test_stages_of_a_phase_are_timed_together(run, model, capsys):
-    with run.phase("pretraining", "Everything"):
+    with run.phase("pretraining"):
         for layer in range(2):
             for epoch in run.stage(model, name=f"layer {layer}", layer=layer).epochs(1):
                 for _ in epoch:
                     epoch.add(cost=1.0)
     assert list(run.seconds) == ["pretraining"] and run.seconds["pretraining"] > 0
-    assert capsys.readouterr().err == "Everything for file small_runs.py ran for 0.00m\n"
+    assert capsys.readouterr().err == "The pretraining code for file small_runs.py ran for 0.00m\n"
     with pytest.raises(ValueError, match="has a stage 'layer 0' already"):
         run.stage(model, name="layer 0")
 
@@ -251,7 +251,7 @@ def test_an_earlier_runs_files_are_moved_aside_where_it_cannot_be_continued(tmp_
 def test_a_file_that_no_run_wrote_is_neither_overwritten_nor_moved(name, fresh, tmp_path):
     (tmp_path / name).write_text("mine")
     with pytest.raises(UserError, match=f"{name}.*another --output-folder|cannot be used: .*--fresh"):
-        start(tmp_path, fresh=fresh)
+        start(tmp_path, fresh=fresh).__enter__()
     assert (tmp_path / name).read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} <= {name, ".lock"}
 
@@ -263,7 +263,7 @@ def test_of_the_files_in_the_folder_only_a_runs_own_are_touched(tmp_path):
     with start(tmp_path) as run:
         run.stage(network()).keep()
         with pytest.raises(UserError, match="costs.png, which no run there wrote"):
-            run.folder.claim("costs.png")
+            records.claim(tmp_path, run.state.about, "costs.png")
     with start(tmp_path, fresh=True):
         pass
     assert (tmp_path / "earlier.1" / "model.npz").exists()
@@ -302,7 +302,7 @@ def test_graphs_are_not_written_into_a_folder_behind_a_link(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "graphs").symlink_to(tmp_path)
     with pytest.raises(UserError, match="cannot write to .*graphs .it is a link.: choose another"):
-        start(tmp_path / "run", show_graph=True)
+        start(tmp_path / "run", show_graph=True).__enter__()
 
 
 def test_a_folder_that_vanishes_is_told_as_what_it_is(run, stage, tmp_path):
@@ -324,13 +324,13 @@ def test_settings_that_name_files_elsewhere_are_no_runs(name, tmp_path):
     record = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**record, "files": [name]}))
     with pytest.raises(UserError, match="is not a file of a run, or is damaged"):
-        start(folder)
+        start(folder).__enter__()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to the output folder .*another --output-folder"):
-        start(tmp_path / "file" / "runs")
+        start(tmp_path / "file" / "runs").__enter__()
 
 
 def test_a_shown_graph_is_a_stage_that_yields_no_epochs(tmp_path, capsys, interpreted):
