@@ -37,44 +37,42 @@ def classifier_cost_and_gradients(x, y, params, activation, slope):
     return cost, gradients
 
 
-def autoencoder_cost_and_gradients(x, corrupted, W, b, b_prime):
-    """Cross-entropy of x and its reconstruction from the corrupted input, with tied weights, and its gradients."""
+def autoencoder_cost_and_gradients(x, corrupted, W, b, b_prime, penalty=lambda h: (0, 0, 0)):
+    """Cross-entropy of x and its reconstruction from the corrupted input, with tied weights, and its gradients.
+
+    `penalty` gives what is added to the cost, its derivative by the hidden values, and that by W where they are fixed.
+    """
     h = sigmoid(corrupted @ W + b)
     z = sigmoid(h @ W.T + b_prime)
-    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1))
+    added, by_h, by_W = penalty(h)
+    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1)) + added
 
     delta_z = (z - x) / len(x)
-    delta_h = (delta_z @ W) * h * (1 - h)
-    return cost, [corrupted.T @ delta_h + delta_z.T @ h, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+    delta_h = (delta_z @ W + by_h) * h * (1 - h)
+    return cost, [corrupted.T @ delta_h + delta_z.T @ h + by_W, delta_h.sum(axis=0), delta_z.sum(axis=0)]
 
 
 def sparse_autoencoder_cost_and_gradients(x, target, weight, W, b, b_prime):
-    """Cross-entropy of x and its reconstruction, plus weight times the divergence of the mean activations."""
-    h = sigmoid(x @ W + b)
-    z = sigmoid(h @ W.T + b_prime)
-    a = h.mean(axis=0)
-    divergence = target * np.log(target / a) + (1 - target) * np.log((1 - target) / (1 - a))
-    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1)) + weight * divergence.sum()
+    """The same plus weight times the divergence of the mean activations."""
 
-    delta_z = (z - x) / len(x)
-    slope_of_divergence = -target / a + (1 - target) / (1 - a)
-    delta_h = (delta_z @ W + weight * slope_of_divergence / len(x)) * h * (1 - h)
-    return cost, [x.T @ delta_h + delta_z.T @ h, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+    def penalty(h):
+        a = h.mean(axis=0)
+        divergence = target * np.log(target / a) + (1 - target) * np.log((1 - target) / (1 - a))
+        return weight * divergence.sum(), weight * (-target / a + (1 - target) / (1 - a)) / len(x), 0
+
+    return autoencoder_cost_and_gradients(x, x, W, b, b_prime, penalty)
 
 
 def contractive_autoencoder_cost_and_gradients(x, level, W, b, b_prime):
-    """Cross-entropy of x and its reconstruction, plus level times the mean squared norm of the Jacobian."""
-    h = sigmoid(x @ W + b)
-    z = sigmoid(h @ W.T + b_prime)
-    slope = h * (1 - h)
-    column_norms = (W**2).sum(axis=0)
-    jacobian = sum(np.sum((W * row) ** 2) for row in slope) / len(x)
-    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1)) + level * jacobian
+    """The same plus level times the mean squared norm of the Jacobian."""
 
-    delta_z = (z - x) / len(x)
-    delta_h = (delta_z @ W + level * 2 * slope * (1 - 2 * h) * column_norms / len(x)) * slope
-    dW = x.T @ delta_h + delta_z.T @ h + level * 2 * W * (slope**2).mean(axis=0)
-    return cost, [dW, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+    def penalty(h):
+        slope = h * (1 - h)
+        jacobian = sum(np.sum((W * row) ** 2) for row in slope) / len(x)
+        by_h = 2 * slope * (1 - 2 * h) * (W**2).sum(axis=0) / len(x)
+        return level * jacobian, level * by_h, level * 2 * W * (slope**2).mean(axis=0)
+
+    return autoencoder_cost_and_gradients(x, x, W, b, b_prime, penalty)
 
 
 def linear_autoencoder_cost_and_gradient(x, mean, W):
@@ -102,17 +100,13 @@ def variational_bound_and_gradients(x, epsilon, params):
     p = sigmoid(g @ Wo + bo)
     likelihood = np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), axis=1)
     divergence = np.sum(mean**2 + deviation**2 - 1 - log_variance, axis=1) / 2
-    bound = np.mean(likelihood - divergence)
 
-    n = len(x)
-    delta_p = (x - p) / n
+    delta_p = (x - p) / len(x)
     delta_g = (delta_p @ Wo.T) * (1 - g**2)
     delta_z = delta_g @ Wd.T
-    delta_mean = delta_z - mean / n
-    delta_log_variance = delta_z * deviation * epsilon / 2 - (deviation**2 - 1) / (2 * n)
+    delta_mean = delta_z - mean / len(x)
+    delta_log_variance = delta_z * deviation * epsilon / 2 - (deviation**2 - 1) / (2 * len(x))
     delta_h = (delta_mean @ Wm.T + delta_log_variance @ Wv.T) * (1 - h**2)
-    gradients = []
     layers = (x, delta_h), (h, delta_mean), (h, delta_log_variance), (z, delta_g), (g, delta_p)
-    for inputs, delta in layers:
-        gradients += [inputs.T @ delta, delta.sum(axis=0)]
-    return bound, gradients
+    gradients = [gradient for inputs, delta in layers for gradient in (inputs.T @ delta, delta.sum(axis=0))]
+    return np.mean(likelihood - divergence), gradients

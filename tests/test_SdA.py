@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import SdA
 from graphs import interpreting
-from numpy_reference import classifier_cost_and_gradients, sigmoid
+from numpy_reference import autoencoder_cost_and_gradients, classifier_cost_and_gradients, sigmoid
 from support import runs
 from support.data import load_data
 from support.runs.interruption import Interrupted
@@ -27,18 +27,18 @@ def small_sda(seed=3, **changes):
 
 def test_autoencoders_share_their_parameters_with_the_sigmoid_layers():
     sda = small_sda()
-    assert sda.n_layers == len(sda.sigmoid_layers) == len(sda.dA_layers) == 2
-    for sigmoid_layer, dA_layer in zip(sda.sigmoid_layers, sda.dA_layers):
+    for sigmoid_layer, dA_layer in zip(sda.sigmoid_layers, sda.dA_layers, strict=True):
         assert dA_layer.W is sigmoid_layer.W and dA_layer.b is sigmoid_layer.b
     expected = [*sda.sigmoid_layers[0].params, *sda.sigmoid_layers[1].params, *sda.logLayer.params]
     assert sda.params == expected  # without the visible biases
     assert [param.get_value().shape for param in sda.params] == [(49, 6), (6,), (6, 5), (5,), (5, 10), (10,)]
-    assert sda.corruption_levels == [0.1, 0.1]
+    assert sda.n_layers == 2 and sda.corruption_levels == [0.1, 0.1]
+    with pytest.raises(ValueError, match="at least one"):
+        small_sda(hidden_layers_sizes=[])
 
 
 def test_draws_come_in_the_originals_order(float64):
-    sda = small_sda(seed=3)
-    rng = np.random.RandomState(3)
+    sda, rng = small_sda(seed=3), np.random.RandomState(3)
     seed = rng.randint(2**30)
     for layer, (n_in, n_out) in zip(sda.sigmoid_layers, [(49, 6), (6, 5)]):
         bound = 4 * np.sqrt(6 / (n_in + n_out))
@@ -49,30 +49,27 @@ def test_draws_come_in_the_originals_order(float64):
     assert states[0][0] != states[0][1]  # and not the same for each layer
 
 
-def test_no_layers_are_refused():
-    with pytest.raises(ValueError, match="at least one"):
-        small_sda(hidden_layers_sizes=[])
+@pytest.fixture
+def datasets(small_dataset):
+    return load_data(small_dataset)
 
 
-def test_pretraining_a_layer_changes_that_layer_alone(small_dataset):
-    (train_set_x, _), _, _ = load_data(small_dataset)
+def test_pretraining_a_layer_changes_that_layer_alone(datasets):
     sda = small_sda()
     params = sda.params + [layer.b_prime for layer in sda.dA_layers]
     before = [param.get_value() for param in params]
-    sda.pretraining_functions(train_set_x, batch_size=10)[1](0)
+    sda.pretraining_functions(datasets[0][0], batch_size=10)[1](0)
     changed = [(param.get_value() != value).any() for param, value in zip(params, before)]
     assert changed == [False, False, True, True, False, False, False, True]
 
 
 def test_an_autoencoder_rebuilds_the_clean_output_of_the_layers_below(small_dataset, float64):
-    (train_set_x, _), _, _ = load_data(small_dataset)
+    data = load_data(small_dataset)[0][0]
     sda = small_sda()
     W0, b0, W1, b1 = (param.get_value() for param in sda.params[:4])
-    x = train_set_x.get_value()[:10]
-    h = sigmoid(x @ W0 + b0)
-    z = sigmoid(sigmoid(h @ W1 + b1) @ W1.T)
-    expected = -np.mean(np.sum(h * np.log(z) + (1 - h) * np.log(1 - z), axis=1))
-    cost = sda.pretraining_functions(train_set_x, batch_size=10)[1](0, corruption=0.0)
+    h = sigmoid(data.get_value()[:10] @ W0 + b0)
+    expected, _ = autoencoder_cost_and_gradients(h, h, W1, b1, np.zeros(6))
+    cost = sda.pretraining_functions(data, batch_size=10)[1](0, corruption=0.0)
     np.testing.assert_allclose(cost, expected, rtol=1e-13)
 
 
@@ -106,16 +103,17 @@ def arrays_of(path):
         return {name: saved[name] for name in saved.files if name != "about"}
 
 
-def run_driver(small_dataset, tmp_path, **changes):
-    settings = {
-        "dataset": small_dataset,
-        "output_folder": tmp_path,
-        "pretraining_epochs": 2,
-        "training_epochs": 3,
-        "batch_size": 20,
-        "hidden_layers_sizes": [6, 5],
-    }
-    return SdA.test_SdA(**{**settings, **changes})
+def assert_same_arrays(one, other, *names):
+    for name in names:
+        before, after = arrays_of(one / name), arrays_of(other / name)
+        assert list(before) == list(after)
+        for array in before:
+            np.testing.assert_array_equal(after[array], before[array])
+
+
+def run_driver(small_dataset, folder, **changes):
+    settings = {"pretraining_epochs": 2, "training_epochs": 3, "batch_size": 20, "hidden_layers_sizes": [6, 5]}
+    return SdA.test_SdA(dataset=small_dataset, output_folder=folder, **{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -150,16 +148,17 @@ def test_the_driver_pretrains_each_layer_then_finetunes_and_keeps_the_best(full)
         np.testing.assert_array_equal(value, param.get_value())
 
 
-def test_two_equal_runs_are_equal_in_every_bit(full, small_dataset, tmp_path, monkeypatch):
+@pytest.fixture
+def no_pictures(monkeypatch):
     monkeypatch.setattr(SdA, "plot", lambda *_: None)
+
+
+def test_two_equal_runs_are_equal_in_every_bit(full, small_dataset, tmp_path, no_pictures):
     run_driver(small_dataset, tmp_path)
-    for name in "model.npz", "pretrained.npz":
-        for one, other in zip(arrays_of(full[0] / name).values(), arrays_of(tmp_path / name).values(), strict=True):
-            np.testing.assert_array_equal(one, other)
+    assert_same_arrays(full[0], tmp_path, "model.npz", "pretrained.npz")
 
 
-def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(SdA, "plot", lambda *_: None)
+def test_without_pretraining_the_run_starts_at_the_finetuning(small_dataset, tmp_path, no_pictures):
     result = run_driver(small_dataset, tmp_path, pretraining_epochs=0)
     assert [line["epoch"] for line in result.curve] == [1, 2, 3]
     assert not (tmp_path / "pretrained.npz").exists()
@@ -180,8 +179,7 @@ def test_a_cost_that_is_not_finite_ends_the_run_and_keeps_the_last_good_model(
     assert not (tmp_path / "model.npz").exists()
     assert (tmp_path / "pretrained.npz").exists() == kept
     if kept:
-        with np.load(tmp_path / "pretrained.npz") as saved:
-            assert all(np.isfinite(saved[name]).all() for name in saved.files if name != "about")
+        assert all(np.isfinite(array).all() for array in arrays_of(tmp_path / "pretrained.npz").values())
 
 
 def test_corruption_levels_number_the_layers_and_the_default_ones_are_cut_or_continued():
@@ -193,13 +191,13 @@ def test_corruption_levels_number_the_layers_and_the_default_ones_are_cut_or_con
 
 
 def finetuning(curve):
-    lines = [line for line in curve if "layer" not in line]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [{**line, "seconds": None} for line in curve if "layer" not in line]
 
 
-def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, small_dataset, tmp_path, monkeypatch):
+def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(
+    full, small_dataset, tmp_path, monkeypatch, no_pictures
+):
     folder, result, _ = full
-    monkeypatch.setattr(SdA, "plot", lambda *_: None)
     stack = tmp_path / "stack.npz"
     shutil.copy(folder / "pretrained.npz", stack)
 
@@ -217,13 +215,9 @@ def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, sma
         finetune()
     again = finetune()
     assert finetuning(again.curve) == finetuning(result.curve) and len(again.curve) == 3
-    expected, found = (arrays_of(path / "model.npz") for path in (folder, tmp_path / "run"))
-    kept, copied = (arrays_of(path / "pretrained.npz") for path in (folder, tmp_path / "run"))
-    for before, after in (expected, found), (kept, copied):
-        assert list(before) == list(after)
-        for name in before:
-            np.testing.assert_array_equal(after[name], before[name])
+    assert_same_arrays(folder, tmp_path / "run", "model.npz", "pretrained.npz")
     # W and b of two layers and of the classifier, which is as it was made, then the visible biases, which are not.
+    kept = arrays_of(folder / "pretrained.npz")
     assert [array.shape for array in kept.values()] == [(49, 6), (6,), (6, 5), (5,), (5, 10), (10,), (49,), (6,)]
     assert [bool(array.any()) for array in kept.values()] == [True] * 4 + [False] * 2 + [True] * 2
     settings = json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]
@@ -236,7 +230,7 @@ def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(full, sma
         finetune()
 
 
-def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_dataset, tmp_path, monkeypatch):
+def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, datasets, small_dataset, tmp_path, monkeypatch):
     pretrained = full[0] / "pretrained.npz"
 
     def refusal(path=pretrained, sizes=None):
@@ -254,7 +248,6 @@ def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_data
     with pytest.raises(ValueError, match="fits another network"):
         SdA.predict(pretrained)
 
-    datasets = load_data(small_dataset)
     monkeypatch.setattr(runs, "load_data", lambda dataset: datasets)
     datasets.n_out = 11
     assert "tells 10 classes apart, but small.pkl has 11" in refusal()

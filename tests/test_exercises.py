@@ -31,24 +31,19 @@ solution = {path.stem: load(path) for path in (FOLDER / "solutions").glob("*.py"
 # Typical mistakes, one or more for each exercise.
 
 
-def velocity_used_late(cost, params, learning_rate, momentum=0.0):
-    """The parameter moves by the old velocity."""
-    updates = solution["momentum"].sgd_updates(cost, params, learning_rate, momentum)
-    velocities = [variable for variable in updates if variable not in params]
-    return updates | {param: param + velocity for param, velocity in zip(params, velocities)}
+def momentum_by(change):
+    """The solution's updates, changed: `change` gets them, the parameters and the velocities."""
 
+    def sgd_updates(cost, params, learning_rate, momentum=0.0):
+        updates = solution["momentum"].sgd_updates(cost, params, learning_rate, momentum)
+        return change(updates, params, [variable for variable in updates if variable not in params])
 
-def velocity_forgotten(cost, params, learning_rate, momentum=0.0):
-    """The velocity is not among the updates: it stays zero."""
-    updates = solution["momentum"].sgd_updates(cost, params, learning_rate, momentum)
-    return {param: updates[param] for param in params}
+    return sgd_updates
 
 
 def one_velocity_for_all(cost, params, learning_rate, momentum=0.0):
-    """All parameters share one velocity."""
     velocity = parameter(np.zeros(params[0].get_value().shape), "velocity")
-    gradients = pt.grad(cost, params)
-    new = momentum * velocity - learning_rate * sum(gradients)
+    new = momentum * velocity - learning_rate * sum(pt.grad(cost, params))
     return {param: param + new for param in params} | {velocity: new}
 
 
@@ -61,7 +56,7 @@ def mlp_with(activity):
     class MLP(mlp.MLP):
         def __init__(self, *arguments, **named):
             super().__init__(*arguments, **named)
-            self.activity = activity(self)
+            self.activity = activity(self, abs(self.hiddenLayer.output))
 
     return MLP
 
@@ -80,46 +75,48 @@ def generator_stands_still(self, input, corruption_level):
     return self.theano_rng, corrupted
 
 
-class decoder_not_trained(solution["untied"].dA):
-    def __init__(self, *arguments, **named):
-        super().__init__(*arguments, **named)
-        self.params = self.params[:3]
+def decoder_that(changes, kind=solution["untied"].dA):
+    class Decoder(kind):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            changes(self)
+
+    return Decoder
 
 
-class decoder_of_random_weights(solution["untied"].dA):
-    def __init__(self, *arguments, **named):
-        super().__init__(*arguments, **named)
-        value = np.random.RandomState(0).uniform(-1, 1, size=self.W_prime.get_value().shape)
-        self.W_prime.set_value(value)
+def without_training(da):
+    da.params = da.params[:3]
 
 
-class decoder_without_its_params(dA.dA):
+def with_random_weights(da):
+    da.W_prime.set_value(np.random.RandomState(0).uniform(-1, 1, size=da.W_prime.get_value().shape))
+
+
+def without_its_params(da):
     """`W_prime` is listed among the parameters, but the reconstruction still uses W transposed."""
-
-    def __init__(self, *arguments, **named):
-        super().__init__(*arguments, **named)
-        self.params = [*self.params, parameter(self.W.get_value().T, "W_prime")]
-
-
-def hidden_units(classifier):
-    return abs(classifier.hiddenLayer.output)
+    da.params = [*da.params, parameter(da.W.get_value().T, "W_prime")]
 
 
 EXERCISES = {  # name: (what the student changes, the solution, typical mistakes)
     "momentum": (
         [(logistic_sgd, "sgd_updates")],
         solution["momentum"].sgd_updates,
-        [velocity_used_late, velocity_forgotten, one_velocity_for_all, momentum_by_default],
+        [
+            momentum_by(lambda updates, params, velocities: updates | {w: w + v for w, v in zip(params, velocities)}),
+            momentum_by(lambda updates, params, velocities: {w: updates[w] for w in params}),  # they stay zero
+            one_velocity_for_all,
+            momentum_by_default,
+        ],
     ),
     "activity": (
         [(mlp, "MLP")],
         solution["activity"].MLP,
         [
-            mlp_with(lambda classifier: pt.sum(hidden_units(classifier))),
-            mlp_with(lambda classifier: pt.mean(hidden_units(classifier))),
-            mlp_with(lambda classifier: pt.mean(pt.sum(classifier.hiddenLayer.output, axis=1))),
-            mlp_with(lambda classifier: pt.mean(pt.sum(classifier.hiddenLayer.output**2, axis=1))),
-            mlp_with(lambda classifier: classifier.L1),
+            mlp_with(lambda classifier, size: pt.sum(size)),
+            mlp_with(lambda classifier, size: pt.mean(size)),
+            mlp_with(lambda classifier, size: pt.mean(pt.sum(classifier.hiddenLayer.output, axis=1))),
+            mlp_with(lambda classifier, size: pt.mean(pt.sum(size**2, axis=1))),
+            mlp_with(lambda classifier, size: classifier.L1),
         ],
     ),
     "gaussian": (
@@ -136,7 +133,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     "untied": (
         [(dA, "dA"), (SdA, "dA")],
         solution["untied"].dA,
-        [decoder_not_trained, decoder_of_random_weights, decoder_without_its_params],
+        [decoder_that(without_training), decoder_that(with_random_weights), decoder_that(without_its_params, dA.dA)],
     ),
 }
 
@@ -146,30 +143,22 @@ def run_exercise(name):
     return pytest.main(["-q", "-p", "no:cacheprovider", "-k", name, str(FOLDER)])
 
 
-def put(monkeypatch, places, value):
-    for module, name in places:
-        monkeypatch.setattr(module, name, value)
-
-
 @pytest.mark.parametrize("name", EXERCISES)
-def test_red_on_the_untouched_lesson(name):
+def test_red_on_the_untouched_lesson_and_green_on_the_solution(name, monkeypatch):
     assert run_exercise(name) == pytest.ExitCode.TESTS_FAILED
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-def test_green_on_the_solution(name, monkeypatch):
     places, right, _ = EXERCISES[name]
-    put(monkeypatch, places, right)
+    for module, attribute in places:
+        monkeypatch.setattr(module, attribute, right)
     assert run_exercise(name) == pytest.ExitCode.OK
 
 
 @pytest.mark.parametrize(
-    ("name", "mistake"),
-    [(name, place) for name, (_, _, mistakes) in EXERCISES.items() for place in range(len(mistakes))],
+    "name, mistake", [(name, each) for name in EXERCISES for each in range(len(EXERCISES[name][2]))]
 )
 def test_red_on_a_typical_mistake(name, mistake, monkeypatch):
     places, _, mistakes = EXERCISES[name]
-    put(monkeypatch, places, mistakes[mistake])
+    for module, attribute in places:
+        monkeypatch.setattr(module, attribute, mistakes[mistake])
     assert run_exercise(name) == pytest.ExitCode.TESTS_FAILED
 
 

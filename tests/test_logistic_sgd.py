@@ -30,30 +30,21 @@ def test_cost_stays_finite_where_the_softmax_is_zero(classifier):
     assert cost(x, np.array([0], "int32")) == 2000  # log(exp(-1000) / exp(1000)), which underflows in between
 
 
-def test_errors_is_the_fraction_of_wrong_predictions(classifier):
+def test_errors_is_the_fraction_of_wrong_predictions_of_a_vector_of_integers(classifier):
     y = pt.ivector("y")
     classifier.b.set_value(np.array([0, 1, 0], pytensor.config.floatX))  # so that class 1 is predicted always
     errors = pytensor.function([classifier.input, y], classifier.errors(y))
     assert errors(np.zeros((4, 5), pytensor.config.floatX), np.array([1, 1, 0, 1], "int32")) == 0.25
-
-
-def test_errors_refuses_labels_of_another_rank_or_type(classifier):
     with pytest.raises(TypeError, match="vector"):
         classifier.errors(pt.imatrix("y"))
     with pytest.raises(NotImplementedError, match="integers"):
         classifier.errors(pt.fvector("y"))
 
 
-def test_minibatches_are_slices_in_file_order_of_known_shape():
+def test_minibatches_are_slices_in_file_order_and_an_incomplete_one_is_left_out():
     data = pytensor.shared(np.arange(22.0).reshape(11, 2))
-    index = pt.lscalar("index")
+    index, x = pt.lscalar("index"), pt.matrix("x", dtype="float64")
     batch = logistic_sgd.minibatch(data, index, 3)
     assert batch.type.shape == (3, 2)
     np.testing.assert_array_equal(batch.eval({index: 2}), [[12, 13], [14, 15], [16, 17]])
-
-
-def test_score_function_leaves_an_incomplete_minibatch_out():
-    x, y = pt.matrix("x", dtype="float64"), pt.ivector("y")
-    data = {x: pytensor.shared(np.arange(22.0).reshape(11, 2)), y: pytensor.shared(np.arange(11, dtype="int32"))}
-    score = logistic_sgd.score_function(x.sum() + 0 * y.sum(), data, batch_size=3)
-    assert score() == [15, 51, 87]  # 0+...+5, 6+...+11, 12+...+17; the rows 18 to 21 are left out
+    assert logistic_sgd.score_function(x.sum(), {x: data}, batch_size=3)() == [15, 51, 87]  # without rows 18 to 21

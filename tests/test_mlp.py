@@ -8,20 +8,18 @@ import pytest
 pytestmark = pytest.mark.usefixtures("interpreted")
 
 
-@pytest.mark.parametrize("activation, scale", [(pt.tanh, 1), (None, 1), (pt.sigmoid, 4)])
-def test_initial_weights_are_uniform_in_glorots_range(activation, scale, float64):
+@pytest.mark.parametrize(
+    "activation, scale, expected",
+    [(None, 1, 2.0), (pt.tanh, 1, np.tanh(2.0)), (pt.sigmoid, 4, 1 / (1 + np.exp(-2)))],
+)
+def test_a_layer_starts_in_glorots_range_and_is_the_activation_of_the_affine_map(activation, scale, expected, float64):
     layer = mlp.HiddenLayer(np.random.RandomState(1), pt.matrix("x"), 60, 90, activation=activation)
     bound = scale * 0.2  # sqrt(6 / (60 + 90)) = sqrt(0.04)
     # The generator's next draws are the weights: nothing else is drawn.
-    expected = np.random.RandomState(1).uniform(-bound, bound, (60, 90))
-    np.testing.assert_allclose(layer.W.get_value(), expected, rtol=1e-15)
+    drawn = np.random.RandomState(1).uniform(-bound, bound, (60, 90))
+    np.testing.assert_allclose(layer.W.get_value(), drawn, rtol=1e-15)
     assert layer.b.get_value().shape == (90,) and not layer.b.get_value().any()
 
-
-@pytest.mark.parametrize(
-    "activation, expected", [(None, 2.0), (pt.tanh, np.tanh(2.0)), (pt.sigmoid, 1 / (1 + np.exp(-2)))]
-)
-def test_output_is_the_activation_of_the_affine_map(activation, expected, float64):
     x = pt.matrix("x")
     W, b = pytensor.shared(np.array([[3.0], [4.0]])), pytensor.shared(np.array([-9.0]))
     layer = mlp.HiddenLayer(None, x, 2, 1, W=W, b=b, activation=activation)

@@ -53,59 +53,53 @@ def assert_params(params, recorded):
 
 def assert_trajectory(step, costs, n_steps, n_minibatches=None):
     """Compare the cost of every step, minibatches in file order, beginning anew after `n_minibatches`."""
-    costs = costs[:n_steps]
+    costs = np.array(costs[:n_steps])
     found = [step(i % n_minibatches if n_minibatches else i) for i in range(len(costs))]
-    np.testing.assert_allclose(found, costs, rtol=RTOL)
+    np.testing.assert_allclose(np.reshape(found, costs.shape), costs, rtol=RTOL)
 
 
-def check_classifier(recorded, classifier, penalty, datasets, n_steps):
-    y = pt.ivector("y")
-    cost, batch_size = classifier.negative_log_likelihood(y) + penalty, recorded["batch_size"]
-    functions = logistic_sgd.supervised_functions(
-        classifier, cost, classifier.errors(y), y, datasets, batch_size, recorded["learning_rate"]
-    )
-    assert_trajectory(functions[0], recorded["costs"], n_steps, 50_000 // batch_size)
+def check_autoencoder(recorded, model, numbers, series, datasets, n_steps):
+    """`series` are the recorded costs, one or more for each step, and the model's expressions of them."""
+    assert_params(model.params, recorded["initial_params"])
+    cost, updates = model.get_cost_updates(*(recorded[name] for name in numbers), recorded["learning_rate"])
+    outputs = [cost, *(output(model) for output in series.values())]
+    step = logistic_sgd.minibatch_function(outputs, {model.x: datasets[0][0]}, recorded["batch_size"], updates)
+    assert_trajectory(step, np.transpose([recorded[name] for name in ("costs", *series)]), n_steps)
     if n_steps is None:
-        assert_params(classifier.params, recorded["params"])
-        np.testing.assert_allclose(np.mean(functions[1]()), recorded["valid_error"], rtol=1e-15)
-
-
-def test_logistic_sgd(datasets, n_steps):
-    classifier = logistic_sgd.LogisticRegression(pt.matrix("x"), 784, 10)
-    check_classifier(REFERENCE["logistic_sgd"], classifier, 0, datasets, n_steps)
-
-
-def test_mlp(datasets, n_steps):
-    recorded = REFERENCE["mlp"]
-    classifier = mlp.MLP(np.random.RandomState(recorded["seed"]), pt.matrix("x"), 784, recorded["n_hidden"], 10)
-    assert_params(classifier.params, recorded["initial_params"])
-    penalty = recorded["L1_reg"] * classifier.L1 + recorded["L2_reg"] * classifier.L2_sqr
-    check_classifier(recorded, classifier, penalty, datasets, n_steps)
+        assert_params(model.params, recorded["params"])
 
 
 def test_dA(datasets, n_steps):
     recorded = REFERENCE["dA"]
     da = dA.dA(np.random.RandomState(recorded["seed"]), n_visible=784, n_hidden=recorded["n_hidden"])
-    assert_params(da.params, recorded["initial_params"])
-    cost, updates = da.get_cost_updates(recorded["corruption"], recorded["learning_rate"])
-    step = logistic_sgd.minibatch_function(cost, {da.x: datasets[0][0]}, recorded["batch_size"], updates)
-    assert_trajectory(step, recorded["costs"], n_steps)
-    if n_steps is None:
-        assert_params(da.params, recorded["params"])
+    check_autoencoder(recorded, da, ["corruption"], {}, datasets, n_steps)
 
 
 @pytest.mark.slow
 def test_cA(datasets, n_steps):
     recorded = FAMILY["cA"]
     ca = cA.cA(np.random.RandomState(recorded["seed"]), n_visible=784, n_hidden=recorded["n_hidden"])
-    assert_params(ca.params, recorded["initial_params"])
-    cost, updates = ca.get_cost_updates(recorded["contraction_level"], recorded["learning_rate"])
-    figures = [pt.mean(ca.L_rec), ca.L_jacob, cost]
-    step = logistic_sgd.minibatch_function(figures, {ca.x: datasets[0][0]}, recorded["batch_size"], updates)
-    series = np.transpose([recorded[name] for name in ("reconstruction", "jacobian", "costs")])
-    assert_trajectory(step, series, n_steps)
+    series = {"reconstruction": lambda ca: pt.mean(ca.L_rec), "jacobian": lambda ca: ca.L_jacob}
+    check_autoencoder(recorded, ca, ["contraction_level"], series, datasets, n_steps)
+
+
+@pytest.mark.parametrize("lesson", ["logistic_sgd", "mlp"])
+def test_classifiers(datasets, n_steps, lesson):
+    recorded, x, y = REFERENCE[lesson], pt.matrix("x"), pt.ivector("y")
+    if lesson == "mlp":
+        classifier = mlp.MLP(np.random.RandomState(recorded["seed"]), x, 784, recorded["n_hidden"], 10)
+        assert_params(classifier.params, recorded["initial_params"])
+        penalty = recorded["L1_reg"] * classifier.L1 + recorded["L2_reg"] * classifier.L2_sqr
+    else:
+        classifier, penalty = logistic_sgd.LogisticRegression(x, 784, 10), 0
+    cost, batch_size = classifier.negative_log_likelihood(y) + penalty, recorded["batch_size"]
+    train_fn, valid_score, _ = logistic_sgd.supervised_functions(
+        classifier, cost, classifier.errors(y), y, datasets, batch_size, recorded["learning_rate"]
+    )
+    assert_trajectory(train_fn, recorded["costs"], n_steps, 50_000 // batch_size)
     if n_steps is None:
-        assert_params(ca.params, recorded["params"])
+        assert_params(classifier.params, recorded["params"])
+        np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
 
 
 @pytest.mark.parametrize("entry", ["SdA", pytest.param("SdA_minibatch", marks=pytest.mark.slow)])
@@ -118,26 +112,21 @@ def test_SdA(datasets, entry, n_steps):
         step = partial(pretrain, corruption=recorded["corruption"], lr=recorded["pretrain_lr"])
         assert_trajectory(step, costs, None)  # the next layer's costs need this one to be trained to its end
     assert_params(sda.params, recorded["params_after_pretraining"])
-    visible_biases = [layer.b_prime for layer in sda.dA_layers]
-    assert_params(visible_biases, recorded["visible_biases_after_pretraining"])
-    train_fn, valid_score, test_score = sda.build_finetune_functions(
-        datasets, recorded["batch_size"], recorded["finetune_lr"]
-    )
+    assert_params([layer.b_prime for layer in sda.dA_layers], recorded["visible_biases_after_pretraining"])
+    train_fn, *scores = sda.build_finetune_functions(datasets, recorded["batch_size"], recorded["finetune_lr"])
     assert_trajectory(train_fn, recorded["finetune_costs"], n_steps)
-    if n_steps:
-        return
-    assert_params(sda.params, recorded["params_after_finetuning"])
-    np.testing.assert_allclose(np.mean(valid_score()), recorded["valid_error"], rtol=1e-15)
-    np.testing.assert_allclose(np.mean(test_score()), recorded["test_error"], rtol=1e-15)
+    if n_steps is None:
+        assert_params(sda.params, recorded["params_after_finetuning"])
+        errors = [np.mean(score()) for score in scores]
+        np.testing.assert_allclose(errors, [recorded["valid_error"], recorded["test_error"]], rtol=1e-15)
 
 
 def test_logistic_sgd_meets_the_published_figure_to_every_digit(tmp_path, capsys):
     with pytensor.config.change_flags(floatX="float32"):
         result = logistic_sgd.sgd_optimization_mnist(output_folder=tmp_path)
     printed = capsys.readouterr().out
-    assert "best validation score of 7.500000 %" in printed
-    assert "with test performance 7.489583 %" in printed
-    assert "The code run for 74 epochs" in printed
+    for words in "best validation score of 7.500000 %", "with test performance 7.489583 %", "code run for 74 epochs":
+        assert words in printed
     assert len(result.curve) == 74
 
     # predict() finds the model again: over all 10,000 test images, not over the 9,600 of full minibatches.

@@ -13,30 +13,17 @@ from scipy.optimize import minimize
 pytestmark = pytest.mark.usefixtures("interpreted", "float64")
 
 
-def make_autoencoder(n_visible, n_hidden, mean, W=None):
-    mean = pytensor.shared(np.asarray(mean), name="mean")
+def make_autoencoder(n_visible, n_hidden, mean):
+    mean = pytensor.shared(mean, name="mean")
     autoencoder = pca.LinearAutoencoder(np.random.RandomState(0), n_visible=n_visible, n_hidden=n_hidden, bvis=mean)
-    if W is not None:
-        autoencoder.W.set_value(np.asarray(W))
     return autoencoder, pytensor.function([autoencoder.x], list(autoencoder.get_cost_gradient()))
-
-
-def test_cost_and_gradient_worked_out_by_hand():
-    # Two visible units, one hidden; the mean is (1, 1), W = (1, 1)'. For x = (2, 1), x - m = (1, 0):
-    #   y = 1, z - m = (1, 1), error (0, -1), squared 1
-    # For x = (1, 3), x - m = (0, 2): y = 2, z - m = (2, 2), error (-2, 0), squared 4. The mean is 5/2.
-    #   With e the error: d(|e|^2)/dW = -2 (e y + (x - m)(e W)), since W stands in both maps:
-    #   -2 ((0, -1) 1 + (1, 0) (-1)) = (2, 2), and -2 ((-2, 0) 2 + (0, 2) (-2)) = (8, 8). The mean is (5, 5).
-    _, cost_and_gradient = make_autoencoder(2, 1, [1.0, 1.0], [[1.0], [1.0]])
-    cost, gradient = cost_and_gradient([[2.0, 1.0], [1.0, 3.0]])
-    assert cost == pytest.approx(5 / 2, rel=1e-15)
-    np.testing.assert_allclose(gradient, [[5.0], [5.0]], rtol=1e-15)
 
 
 def test_cost_and_gradient_are_those_of_numpy():
     rng = np.random.RandomState(0)
-    x, mean, W = rng.randn(20, 6), rng.randn(6), rng.randn(6, 3)
-    _, cost_and_gradient = make_autoencoder(6, 3, mean, W)
+    x, mean = rng.randn(20, 6), rng.randn(6)
+    autoencoder, cost_and_gradient = make_autoencoder(6, 3, mean)
+    autoencoder.W.set_value(W := rng.randn(6, 3))
     cost, gradient = cost_and_gradient(x)
     expected_cost, expected_gradient = linear_autoencoder_cost_and_gradient(x, mean, W)
     np.testing.assert_allclose(cost, expected_cost, rtol=1e-13)
@@ -72,11 +59,18 @@ def test_the_optimum_is_the_sum_of_the_discarded_eigenvalues_and_its_subspace_pc
     assert np.abs(np.abs(W) - np.abs(eigenvectors[:, :3])).max() > 0.05
 
 
-def test_the_driver_reaches_the_optimum_and_says_so(small_dataset, tmp_path, capsys, monkeypatch):
+def train(small_dataset, folder, **named):
+    return pca.test_pca(**{"n_hidden": 3, "max_iterations": 200, **named}, dataset=small_dataset, output_folder=folder)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
     monkeypatch.setattr(pca, "plot", lambda *_: None)
-    result = pca.test_pca(n_hidden=3, max_iterations=200, dataset=small_dataset, seed=5, output_folder=tmp_path)
-    x = load_data(small_dataset)[0][0].get_value()
-    _, eigenvalues, _ = pca.principal_components(x)
+
+
+def test_the_driver_reaches_the_optimum_and_says_so(small_dataset, tmp_path, capsys, no_pictures):
+    result = train(small_dataset, tmp_path, seed=5)
+    _, eigenvalues, _ = pca.principal_components(load_data(small_dataset)[0][0].get_value())
     assert result.figures["optimum"] == pytest.approx(eigenvalues[3:].sum(), rel=1e-13)
     assert result.figures["cost"] == pytest.approx(result.figures["optimum"], rel=1e-9)
     assert result.figures["largest_angle"] < 0.1
@@ -85,14 +79,12 @@ def test_the_driver_reaches_the_optimum_and_says_so(small_dataset, tmp_path, cap
     assert sorted(costs, reverse=True) == costs and len(costs) < 200
     assert costs[-1] == result.figures["cost"]
     assert f"cost {costs[-1]:.11f}" in capsys.readouterr().out
-    again = pca.test_pca(n_hidden=3, max_iterations=200, dataset=small_dataset, seed=5, output_folder=tmp_path)
+    again = train(small_dataset, tmp_path, seed=5)
     assert again.figures == result.figures and len(again.curve) == len(costs)
 
 
-def test_a_run_that_was_stopped_goes_on_from_its_last_weights(small_dataset, tmp_path, monkeypatch):
-    arguments = {"n_hidden": 3, "max_iterations": 200, "dataset": small_dataset, "output_folder": tmp_path}
+def test_a_run_that_was_stopped_goes_on_from_its_last_weights(small_dataset, tmp_path, monkeypatch, no_pictures):
     monkeypatch.setattr(Run, "seconds_between_checkpoints", 0)
-    monkeypatch.setattr(pca, "plot", lambda *_: None)
     keep, kept = Stage.keep, []
 
     def keep_and_fail(stage):
@@ -104,8 +96,8 @@ def test_a_run_that_was_stopped_goes_on_from_its_last_weights(small_dataset, tmp
     with monkeypatch.context() as patch:
         patch.setattr(Stage, "keep", keep_and_fail)
         with pytest.raises(KeyboardInterrupt):
-            pca.test_pca(**arguments)
-    result = pca.test_pca(**arguments)
+            train(small_dataset, tmp_path)
+    result = train(small_dataset, tmp_path)
     costs = [line["cost"] for line in result.curve]
     assert costs[7] == kept[-1] and sorted(costs, reverse=True) == costs  # the eight that were whole are there
     assert costs[8] < costs[7]
@@ -114,4 +106,4 @@ def test_a_run_that_was_stopped_goes_on_from_its_last_weights(small_dataset, tmp
 
 def test_more_hidden_units_than_inputs_are_refused(small_dataset, tmp_path):
     with pytest.raises(ValueError, match="n_hidden must be at most 49"):
-        pca.test_pca(n_hidden=50, dataset=small_dataset, output_folder=tmp_path)
+        train(small_dataset, tmp_path, n_hidden=50)

@@ -16,31 +16,6 @@ def make_step(sa, sparsity_target=0.1, sparsity_weight=1.0, learning_rate=0.1):
     return pytensor.function([sa.x], [cost, sa.sparsity_penalty, sa.mean_activation], updates=updates)
 
 
-def test_one_step_worked_out_by_hand(float64):
-    # Two visible units, one hidden; a minibatch of x = (1, 0) and (0, 1). W = (2 ln 3, 0)', b = -ln 3, b' = (0, 0).
-    #   y  = sigmoid(ln 3) = 3/4 and sigmoid(-ln 3) = 1/4, so that the mean activation a is 1/2; y (1 - y) = 3/16 twice
-    #   z  = (sigmoid(3/2 ln 3), 1/2) = (p, 1/2) and (sigmoid(1/2 ln 3), 1/2) = (q, 1/2)
-    #   KL(1/4 || 1/2) = 1/4 ln(1/2) + 3/4 ln(3/2);  its slope at a: -(1/4)/(1/2) + (3/4)/(1/2) = 1, a half for each y
-    #   L_rec = -ln p + ln 2 and -ln(1 - q) + ln 2, mean over both
-    #   dcost/d(input of z) = (z - x)/2 = ((p - 1)/2, 1/4) and (q/2, -1/4)
-    #   dcost/dy = (p - 1)/2 * 2 ln 3 + 1/2 and q/2 * 2 ln 3 + 1/2, with a sparsity weight of 1
-    ln3 = np.log(3)
-    sa = sA.sA(np.random.RandomState(0), n_visible=2, n_hidden=1)
-    for param, value in zip(sa.params, ([[2 * ln3], [0.0]], [-ln3], [0.0, 0.0])):
-        param.set_value(np.array(value))
-    p, q = 1 / (1 + 3**-1.5), 1 / (1 + 3**-0.5)
-    cost, penalty, activation = make_step(sa, sparsity_target=0.25, learning_rate=0.1)(np.eye(2))
-    divergence = np.log(1 / 2) / 4 + 3 * np.log(3 / 2) / 4
-    assert activation == pytest.approx([1 / 2], rel=1e-15) and penalty == pytest.approx(divergence, rel=1e-14)
-    assert cost == pytest.approx((-np.log(p) - np.log(1 - q)) / 2 + np.log(2) + divergence, rel=1e-14)
-    delta = np.array([(p - 1) * ln3 + 1 / 2, q * ln3 + 1 / 2]) * 3 / 16
-    W, b, b_prime = (param.get_value() for param in sa.params)
-    gradient = [[delta[0] + (p - 1) / 2 * 3 / 4 + q / 2 / 4], [delta[1] + 1 / 4 * 3 / 4 - 1 / 4 / 4]]
-    np.testing.assert_allclose(W, np.array([[2 * ln3], [0.0]]) - 0.1 * np.array(gradient), rtol=1e-14)
-    np.testing.assert_allclose(b, [-ln3 - 0.1 * delta.sum()], rtol=1e-14)
-    np.testing.assert_allclose(b_prime, [-0.1 * (p - 1 + q) / 2, 0], rtol=1e-14, atol=1e-16)
-
-
 def test_the_divergence_is_zero_at_the_target_and_positive_elsewhere(float64):
     activation = np.array([0.01, 0.09, 0.1, 0.11, 0.5, 0.99])
     divergence = sA.kl_of_coins(0.1, pt.constant(activation)).eval()
@@ -66,24 +41,22 @@ def test_the_penalty_moves_the_mean_activation_to_the_target():
 def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, float64, monkeypatch):
     monkeypatch.setattr(sA, "plot", lambda *_: None)
     results = sA.test_sA(0.3, 2, small_dataset, 10, tmp_path, 7, 0.2, 3.0, 5)
-    datasets = load_data(small_dataset)
-    train_x, valid_x, test_x = (x.get_value() for x, _ in datasets)
+    train_x, valid_x, test_x = (x.get_value() for x, _ in load_data(small_dataset))
     assert list(results) == [3.0, 0.0]
     for weight, result in results.items():
         sa = sA.sA(np.random.RandomState(5), n_visible=49, n_hidden=7)
         step = make_step(sa, 0.2, weight, 0.3)
+        activations_of = pytensor.function([sa.x], sa.get_hidden_values(sa.x).mean(axis=0))
         for line in result.curve:
             costs, penalties, _ = zip(*(step(train_x[i : i + 10]) for i in range(0, 300, 10)))
-            activations = pytensor.function([sa.x], sa.get_hidden_values(sa.x))(valid_x).mean(axis=0)
-            assert line["cost"] == pytest.approx(np.mean(costs), rel=1e-11)
-            assert line["penalty"] == pytest.approx(np.mean(penalties), rel=1e-11)
-            assert line["mean_activation"] == pytest.approx(activations.mean(), rel=1e-11)
-            assert line["highest_activation"] == pytest.approx(activations.max(), rel=1e-11)
+            activations = activations_of(valid_x)
+            expected = {"cost": np.mean(costs), "penalty": np.mean(penalties)}
+            expected |= {"mean_activation": activations.mean(), "highest_activation": activations.max()}
+            assert {name: line[name] for name in expected} == pytest.approx(expected, rel=1e-11)
         np.testing.assert_allclose(result.model.W.get_value(), sa.W.get_value(), rtol=1e-9)
         if weight:
             figures = json.loads((tmp_path / "result.json").read_text())
-            activations = pytensor.function([sa.x], sa.get_hidden_values(sa.x))(test_x).mean(axis=0)
-            assert figures["lowest_activation"] == pytest.approx(activations.min(), rel=1e-9)
+            assert figures["lowest_activation"] == pytest.approx(activations_of(test_x).min(), rel=1e-9)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, -0.1])
