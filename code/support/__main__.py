@@ -38,10 +38,10 @@ def choose_dataset():
     """The name mnist. If MNIST cannot be downloaded: the name digits, and a notice on standard error."""
     try:
         fetch_mnist()
+        return "mnist"
     except UnavailableError as error:
         print(f"{error}\n{NOTICE}", file=sys.stderr)
         return "digits"
-    return "mnist"
 
 
 @for_any_reader

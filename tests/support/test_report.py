@@ -14,7 +14,7 @@ from support import report
 from support.environment import ROOT
 from support.errors import UserError
 from support.report import comparison, place, refresh, reproduce, write_front, write_page
-from support.report.recipes import RECIPES, RESULTS, Recipe, read_recipes
+from support.report.recipes import RECIPES, RESULTS, Figure, Recipe, read_recipes
 from support.report.tables import front_table, results_table
 from support.rewrites import NAMES
 
@@ -129,22 +129,22 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
 
 
 def test_reproduce_runs_what_has_no_record_and_writes_the_page(tmp_path, monkeypatch):
-    commands = []
+    commands = {}
 
     def run(command):
-        commands.append([*map(str, command)])
-        lesson = Path(command[1]).stem
-        record(Path(command[-1]), lesson, validation_error=0.0139, test_error=0.013, epochs=36)
+        folder = Path(command[-1])
+        commands[folder.name] = [*map(str, command)]
+        record(folder, Path(command[1]).stem, validation_error=0.0139, test_error=0.013, epochs=36)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
     record(tmp_path / "mlp", "mlp", validation_error=0.0169, test_error=0.0165, epochs=1000)
     (tmp_path / "mlp" / "filters.png").touch()
     page = reproduce(tmp_path).read_text(encoding="utf-8")
-    assert {Path(command[-1]).name for command in commands} == read_recipes().keys() - {"mlp"}
-    ((python, script, *options),) = [each for each in commands if each[-1].endswith("SdA-no-pretraining")]
-    assert python == sys.executable and Path(script) == ROOT / "code" / "SdA.py"
-    assert options == ["--pretraining-epochs", "0", "--output-folder", str(tmp_path / "SdA-no-pretraining")]
+    assert commands.keys() == read_recipes().keys() - {"mlp"}
+    script, folder = ROOT / "code" / "SdA.py", tmp_path / "SdA-no-pretraining"
+    options = ["--pretraining-epochs", "0", "--output-folder", str(folder)]
+    assert commands[folder.name] == [sys.executable, str(script), *options]
     assert "\n".join(results_table(tmp_path)) in page and "![mlp: filters](mlp/filters.png)" in page
 
 
@@ -168,20 +168,21 @@ def test_reproduce_stops_where_a_run_fails_and_writes_no_page(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def emptied(page):
-    """A page whose generated parts are empty."""
-    return re.sub(r"(?ms)^(<!-- (\w+): .*? -->\n).*?(<!-- end of \2 -->)$", r"\1\3", page)
+def test_the_recorded_pages_are_those_of_the_records(tmp_path):
+    shutil.copytree(RESULTS, tmp_path / "results")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for page, write in (tmp_path / "results" / "README.md", write_page), (tmp_path / "README.md", write_front):
+        recorded = page.read_text(encoding="utf-8")
+        emptied = re.sub(r"(?ms)^(<!-- (\w+): .*? -->\n).*?(<!-- end of \2 -->)$", r"\1\3", recorded)
+        page.write_text(emptied, encoding="utf-8")
+        assert "SdA" in recorded and len(emptied) < len(recorded)
+        assert write(page.parent if write is write_page else page).read_text(encoding="utf-8") == recorded
 
 
-@pytest.mark.parametrize("page, write", [(RESULTS / "README.md", write_page), (ROOT / "README.md", write_front)])
-def test_a_recorded_page_is_that_of_the_records(tmp_path, page, write):
-    recorded = page.read_text(encoding="utf-8")
-    if write is write_page:
-        shutil.copytree(RESULTS, tmp_path / "results")
-    copy = tmp_path / "results" if write is write_page else tmp_path / "README.md"
-    (tmp_path / page.relative_to(page.parents[write is write_page])).write_text(emptied(recorded), encoding="utf-8")
-    assert "SdA" in recorded and len(emptied(recorded)) < len(recorded)
-    assert write(copy).read_text(encoding="utf-8") == recorded
+@pytest.mark.parametrize("lower_is_better, marks", [(True, ["", "", " ▲"]), (False, [" ▼", "", ""])])
+def test_a_figure_is_marked_if_it_is_worse_at_the_digits_shown(lower_is_better, marks):
+    figure = Figure("bound", "bound", "nats", 1, lower_is_better, published=1.0)
+    assert [figure.marked(value, "value") for value in (0.9, 1.04, 1.1)] == [f"value{mark}" for mark in marks]
 
 
 def test_the_front_table_has_a_line_for_each_lesson_and_means_of_the_seeds(tmp_path):
@@ -227,27 +228,24 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, complaint",
+    "old, new, complaint",
     [
-        (('lesson = "mlp"', ""), "row 2: Recipe.__init__() missing 1 required positional argument: 'lesson'"),
-        (('name = "dA"', 'name = "mlp"'), "two rows are named 'mlp'"),
-        (('lesson = "dA"', 'lesson = "../dA"'), "row 3: '../dA' is not the name of a file"),
-        (("published = 1.65", 'published = "1.65"'), "row 2: '1.65' is not"),
-        (
-            ("published = 1.65", "publshed = 1.65"),
-            "row 2: Figure.__init__() got an unexpected keyword argument 'publsh",
-        ),
-        (('options = ["--seed", "1"]', "options = [1]"), "row 5: '1' is not str"),
-        (("digits = 2", "digits = -2"), "row 1: -2 is not a count"),
-        (("[[run]]", "[[run"), "Expected ']]'"),
-        (("[97.34]", "[" * 100_000), "nested"),
-        (("97.34", "9" * 5000), ""),
+        ('lesson = "mlp"', "", "row 2: Recipe.__init__() missing 1 required positional argument: 'lesson'"),
+        ('name = "dA"', 'name = "mlp"', "two rows are named 'mlp'"),
+        ('lesson = "dA"', 'lesson = "../dA"', "row 3: '../dA' is not the name of a file"),
+        ("published = 1.65", 'published = "1.65"', "row 2: '1.65' is not"),
+        ("published = 1.65", "publshed = 1.65", "row 2: Figure.__init__() got an unexpected keyword argument 'publsh"),
+        ('options = ["--seed", "1"]', "options = [1]", "row 5: '1' is not str"),
+        ("digits = 2", "digits = -2", "row 1: -2 is not a count"),
+        ("[[run]]", "[[run", "Expected ']]'"),
+        ("[97.34]", "[" * 100_000, "nested"),
+        ("97.34", "9" * 5000, ""),
     ],
 )
-def test_a_fault_in_the_table_of_recipes_is_told_in_one_line(tmp_path, change, complaint):
+def test_a_fault_in_the_table_of_recipes_is_told_in_one_line(tmp_path, old, new, complaint):
     text = RECIPES.read_text(encoding="utf-8")
-    assert change[0] in text
-    (tmp_path / "recipes.toml").write_text(text.replace(*change, 1), encoding="utf-8")
+    assert old in text
+    (tmp_path / "recipes.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError, match="recipes.toml is damaged") as refusal:
         read_recipes(tmp_path / "recipes.toml")
     assert complaint in str(refusal.value) and str(refusal.value).isprintable()
@@ -306,22 +304,28 @@ def test_a_page_without_the_place_is_told_in_one_line_and_kept(tmp_path):
 
 def test_seeds_of_a_recipe_share_a_colour_and_other_options_have_another(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    rows = [("a", ()), ("a-seed-1", ("--seed", "1")), ("a-less", ("--seed", "2", "--epochs", "0")), ("missing", ())]
-    recipes = {name: Recipe(name=name, lesson="a", options=options) for name, options in rows}
-    recipes |= {"b": Recipe(name="b", lesson="b"), "b-2": Recipe(name="b-2", lesson="b", options=("--seed", "1"))}
-    monkeypatch.setattr(comparison, "read_recipes", lambda: recipes)
-    curves = {"a": [0.5, 0.25], "a-seed-1": [0.4, 0.3], "a-less": [0.6], "b": [0.5], "b-2": []}
-    for name, errors in curves.items():
-        lines = [{"epoch": 0, "cost": 1.0}] + [
+    runs = [  # b has one run with a curve: there is nothing to compare
+        ("a", (), [0.5, 0.25]),
+        ("a-seed-1", ("--seed", "1"), [0.4, 0.3]),
+        ("a-less", ("--seed", "2", "--epochs", "0"), [0.6]),
+        ("b", (), [0.5]),
+        ("b-seed-1", ("--seed", "1"), []),
+    ]
+    recipes = {name: Recipe(name, lesson=name[0], options=options) for name, options, _ in runs}
+    monkeypatch.setattr(comparison, "read_recipes", lambda: recipes | {"missing": Recipe("missing", "a")})
+    for name, _, errors in runs:
+        lines = [
             {"epoch": i, "cost": 1.0, "iteration": 2 * i, "validation_error": error}
             for i, error in enumerate(errors, 1)
         ]
         (tmp_path / name).mkdir()
-        (tmp_path / name / "curve.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (tmp_path / name / "curve.jsonl").write_text(
+            "".join(f"{json.dumps(line)}\n" for line in [{"epoch": 0, "cost": 1.0}, *lines])
+        )
     drawn, draw = {}, comparison.comparison_figure
     monkeypatch.setattr(comparison, "comparison_figure", lambda *what: drawn.setdefault(what[0], draw(*what)))
     comparison.draw_comparisons(tmp_path)
-    assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]  # of b there is nothing to compare
+    assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]
     one, other, less = drawn["a"].axes[0].get_lines()
     assert one.get_xydata().tolist() == [[1, 50], [2, 25]] and other.get_xydata().tolist() == [[1, 40], [2, 30]]
     assert less.get_xydata().tolist() == [[1, 60]]

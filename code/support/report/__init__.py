@@ -21,17 +21,15 @@ def reproduce(folder=RESULTS):
     If it is the folder of the recorded results, the table in README is written, too. The path of the page is returned.
     A UserError says that a run has failed. The next call goes on with that run.
     """
-    folder = Path(folder)
-    recipes = read_recipes()
+    folder, recipes = Path(folder), read_recipes()
     for name, recipe in recipes.items():
         if read_record(folder / name, recipes) is None:
             script = ROOT / "code" / f"{recipe.lesson}.py"
             command = [sys.executable, str(script), *recipe.options, "--output-folder", str(folder / name)]
-            status = subprocess.run(command).returncode
-            if status != 0:
+            if (status := subprocess.run(command).returncode) != 0:
                 raise UserError(f"{name} ended with status {status}: the same command goes on with it")
     if folder.resolve() == RESULTS:
-        write_front()
+        write_front(README)
     return write_page(folder)
 
 
@@ -45,13 +43,12 @@ def write_page(folder=RESULTS):
         for path in sorted((folder / name).glob("*.png"))
     ]
     parts = {"table": results_table(folder), "pictures": "\n\n".join(pictures).splitlines()}
-    new_page = f"# Published and reproduced\n\n{place('table')}\n{place('pictures')}"
-    return refresh(folder / "README.md", parts, new_page)
+    return refresh(folder / "README.md", parts, f"# Published and reproduced\n\n{place('table')}\n{place('pictures')}")
 
 
-def write_front(page=None):
+def write_front(page):
     """Write the table of the lessons into README."""
-    return refresh(page or README, {"lessons": front_table()}, place("lessons"))
+    return refresh(page, {"lessons": front_table()}, place("lessons"))
 
 
 def place(name):
@@ -67,7 +64,7 @@ def refresh(page, parts, new_page):
     """
     text = page.read_text(encoding="utf-8") if page.exists() else new_page
     for name, lines in parts.items():
-        begin, end = BEGIN.format(name), END.format(name)
+        begin, end = place(name).splitlines()
         found = re.compile(f"^{re.escape(begin)}\n(.*\n)??{re.escape(end)}$", re.DOTALL | re.MULTILINE)
         part = "\n".join([begin, "", *lines, "", end])
         text, times = found.subn(lambda _, part=part: part, text)

@@ -12,17 +12,7 @@ RECIPES = RESULTS / "recipes.toml"
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a run's result.json that the tables show.
-
-    Attributes
-    ----------
-    field : str, its name in result.json
-    name : str, its name in words
-    unit : str; with % the tables show 100 times the number
-    digits : int, after the decimal point
-    lower_is_better : bool
-    published : float, in the unit; None if no value is published
-    """
+    """One number of a run's result.json that the tables show. The top of the table of recipes explains the fields."""
 
     field: str
     name: str
@@ -59,7 +49,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run that is recorded, or will be: a row of the table. The top of the table explains the fields."""
+    """A run that is recorded, or will be: a row of the table."""
 
     name: str
     lesson: str
@@ -99,6 +89,11 @@ def read_recipes(path=None):
             first = first_row(recipe.lesson, recipes)
             recipes[recipe.name] = recipe if figures or not first else replace(recipe, figures=unpublished(first))
     return recipes
+
+
+def lessons_of(recipes):
+    """The names of the lessons, in the order of the recipes."""
+    return list(dict.fromkeys(recipe.lesson for recipe in recipes.values()))
 
 
 def first_row(lesson, recipes):

@@ -1,12 +1,13 @@
 """The tables that compare published and reproduced figures. They are made from the records and the table of recipes."""
 
 import itertools
+import json
 import statistics
 from pathlib import Path
 
 from support import rewrites
 from support.files import shown
-from support.report.recipes import RESULTS, first_row, read_recipes, unpublished
+from support.report.recipes import RESULTS, first_row, lessons_of, read_recipes, unpublished
 from support.runs.records import VERSIONS, read_result, read_settings
 
 MARKS = {"▲": "above", "▼": "below"}  # signs for a figure that is worse than the published one
@@ -31,16 +32,13 @@ def read_record(folder, recipes):
 
 def read_records(folder, recipes):
     """{lesson: {name: record}} of the finished runs in a folder of runs, in the order of the recipes."""
-    records = {path.name: record for path in Path(folder).glob("*/") if (record := read_record(path, recipes))}
-    names, lessons = list(recipes), list(dict.fromkeys(recipe.lesson for recipe in recipes.values()))
-
-    def place(item, items):
-        return (items.index(item) if item in items else len(items)), item
-
-    groups = {}
-    for name in sorted(records, key=lambda name: (place(records[name]["lesson"], lessons), place(name, names))):
-        groups.setdefault(records[name]["lesson"], {})[name] = records[name]
-    return groups
+    places = {name: place for place, name in enumerate(recipes)}
+    lessons = {lesson: {} for lesson in lessons_of(recipes)}
+    paths = sorted(Path(folder).glob("*/"), key=lambda path: (places.get(path.name, len(places)), path.name))
+    for path in paths:
+        if record := read_record(path, recipes):
+            lessons.setdefault(record["lesson"], {})[path.name] = record
+    return {lesson: runs for lesson, runs in lessons.items() if runs}
 
 
 def by_all_but_the_seed(runs):
@@ -48,15 +46,12 @@ def by_all_but_the_seed(runs):
 
     An option that is None counts as not given.
     """
-    groups, alike = {}, []
+    groups = {}
     for name, record in runs.items():
         settings = {**record["settings"], **record["dataset"], "seed": None}
-        settings = {option: value for option, value in settings.items() if value is not None}
-        if settings not in (known := [each for each, _ in alike]):
-            alike.append((settings, name))
-            known.append(settings)
-        groups.setdefault(alike[known.index(settings)][1], []).append(record)
-    return groups
+        key = json.dumps({option: value for option, value in settings.items() if value is not None}, sort_keys=True)
+        groups.setdefault(key, (name, []))[1].append(record)
+    return dict(groups.values())
 
 
 def front_table(folder=RESULTS, recipes=None):
@@ -67,14 +62,12 @@ def front_table(folder=RESULTS, recipes=None):
     recipes = read_recipes() if recipes is None else recipes
     groups = read_records(folder, recipes)
     lines = ["| lesson | figures | published | reproduced |", "|---|---|---|---|"]
-    for lesson in dict.fromkeys(recipe.lesson for recipe in recipes.values()):
+    for lesson in lessons_of(recipes):
         first = first_row(lesson, recipes)
         runs = by_all_but_the_seed(groups.get(lesson, {})).get(first.name, [])
         runs = [run for run in runs if run["dataset"]["name"] == "MNIST"]
-        columns = [
-            (figure.heading, figure.spelled(figure.published), mean_of(figure, runs)) for figure in first.figures
-        ]
-        named, published, reproduced = (", ".join(texts) for texts in zip(*columns)) if columns else "–––"
+        columns = [(each.heading, each.spelled(each.published), mean_of(each, runs)) for each in first.figures]
+        named, published, reproduced = map(", ".join, zip(*columns)) if columns else "–––"
         seeds = f", means of {len(runs)} seeds" if columns and len(runs) > 1 else ""
         lines.append(row(f"[{first.title or lesson}](code/{lesson}.py)", named, published, reproduced + seeds))
     return with_notes(lines, [recipe.note for recipe in recipes.values() if recipe.note])
@@ -94,39 +87,27 @@ def results_table(folder=RESULTS, recipes=None):
 
     Published figures stand only beside a run on MNIST whose folder is named after its recipe. Runs that differ only in
     their seeds have one more line: the mean and the sample standard deviation. A figure that is worse than the
-    published one is marked. Lessons with the same figures share a table.
+    published one is marked. A lesson has a table of its own if the table before it lacks one of its figures.
     """
     recipes = read_recipes() if recipes is None else recipes
-    groups, layout = read_records(folder, recipes), columns_of(recipes)
-    lines, columns = [], None
+    groups, columns = read_records(folder, recipes), None
+    lines, notes, machines, made_by = [], [], [], {}
     for lesson, runs in groups.items():
-        if columns is None or layout.get(lesson, columns) != columns:
-            columns = layout.get(lesson, [])
-            lines += ["", *head(columns)] if lines else head(columns)
+        own = dict.fromkeys(f.heading for each in recipes.values() if each.lesson == lesson for f in each.figures)
+        if columns is None or not own.keys() <= columns.keys():
+            columns = own
+            lines += [""] * bool(lines) + head(columns)
         lines += [line(name, [record], columns) for name, record in runs.items()]
         for name, seeds in by_all_but_the_seed(runs).items():
             fields = [*(figure.field for figure in seeds[0]["figures"]), "epochs"]
             if len(seeds) > 1 and all(field in record for record in seeds for field in fields):
                 lines.append(line(f"{name}, {len(seeds)} seeds", seeds, columns))
-    records = {name: record for runs in groups.values() for name, record in runs.items()}
-    notes = [recipe.note for recipe in recipes.values() if recipe.note and recipe.name in records]
-    machines = [f"{name} on {recipes[name].published_on}" for name, run in records.items() if run["published_minutes"]]
+        for name, record in runs.items():
+            notes += [recipes[name].note] if name in recipes and recipes[name].note else []
+            machines += [f"{name} on {recipes[name].published_on}"] if record["published_minutes"] else []
+            made_by.setdefault(circumstances(record), []).append(name)
     notes += [f"Published minutes: {'; '.join(machines)}."] if machines else []
-    made_by = {}
-    for name, record in records.items():
-        made_by.setdefault(circumstances(record), []).append(name)
     return with_notes(lines or head([]), notes + [f"{', '.join(names)}: {text}." for text, names in made_by.items()])
-
-
-def columns_of(recipes):
-    """{lesson: headings of its table}. A lesson joins the table before it if that has all of its figures."""
-    headings = {recipe.lesson: {} for recipe in recipes.values()}
-    for recipe in recipes.values():
-        headings[recipe.lesson] |= dict.fromkeys(figure.heading for figure in recipe.figures)
-    columns, layout = [], {}
-    for lesson, own in headings.items():
-        columns = layout[lesson] = columns if own.keys() <= set(columns) else list(own)
-    return layout
 
 
 def with_notes(lines, notes):
@@ -143,7 +124,7 @@ def head(columns):
 
 def line(name, runs, columns):
     """The line of one run, or of several that differ in their seeds. The first one has the published figures."""
-    cells, base = {}, runs[0]
+    cells, base = dict.fromkeys(columns, ("–", "–")), runs[0]
     for figure in base["figures"]:
         values = figure.values(runs)
         text = figure.marked(statistics.mean(values), summed_up(values, figure.digits)) if values else "–"
@@ -152,7 +133,7 @@ def line(name, runs, columns):
     return row(
         name,
         base["dataset"]["name"],
-        *itertools.chain(*(cells.get(column, ("–", "–")) for column in columns)),
+        *itertools.chain(*cells.values()),
         f"{base['published_minutes']:.0f}" if base["published_minutes"] else "–",
         "< 0.1" if len(runs) == 1 and minutes[0] < 0.05 else summed_up(minutes, 1),
         summed_up([run["epochs"] for run in runs if "epochs" in run], 0),

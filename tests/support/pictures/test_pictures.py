@@ -32,7 +32,6 @@ LESSONS = {  # {lesson: its module, its driver, a short schedule, its pictures b
     ),
 }
 RESULTS = ROOT / "data" / "results"
-RECORDED = sorted(curve.parent.name for curve in RESULTS.glob("*/curve.jsonl") if "patience" in curve.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -140,16 +139,6 @@ def test_the_horizon_is_left_out_where_the_curve_does_not_tell_it():
     curve = [{**line, "patience": 8, "epoch": i, "iteration": iteration} for i, iteration in ((1, 4), (3, 12), (1, 8))]
     (axes,) = drawing.errors_figure(curve).axes
     assert "several validations" in axes.get_xlabel()
-
-
-@pytest.mark.parametrize("run", RECORDED)
-def test_the_horizon_of_a_recorded_run_is_where_it_ended(run):
-    """An early stop comes in the epoch in which the patience ends; the other end is that of the schedule."""
-    settings, result = (json.loads((RESULTS / run / name).read_text()) for name in ("settings.json", "result.json"))
-    validations = [line for line in curve_of(RESULTS / run) if "validation_error" in line]
-    *_, allowed = drawing.horizon(validations)
-    assert allowed == validations[-1]["patience"] / (50_000 // settings["settings"]["batch_size"])
-    assert result["epochs"] == min(1000, int(allowed) + 1)
 
 
 def test_the_confusion_matrix_counts_labels_in_rows():
