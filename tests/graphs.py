@@ -2,19 +2,7 @@
 
 import inspect
 
-from support.rewrites import TAG
-from support.rewrites.decoder import TiedDecoder, tied_decoder
-from support.rewrites.entropy import LogLikelihood, log_likelihood
-from support.rewrites.internals import rows_if_few
-from support.rewrites.products import (
-    NarrowProduct,
-    SparseProduct,
-    TransposedProduct,
-    narrow_product,
-    sparse_product,
-    transposed_product,
-)
-from support.rewrites.updates import BackpropUpdate, RankUpdate, backprop_update, rank_update
+from support.rewrites import TAG, decoder, entropy, products, updates
 
 import numba
 import numpy as np
@@ -26,14 +14,16 @@ from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.basic import PerformLinker
 
 KERNELS = {
-    RankUpdate: rank_update,
-    BackpropUpdate: backprop_update,
-    SparseProduct: sparse_product,
-    NarrowProduct: narrow_product,
-    TransposedProduct: transposed_product,
-    LogLikelihood: log_likelihood,
-    TiedDecoder: tied_decoder,
+    updates.RankUpdate: updates.rank_update,
+    updates.BackpropUpdate: updates.backprop_update,
+    products.SparseProduct: products.sparse_product,
+    products.NarrowProduct: products.narrow_product,
+    products.TransposedProduct: products.transposed_product,
+    entropy.LogLikelihood: entropy.log_likelihood,
+    decoder.TiedDecoder: decoder.tied_decoder,
 }
+RNG = np.random.RandomState(0)
+DTYPES = ["float32", "float64"]
 compiled_kernels = {}
 
 
@@ -69,7 +59,7 @@ class KernelLinker(PerformLinker):
 
 def run_kernel(op, node, inputs, outputs):
     """What an operation's `perform` does, by the machine code that a compiled graph runs."""
-    key = op, node.outputs[0].type.dtype, rows_if_few(node)
+    key = op, node.outputs[0].type.dtype, node.inputs[1].type.shape[0] in (1, 2)
     if key not in compiled_kernels:
         kernel = KERNELS[type(op)](op, node)
         compiled_kernels[key] = numba.njit(lambda *inputs: kernel(*inputs))  # alone it can only be called by other ones
@@ -107,6 +97,10 @@ def has_ours(function):
     )
 
 
+def normal(*shape, dtype="float64"):
+    return RNG.normal(size=shape).astype(dtype)
+
+
 def parameter(value, name=None):
     return pytensor.shared(value, name=name, shape=value.shape)
 
@@ -122,3 +116,13 @@ def assert_close(actual, expected, dtype):
     assert actual.dtype == dtype and actual.shape == expected.shape
     tolerance = 50 * np.finfo(dtype).eps * max(1, np.abs(expected).max(initial=0))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+
+
+def assert_as_plain(inputs, outputs, values, without=""):
+    """Two functions, interpreted, that give the same: with our rewrites, and with PyTensor's own alone."""
+    modes = [interpreted_mode(tags=tags).excluding(without) for tags in ([TAG], [])]
+    with pytensor.config.change_flags(on_opt_error="raise"):
+        ours, plain = (pytensor.function(inputs, outputs, mode=mode, on_unused_input="ignore") for mode in modes)
+    for actual, expected in zip(ours(*values), plain(*values), strict=True):
+        assert_close(actual, expected, expected.dtype)
+    return ours, plain

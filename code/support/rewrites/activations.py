@@ -3,11 +3,10 @@
 from functools import cache
 
 from support.rewrites.algebra import replace
-from support.rewrites.internals import VERSION, scalar_op_cache_key
+from support.rewrites.internals import numba_implementation, numba_njit
 
 import numpy as np
 from pytensor.graph.rewriting.basic import node_rewriter
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.scalar.basic import Tanh, same_out
 from pytensor.scalar.math import Sigmoid
 from pytensor.tensor.elemwise import Elemwise
@@ -47,13 +46,9 @@ class VectorSigmoid(Sigmoid):
     """1 / (1 + exp(-a)) in single precision; the result is within rounding of it, for a and for the result."""
 
 
-vector_sigmoid = VectorSigmoid(same_out, name="vector_sigmoid")
-
-
-@register_funcify_and_cache_key(VectorSigmoid)
-def numba_vector_sigmoid(op, node, **kwargs):
-    one = np.float32(1)
-    exp = exponential(np.float32)
+@numba_implementation(VectorSigmoid)
+def numba_sigmoid(op, node):
+    one, exp = np.float32(1), exponential(np.float32)
 
     @numba_njit(error_model="numpy")  # a check for zero would keep the loop to one entry at a time
     def sigmoid(a):
@@ -61,20 +56,16 @@ def numba_vector_sigmoid(op, node, **kwargs):
         larger = one / (one + e)
         return larger if a >= 0 else e * larger
 
-    return sigmoid, scalar_op_cache_key(op, source=VERSION)
+    return sigmoid
 
 
 class VectorTanh(Tanh):
     """tanh(a) in single precision; the result is within rounding of it."""
 
 
-vector_tanh = VectorTanh(same_out, name="vector_tanh")
-
-
-@register_funcify_and_cache_key(VectorTanh)
-def numba_vector_tanh(op, node, **kwargs):
-    one, two, small = np.float32(1), np.float32(2), np.float32(0.625)
-    exp = exponential(np.float32)
+@numba_implementation(VectorTanh)
+def numba_tanh(op, node):
+    one, two, small, exp = np.float32(1), np.float32(2), np.float32(0.625), exponential(np.float32)
     c0, c1, c2, c3, c4 = coefficients(tanh_beyond_a, 4, [0, 0.4]).astype(np.float32)
 
     @numba_njit(error_model="numpy")
@@ -85,7 +76,7 @@ def numba_vector_tanh(op, node, **kwargs):
         beyond = (one - e) / (one + e)
         return series if abs(a) < small else (beyond if a >= 0 else -beyond)
 
-    return tanh, scalar_op_cache_key(op, source=VERSION)
+    return tanh
 
 
 def tanh_beyond_a(u):
@@ -99,13 +90,12 @@ def vectorised(scalar_op, vector_op):
 
     @node_rewriter([Elemwise])
     def rewrite(fgraph, node):
-        [out] = node.outputs
-        if type(node.op.scalar_op) is not scalar_op or not out.type.dtype == node.inputs[0].type.dtype == "float32":
-            return None
-        return replace([out], [Elemwise(vector_op)(*node.inputs)])
+        dtypes = {variable.type.dtype for variable in (*node.inputs, *node.outputs)}
+        if type(node.op.scalar_op) is scalar_op and dtypes == {"float32"}:
+            return replace(node.outputs, [Elemwise(vector_op)(*node.inputs)])
 
     return rewrite
 
 
-sigmoid_to_vector_sigmoid = vectorised(Sigmoid, vector_sigmoid)
-tanh_to_vector_tanh = vectorised(Tanh, vector_tanh)
+sigmoid_to_vector_sigmoid = vectorised(Sigmoid, VectorSigmoid(same_out, name="vector_sigmoid"))
+tanh_to_vector_tanh = vectorised(Tanh, VectorTanh(same_out, name="vector_tanh"))

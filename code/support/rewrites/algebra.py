@@ -22,7 +22,7 @@ MOST_PRODUCTS, MOST_NODES = 16, 64  # of a product of sums that is multiplied ou
 def replace(old, new, made=()):
     """What a rewriter returns: {old variable: new one}; None where the type of an old one cannot hold a new one.
 
-    The new variables, and those `made` on the way to them, are said to come from the lines that the old ones came from.
+    The new variables, and those `made` on the way to them, are said to come from the old ones' lines.
     """
     if not all(before.type.is_super(after.type) for before, after in zip(old, new, strict=True)):
         return None
@@ -61,18 +61,11 @@ def untransposed(variable):
     return None
 
 
-def unspecified(variable):
-    """The variable without the assertions of its shape around it."""
-    while variable.owner is not None and isinstance(variable.owner.op, SpecifyShape):
+def inside(variable, op_type):
+    """The variable without these operations around it: assertions of its shape, or new dimensions."""
+    while variable.owner is not None and isinstance(variable.owner.op, op_type):
         variable = variable.owner.inputs[0]
     return variable
-
-
-def without_dimensions(scalar):
-    """The variable that a scalar was before it was given dimensions, as it is for each of its uses anew."""
-    while scalar.owner is not None and isinstance(scalar.owner.op, DimShuffle):
-        scalar = scalar.owner.inputs[0]
-    return scalar
 
 
 def elementwise(variable, scalar_op):
@@ -89,16 +82,15 @@ def products_with(fgraph, matrix):
 
 
 def factors_of(variable):
-    """The factors of a product, or of one that is divided by a scalar; those of a square of a product twice each."""
+    """The factors of a product, or of one that is divided by a scalar; those of a square twice each."""
     if (operands := elementwise(variable, ps.Mul)) is not None:
         return [factor for operand in operands for factor in factors_of(operand)]
     base = elementwise(variable, ps.Sqr) or elementwise(variable, ps.Pow)
-    if base is not None and (len(base) == 1 or constant(base[1]) == 2):
+    if base and (len(base) == 1 or constant(base[1]) == 2):
         return [factor for factor in factors_of(base[0]) for _ in range(2)]
-    if (operands := elementwise(variable, ps.TrueDiv)) is not None:
-        dividend, divisor = operands
-        if is_scalar(divisor) and divisor.type.dtype == variable.type.dtype:  # such as the size of a minibatch
-            return [*factors_of(dividend), pt.reciprocal(divisor)]
+    dividend, divisor = elementwise(variable, ps.TrueDiv) or (None, None)
+    if dividend is not None and is_scalar(divisor) and divisor.type.dtype == variable.type.dtype:
+        return [*factors_of(dividend), pt.reciprocal(divisor)]  # such as the size of a minibatch
     return [variable]
 
 
@@ -108,23 +100,13 @@ def multiply(factors):
 
 
 def multiplied(scalars, dtype):
-    """Variables with one entry each, multiplied, as one without dimensions.
-
-    Each is turned into a number of this type before, as where it multiplies a matrix: small integers would overflow.
-    """
+    """Variables with one entry each, multiplied, as one without dimensions; cast before, or integers would overflow."""
     factors = [pt.cast(scalar.squeeze() if scalar.type.ndim else scalar, dtype) for scalar in scalars]
     return multiply(factors) if factors else pt.constant(1, dtype=dtype)
 
 
 class Product:
-    """One term of a sum: a number times some variables.
-
-    Attributes
-    ----------
-    number : float
-    scalars : list of symbolic variables with one entry
-    factors : list of the other ones
-    """
+    """One term of a sum: a number times some variables, `scalars` with one entry and all others, `factors`."""
 
     def __init__(self, number, variables):
         self.number = number
@@ -137,21 +119,21 @@ class Product:
 
     def coefficient(self, dtype):
         """The number times the scalars, as one number of this type."""
-        if self.number in (1, -1):
-            value = multiplied(self.scalars, dtype)
-            return value if self.number == 1 else -value
-        return multiplied([pt.constant(np.asarray(self.number, dtype)), *self.scalars], dtype)
+        number = [] if self.number in (1, -1) else [pt.constant(np.asarray(self.number, dtype))]
+        value = multiplied([*number, *self.scalars], dtype)
+        return -value if self.number == -1 else value
 
 
 def products_of(variable, follows, alone=True):
-    """A variable as a sum of products: a list of (1 or -1, list of factors).
+    """A variable as a sum of products: a list of (1 or -1, list of factors). A product of sums is multiplied out.
 
     It is followed through sums, differences, signs and products, where `follows(variable, alone)` says so. `alone` says
-    whether what it is multiplied by are scalars only. A product of sums is multiplied out.
+    whether it is multiplied by scalars only.
     """
+    itself = [(1, [variable])]
     if is_scalar(variable) or not follows(variable, alone):
-        return [(1, [variable])]
-    if (bare := unspecified(variable)) is not variable:
+        return itself
+    if (bare := inside(variable, SpecifyShape)) is not variable:
         return products_of(bare, follows, alone)
     if (operands := elementwise(variable, ps.Add | ps.Sub | ps.Neg)) is not None:
         signs = [1] * len(operands)
@@ -162,27 +144,23 @@ def products_of(variable, follows, alone=True):
         single = sum(not is_scalar(operand) for operand in operands) == 1
         parts = [products_of(operand, follows, alone and single) for operand in operands]
         lengths = [len(part) for part in parts]
-        if np.prod(lengths) > max(MOST_PRODUCTS, *lengths):
-            return [(1, [variable])]
-        return [
-            (int(np.prod([sign for sign, _ in chosen])), [factor for _, factors in chosen for factor in factors])
-            for chosen in combinations(*parts)
-        ]
-    return [(1, [variable])]
+        if np.prod(lengths) <= max(MOST_PRODUCTS, *lengths):
+            return [
+                (int(np.prod([sign for sign, _ in chosen])), [factor for _, factors in chosen for factor in factors])
+                for chosen in combinations(*parts)
+            ]
+    return itself
 
 
 def collected(variable, leaves):
-    """A sum of products of `leaves` and scalars, multiplied out: a list of `Product`, equal ones added up.
-
-    The constants are in the numbers; terms that cancel are left out.
-    """
-    leaves = [unspecified(leaf) for leaf in leaves]
+    """A sum of products of `leaves` and scalars: a list of `Product`, equal ones added up, constants in the number."""
+    leaves = [inside(leaf, SpecifyShape) for leaf in leaves]
     left, sums = iter(range(MOST_NODES)), {}
     for sign, factors in products_of(variable, lambda each, alone: each not in leaves and next(left, None) is not None):
         constants = [constant(factor) if is_scalar(factor) else None for factor in factors]
         number = sign * float(np.prod([value for value in constants if value is not None]))
-        others = [without_dimensions(f) if is_scalar(f) else f for f, value in zip(factors, constants) if value is None]
-        others = sorted(others, key=id)
+        others = [f for f, value in zip(factors, constants) if value is None]
+        others = sorted((inside(f, DimShuffle) if is_scalar(f) else f for f in others), key=id)
         total, _ = sums.get(key := tuple(map(id, others)), (0, None))
         sums[key] = total + number, others
     return [Product(number, factors) for number, factors in sums.values() if number != 0]
@@ -190,7 +168,7 @@ def collected(variable, leaves):
 
 def scalars_beyond(variable, other):
     """The scalars whose product, times `other`, is `variable`; None where it is not seen to be so."""
-    variable, other = unspecified(variable), unspecified(other)
+    variable, other = inside(variable, SpecifyShape), inside(other, SpecifyShape)
     if variable is other:
         return []
     beyond = Product(1, elementwise(variable, ps.Mul) or [variable])

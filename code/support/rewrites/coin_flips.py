@@ -1,12 +1,10 @@
 """Masks of zeros and ones at the price of one uniform number an entry."""
 
-from support.rewrites.algebra import replace
-from support.rewrites.internals import VERSION, numba_core_rv_funcify
+from support.rewrites.algebra import constant, replace
+from support.rewrites.internals import VERSION, numba_core_rv_funcify, numba_njit
 
 import numpy as np
-from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
-from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.random.basic import BinomialRV
 from pytensor.tensor.random.op import RandomVariable
 
@@ -40,9 +38,7 @@ def coin_flips(op, node):
         if p == 0:
             return np.int64(0)  # without a draw, as the binomial does
         uniform = rng.random()
-        if p <= 0.5:
-            return np.int64(uniform > 1 - p)
-        return np.int64(uniform <= 1 - (1 - p))
+        return np.int64(uniform > 1 - p) if p <= 0.5 else np.int64(uniform <= 1 - (1 - p))
 
     return flip, VERSION
 
@@ -51,8 +47,6 @@ def coin_flips(op, node):
 def binomial_to_coin_flips(fgraph, node):
     """binomial(n=1, p) -> CoinFlips(p)"""
     rng, size, n, p = node.inputs
-    if not (isinstance(n, Constant) and np.all(n.data == 1) and node.outputs[1].type.dtype == CoinFlips.dtype):
-        return None
-    if n.type.ndim > p.type.ndim or not all(n.type.broadcastable):
+    if constant(n) != 1 or n.type.ndim > p.type.ndim or not all(n.type.broadcastable):
         return None  # n would have a part in the shape of the draws
     return replace(node.outputs, CoinFlips().make_node(rng, size, p).outputs)

@@ -1,6 +1,7 @@
 """The decoder of an autoencoder with tied weights: its cost, its error and what goes back, in one pass over W."""
 
 from functools import cache
+from itertools import permutations
 
 from support.environment import THREADS
 from support.rewrites.activations import exponential
@@ -9,16 +10,16 @@ from support.rewrites.algebra import (
     collected,
     constant,
     elementwise,
+    inside,
     is_float_matrix,
     multiplied,
     products_with,
     replace,
     scalars_beyond,
-    unspecified,
     untransposed,
 )
-from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigmoid
-from support.rewrites.internals import INLINE, PARALLEL, Update, numba_implementation
+from support.rewrites.entropy import FACTORS, LogLikelihood
+from support.rewrites.internals import INLINE, PARALLEL, Update, numba_implementation, numba_njit
 from support.rewrites.kernels import add_to_the_first
 from support.rewrites.updates import RankUpdate
 
@@ -26,12 +27,11 @@ import numba
 import numpy as np
 import pytensor.tensor as pt
 from pytensor import scalar as ps
-from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
 from pytensor.graph.traversal import apply_depends_on
-from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.basic import Join
 from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import matrix, vector
 
 
@@ -53,47 +53,35 @@ class TiedDecoder(Update):
         self.updated = 3 if update else None
         super().__init__(inplace)
 
-    def make_node(self, W, h, c, x, *step):
+    def results(self, W, h, c, x, *step):
         n, m = W.type.shape
         n = n or c.type.shape[1] or x.type.shape[1]
-        outputs = [vector(dtype=W.dtype, shape=(1,)), *(matrix(dtype=W.dtype, shape=(1, size)) for size in (n, m))]
-        if self.update:
-            return Apply(self, [W, h, c, x, pt.cast(*step, W.dtype)], [*outputs, W.type()])
-        return Apply(self, [W, h, c, x], outputs)
+        z, back = (matrix(dtype=W.dtype, shape=(1, size)) for size in (n, m))
+        return [vector(dtype=W.dtype, shape=(1,)), z, back, *(W.type() for _ in step)]
 
-    def perform(self, node, inputs, outputs):
-        W, h, c, x, *step = inputs
-        rows, z = likelihood_and_sigmoid(x, h @ W.T + c)
-        for storage, value in zip(outputs, (rows, z, (z - x) @ W)):
-            storage[0] = value
-        if self.update:
-            outputs[3][0] = result = self.room_for_result(W)
-            result[...] = W + step[0] * ((z - x).T @ h)
+    def compute(self, W, h, c, x, *step):
+        likelihood, z = LogLikelihood().compute(x, h @ W.T + c)
+        updated = [W + each * ((z - x).T @ h) for each in step]
+        return likelihood, z, (z - x) @ W, *updated
 
 
 @numba_implementation(TiedDecoder)
 def tied_decoder(op, node):
-    update, inplace = op.update, op.inplace
-    dtype = node.outputs[0].type.numpy_dtype
-    zero = dtype.type(0)
-    decode = decoding(dtype, update)
+    inplace, dtype = op.inplace, node.outputs[0].type.numpy_dtype
+    decode, zero = decoding(dtype, op.update), dtype.type(0)
 
-    if not update:
-
-        @numba_njit
-        def decoder(W, h, c, x):
-            return decode(W, h, c, x, zero)
-
-        return decoder
+    @numba_njit
+    def decoder(W, h, c, x):
+        return decode(W, h, c, x, zero)
 
     @numba_njit
     def updating_decoder(W, h, c, x, step):
         if not inplace:
             W = W.copy()
-        rows, z, back = decode(W, h, c, x, step.item())
-        return rows, z, back, W
+        likelihood, z, back = decode(W, h, c, x, step.item())
+        return likelihood, z, back, W
 
-    return updating_decoder
+    return updating_decoder if op.update else decoder
 
 
 @cache
@@ -206,12 +194,9 @@ def decoding(dtype, update):
     @numba_njit(inline=INLINE)
     def decode(W, h, c, x, step):
         n, m = W.shape
-        if h.shape[0] != 1 or c.shape[0] != 1 or x.shape[0] != 1:
-            raise ValueError("not one example")
-        if h.shape[1] != m or c.shape[1] != n or x.shape[1] != n:
+        if h.shape != (1, m) or c.shape != (1, n) or x.shape != (1, n):
             raise ValueError("shapes of W, h, c and x do not fit")
-        z, back = np.empty((1, n), dtype), np.zeros((THREADS, 1, m), dtype)
-        totals = np.zeros((THREADS, 1))
+        z, back, totals = np.empty((1, n), dtype), np.zeros((THREADS, 1, m), dtype), np.zeros((THREADS, 1))
         pass_over_parts(W, np.ascontiguousarray(h), c, x, step, z, back, totals)
         add_to_the_first(totals)
         add_to_the_first(back.reshape(THREADS, -1))
@@ -224,28 +209,22 @@ def decoding(dtype, update):
 def decoder_to_tied_decoder(fgraph, node):
     """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be 1"""
     x, a = node.inputs
-    if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1:
+    operands = elementwise(a, ps.Add) or []
+    if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1 or len(operands) != 2:
         return None
-    operands = elementwise(a, ps.Add) or [a]
-    for place, product in enumerate(operands):
+    for product, c in permutations(operands):
         if product.owner is None or not isinstance(product.owner.op, Dot) or len(fgraph.clients[product]) > 1:
             continue
         h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
-        if W is None or W.owner is not None or any(W.type.broadcastable):
+        if W is None or W.owner is not None or not is_float_matrix(W, h, c, x) or c.type.shape[1] == 1:
             continue
-        rest = operands[:place] + operands[place + 1 :]
-        c = pt.add(*rest) if len(rest) > 1 else rest[0] if rest else pt.zeros((1, W.shape[0]), dtype=W.dtype)
-        if not is_float_matrix(W, h, c, x) or c.type.shape[1] == 1 or any(v.type.shape[0] != 1 for v in (h, c, x)):
-            continue
-        backs = [(dot, error_factor(dot.inputs[0], node, x)) for dot in products_with(fgraph, W)]
-        backs = [(dot.outputs[0], error) for dot, error in backs if error is not None]
+        backs = [(dot.outputs[0], error_factor(dot.inputs[0], node, x)) for dot in products_with(fgraph, W)]
+        backs = [(back, error) for back, error in backs if error is not None]
         if not backs:
             continue
-        rows, z, back = TiedDecoder()(W, h, c, x)
+        likelihood, z, back = TiedDecoder()(W, h, c, x)
         scaled = [back if error.is_one else error.coefficient(W.dtype) * back for _, error in backs]
-        old, new = [*node.outputs, *(dot for dot, _ in backs)], [rows, z, *scaled]
-        if (replaced := replace(old, new, made=[back])) is not None:
-            return replaced
+        return replace([*node.outputs, *(old for old, _ in backs)], [likelihood, z, *scaled], made=[back])
     return None
 
 
@@ -259,7 +238,7 @@ def error_factor(variable, decoder, x):
     if len(products) != 2 or any(len(product.factors) != 1 for product in products):
         return None
     of_z, of_x = sorted(products, key=lambda product: product.factors[0] is not z)
-    if of_z.factors[0] is not z or of_x.factors[0] is not unspecified(x):
+    if of_z.factors[0] is not z or of_x.factors[0] is not inside(x, SpecifyShape):
         return None
     same_scalars = sorted(map(id, of_z.scalars)) == sorted(map(id, of_x.scalars))
     return Product(of_z.number, of_z.scalars) if of_z.number == -of_x.number and same_scalars else None
@@ -270,15 +249,13 @@ def rank_update_to_tied_decoder(fgraph, node):
     """TiedDecoder(W, h, c, x), RankUpdate(W, [X; s (z - x)], [D; t h], alpha, 1)
     -> TiedDecoder(W, h, c, x, alpha s t), whose fourth result is V, and RankUpdate(V, X, D, alpha, 1)"""
     W, X, D, alpha, beta = node.inputs
-    X_parts, D_parts = joined(X), joined(D)
-    of_one_row = len(X_parts) == len(D_parts) and all(part.type.shape[0] == 1 for part in (*X_parts, *D_parts))
-    if node.op.inplace or constant(beta) != 1 or not of_one_row:
+    pairs = list(zip(joined(X), joined(D)))
+    of_one_row = all(side.type.shape[0] == 1 for pair in pairs for side in pair)
+    if constant(beta) != 1 or not of_one_row or len(joined(X)) != len(joined(D)):
         return None
-    for decoder, place in fgraph.clients[W]:
-        if place != 0 or not isinstance(decoder.op, TiedDecoder) or decoder.op.update:
-            continue
-        _, h, c, x = decoder.inputs
-        for part, (left, right) in enumerate(zip(X_parts, D_parts)):
+    for decoder in [decoder for decoder, _ in fgraph.clients[W] if isinstance(decoder.op, TiedDecoder)]:
+        _, h, c, x, *updating = decoder.inputs
+        for place, (left, right) in enumerate(pairs if not updating else ()):
             error, scalars = error_factor(left, decoder, x), scalars_beyond(right, h)
             if error is None or scalars is None:
                 continue
@@ -287,8 +264,7 @@ def rank_update_to_tied_decoder(fgraph, node):
                 continue  # it waits for what the decoder gives
             *results, updated = TiedDecoder(update=True)(W, h, c, x, step)
             copy_stack_trace([*decoder.outputs, node.outputs[0]], [*results, updated])
-            rest = [pair for i, pair in enumerate(zip(X_parts, D_parts)) if i != part]
-            if rest:
+            if rest := pairs[:place] + pairs[place + 1 :]:
                 X, D = (pt.join(0, *sides) if len(sides) > 1 else sides[0] for sides in zip(*rest))
                 updated = RankUpdate()(updated, X, D, alpha, beta)
             # The update first: it has parts of what the old decoder gives, which must still be there.
@@ -301,9 +277,7 @@ def joined(variable):
     node = variable.owner
     if node is None or not isinstance(node.op, Join):
         return [variable]
-    if hasattr(node.op, "axis"):
-        axis, parts = node.op.axis, node.inputs
-    else:  # PyTensor 3.0
-        axis, *parts = node.inputs
-        axis = axis.data if isinstance(axis, Constant) else None
+    axis, parts = getattr(node.op, "axis", None), node.inputs
+    if axis is None:  # PyTensor 3.0
+        axis, parts = constant(parts[0]), parts[1:]
     return parts if axis == 0 else [variable]

@@ -1,16 +1,16 @@
 """The log-likelihood of a sigmoid's output, from what went into the sigmoid; a sum in the gradient of a softmax's."""
 
+from itertools import permutations
+
 from support.rewrites.activations import exponential
 from support.rewrites.algebra import constant, elementwise, is_float_matrix, replace
-from support.rewrites.internals import numba_implementation
+from support.rewrites.internals import Kernel, numba_implementation, numba_njit
 
 import numpy as np
 from pytensor import scalar as ps
-from pytensor.graph.basic import Apply, Constant
-from pytensor.graph.op import Op
+from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.graph.traversal import apply_depends_on
-from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.math import Sum
 from pytensor.tensor.subtensor import AdvancedIncSubtensor
@@ -19,7 +19,7 @@ from pytensor.tensor.type import vector
 FACTORS = 512  # of at most 2: their product is far from an overflow in double precision
 
 
-class LogLikelihood(Op):
+class LogLikelihood(Kernel):
     """sum_j x_j log z_j + (1 - x_j) log(1 - z_j) of each row, and z = sigmoid(a), of x and a (batch, n).
 
     With e = exp(-|a|), the sum is that of x min(a, 0) - (1 - x) max(a, 0), less log(1 + e). The logarithms are those of
@@ -30,20 +30,12 @@ class LogLikelihood(Op):
     NaN, as in the sum.
     """
 
-    __props__ = ()
+    def results(self, x, a):
+        return [vector(dtype=a.dtype, shape=(a.type.shape[0],)), a.type()]
 
-    def make_node(self, x, a):
-        return Apply(self, [x, a], [vector(dtype=a.dtype, shape=(a.type.shape[0],)), a.type()])
-
-    def perform(self, node, inputs, outputs):
-        x, a = inputs
-        outputs[0][0], outputs[1][0] = likelihood_and_sigmoid(x, a)
-
-
-def likelihood_and_sigmoid(x, a):
-    """The results of `LogLikelihood` in NumPy."""
-    likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
-    return likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype), np.exp(-np.logaddexp(0, -a))
+    def compute(self, x, a):
+        likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
+        return likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype), np.exp(-np.logaddexp(0, -a))
 
 
 @numba_implementation(LogLikelihood)
@@ -56,7 +48,7 @@ def log_likelihood(op, node):
     @numba_njit(error_model="numpy", fastmath={"contract", "nsz"})
     def likelihood(x, a):
         k, n = a.shape
-        if x.shape[0] != k or x.shape[1] != n:
+        if x.shape != a.shape:
             raise ValueError("shapes of x and a do not fit")
         rows, z = np.empty(k, dtype), np.empty((k, n), dtype)
         exponentials, terms = np.empty(n, dtype), np.empty(n, dtype)
@@ -95,9 +87,8 @@ def sum_to_log_likelihood(fgraph, node):
     operands = elementwise(summand, ps.Add) or []
     if node.op.axis != (1,) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
         return None
-    for one, other in (operands, operands[::-1]):
-        x, minus_a = weighted_softplus(one)
-        rest, a = weighted_softplus(other)
+    for x_term, rest_term in (operands, operands[::-1]):
+        (x, minus_a), (rest, a) = weighted_softplus(x_term), weighted_softplus(rest_term)
         if x is None or rest is None or elementwise(minus_a, ps.Neg) != [a] or not is_one_minus(rest, x):
             continue
         if not is_float_matrix(x, a) or x.type.broadcastable != a.type.broadcastable:
@@ -109,7 +100,6 @@ def sum_to_log_likelihood(fgraph, node):
             if len(client.outputs) == 1 and elementwise(client.outputs[0], Sigmoid)
             if not (x.owner and apply_depends_on(x.owner, client))
         ]
-        sigmoids = [sigmoid for sigmoid in sigmoids if sigmoid.type.is_super(z.type)]
         if (replaced := replace([out, *sigmoids], [rows] + [z] * len(sigmoids))) is not None:
             return replaced
     return None
@@ -118,10 +108,10 @@ def sum_to_log_likelihood(fgraph, node):
 def weighted_softplus(variable):
     """(w, a) of w (-softplus(a)); (None, None) of anything else."""
     operands = elementwise(variable, ps.Mul) or []
-    for place, operand in enumerate(operands):
-        if len(operands) == 2 and (negated := elementwise(operand, ps.Neg)) is not None:
-            if (argument := elementwise(negated[0], Softplus)) is not None:
-                return operands[1 - place], argument[0]
+    for weight, other in permutations(operands) if len(operands) == 2 else ():
+        negated = elementwise(other, ps.Neg)
+        if negated and (argument := elementwise(negated[0], Softplus)):
+            return weight, argument[0]
     return None, None
 
 
@@ -147,9 +137,9 @@ def sum_of_single_entries(fgraph, node):
         return None  # nothing else would check the labels
     zeros, v, *places = added.inputs
     n = zeros.type.shape[0]
-    if len(places) != 2 or zeros.type.ndim != 2 or n is None or v.type.shape != (n,) or not out.type.is_super(v.type):
+    if n is None or v.type.shape != (n,) or constant(zeros) != 0:
         return None
-    rows, columns = places
-    if constant(zeros) != 0 or not isinstance(rows, Constant) or not np.array_equal(rows.data, range(n)):
+    if [getattr(place.type, "ndim", None) for place in places] != [1, 1]:
         return None
-    return [v] if columns.type.ndim == 1 else None
+    every_row = isinstance(places[0], Constant) and np.array_equal(places[0].data, range(n))
+    return [v] if every_row and out.type.is_super(v.type) else None

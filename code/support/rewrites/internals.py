@@ -2,6 +2,7 @@
 
 import zlib
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from support.environment import THREADS
@@ -9,12 +10,12 @@ from support.environment import THREADS
 import numba
 import numpy as np
 from numba.np.linalg import _BLAS, ensure_blas, get_blas_kind
+from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.basic import PerformLinker
 from pytensor.link.numba.cache import compile_numba_function_src
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.link.numba.dispatch.random import numba_core_rv_funcify  # noqa: F401  for coin_flips
-from pytensor.link.numba.dispatch.scalar import scalar_op_cache_key  # noqa: F401  for activations
 from pytensor.link.numba.linker import NumbaLinker
 
 # We use exactly as many threads as BLAS. The order of a sum, and so its last digit, depends on that number.
@@ -26,29 +27,26 @@ if PARALLEL:
 # Of a function with one caller: LLVM would optimise it by itself and then in its caller, which takes a second for some.
 INLINE = "always"
 
-# PyTensor caches machine code under an operation's type, its properties and a number of ours. This one changes with the
-# text of this package, of which the parts use each other, and the number of threads; what changes is compiled anew.
+# PyTensor caches machine code under a key, which has this number of ours. The number changes with the text of this
+# package, of which the parts use each other, and with the number of threads; what changes is compiled anew.
 _texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
 VERSION = zlib.crc32(b"".join([*_texts, str(THREADS).encode()]))
 
 
-def rows_if_few(node):
-    """The rows of an operation's second input, if its type says that there are one or two; or else 0.
+def numba_implementation(op_type, depends_on=lambda node: None):
+    """Register a function (op, node) -> compiled function as what Numba runs for this type of operation.
 
-    An implementation may depend on this number, and on nothing else in the types but what Numba sees: dtypes and the
-    order in memory. What only larger minibatches need takes seconds to compile.
+    An implementation may depend on the operation's properties, the types of its results and on `depends_on(node)`, and
+    on nothing else in the types but what Numba sees: dtypes and the order in memory.
     """
-    rows = node.inputs[1].type.shape[0]
-    return rows if rows in (1, 2) else 0
-
-
-def numba_implementation(op_type):
-    """Register a function (op, node) -> compiled function as what Numba runs for this type of operation."""
 
     def decorate(funcify):
-        @register_funcify_default_op_cache_key(op_type)
+        @register_funcify_and_cache_key(op_type)
         def implementation(op, node, **kwargs):
-            return funcify(op, node), zlib.crc32(bytes([rows_if_few(node)]), VERSION)
+            properties = [str(getattr(op, name)) for name in getattr(op, "__props__", ())]
+            dtypes = [out.type.dtype for out in node.outputs]
+            key = op_type.__name__, properties, dtypes, depends_on(node), VERSION
+            return funcify(op, node), sha256(str(key).encode()).hexdigest()
 
         return funcify
 
@@ -57,32 +55,37 @@ def numba_implementation(op_type):
 
 @cache
 def gemm(dtype):
-    """A compiled function (W, X, D, alpha, beta) that does W <- beta W + alpha X'D by BLAS; X and D in C order."""
+    """A compiled function (W, X, D, alpha, beta) that does W <- beta W + alpha X'D by BLAS; all are in C order."""
     ensure_blas()
-    kind = ord(get_blas_kind(numba.from_dtype(dtype)))
-    xxgemm = _BLAS().numba_xxgemm(numba.from_dtype(dtype))
-    as_is, transposed = ord("n"), ord("t")
+    number = numba.from_dtype(dtype)
+    kind, as_is, transposed = map(ord, (get_blas_kind(number), "n", "t"))
+    xxgemm = _BLAS().numba_xxgemm(number)
 
     @numba_njit
     def add_product(W, X, D, alpha, beta):
-        n, m = W.shape
-        k = X.shape[0]
+        (n, m), k = W.shape, X.shape[0]
         factors = np.array([alpha, beta], dtype)
+        a, b = factors[:1].ctypes, factors[1:].ctypes
         # BLAS counts along columns: what it sees is W' <- beta W' + alpha D'X, whose rows are W's columns.
-        out = W if W.flags.c_contiguous else W.copy()
-        xxgemm(
-            kind, as_is, transposed, m, n, k,
-            factors[0:].ctypes, D.ctypes, m, X.ctypes, n, factors[1:].ctypes, out.ctypes, m,
-        )  # fmt: skip
-        if not W.flags.c_contiguous:
-            for i in range(n):  # `W[:] = out` takes seconds to compile
-                for j in range(m):
-                    W[i, j] = out[i, j]
+        xxgemm(kind, as_is, transposed, m, n, k, a, D.ctypes, m, X.ctypes, n, b, W.ctypes, m)
 
     return add_product
 
 
-class Update(Op):
+class Kernel(Op):
+    """An operation: the types of its `results`, `compute` in NumPy, and a `numba_implementation`, which runs."""
+
+    __props__ = ()
+
+    def make_node(self, *inputs):
+        return Apply(self, [*inputs], self.results(*inputs))
+
+    def perform(self, node, inputs, outputs):
+        for storage, value in zip(outputs, self.compute(*inputs), strict=True):
+            storage[0] = value
+
+
+class Update(Kernel):
     """An operation one of whose results is its first input W, updated; with `inplace` it is written over W."""
 
     __props__ = ("inplace",)
@@ -96,11 +99,13 @@ class Update(Op):
 
     def with_inplace(self, inplace):
         """The same operation, written over W or not."""
-        return type(self)(**{**{name: getattr(self, name) for name in self.__props__}, "inplace": inplace})
+        return type(self)(**{**self._props_dict(), "inplace": inplace})
 
-    def room_for_result(self, W):
-        """An array for the updated W."""
-        return W if self.inplace else np.empty_like(W)
+    def perform(self, node, inputs, outputs):
+        super().perform(node, inputs, outputs)
+        if self.inplace:
+            inputs[self.W][...] = outputs[self.updated][0]
+            outputs[self.updated][0] = inputs[self.W]
 
 
 class EvaluatingLinker:
@@ -110,8 +115,8 @@ class EvaluatingLinker:
         replaced = {}
         for node in fgraph.toposort():
             if isinstance(node.op, Update) and node.op.inplace and not fgraph.clients[node.outputs[node.op.updated]]:
-                new = zip(node.outputs, node.op.with_inplace(False).make_node(*node.inputs).outputs)
-                fgraph.replace_all(pairs := list(new), reason="nobody takes the updated W")
+                new = node.op.with_inplace(False).make_node(*node.inputs).outputs
+                fgraph.replace_all(pairs := list(zip(node.outputs, new)), reason="nobody takes the updated W")
                 replaced.update(pairs)
         return super().accept(fgraph, [replaced.get(variable, variable) for variable in no_recycling or []], profile)
 
@@ -128,9 +133,9 @@ class PositionalLinker(CompilingLinker):
     """The same, but what is called is the graph's own function, with its arguments one by one.
 
     PyTensor puts a function of `*args` around it. At each call Numba looks up the types of the arguments: of arrays in
-    C, of anything else in Python. Of `*args` it looks up the tuple, and where that holds one generator of random
-    numbers, the types of all the arrays beside it are found in Python, too, which at a batch of 1 takes longer than a
-    pass over the weights. And LLVM optimises the whole graph once more for a function around it, which takes seconds.
+    C, of anything else in Python. Where the tuple `*args` holds a generator of random numbers, the types of all arrays
+    beside it are found in Python, too, which at a batch of 1 takes longer than a pass over the weights. And LLVM
+    optimises the whole graph once more for a function around it, which takes seconds.
     """
 
     def jit_compile(self, fn_and_cache):

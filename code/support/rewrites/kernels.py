@@ -18,11 +18,10 @@ Each is compiled once in a process for each type of its arguments, whatever numb
 from functools import cache
 
 from support.environment import THREADS
-from support.rewrites.internals import INLINE, PARALLEL, gemm
+from support.rewrites.internals import INLINE, PARALLEL, gemm, numba_njit
 
 import numba
 import numpy as np
-from pytensor.link.numba.dispatch.basic import numba_njit
 
 FEW = 100  # rows; up to here loops over what is not zero, and W D' with its transpose for D W', are faster than BLAS
 SPARSE = 0.25  # the share of entries that are not zero up to which that is so
@@ -132,33 +131,29 @@ def multiply_narrow(X, columns):
     return out
 
 
-@numba_njit(parallel=PARALLEL)
-def multiply_rows(D, W, out):
-    n, m = W.shape
-    d = D[0]
-    for part in numba.prange(THREADS):
-        for i in range(part * n // THREADS, (part + 1) * n // THREADS):
-            row = W[i]
-            total = W.dtype.type(0)
-            for j in range(m):
-                total += row[j] * d[j]
-            out[0, i] = total
+def row_by_row(update):
+    """A compiled function that writes D W' to `out` and, with `update`, adds a X'D to W; X and D have one row."""
+
+    @numba_njit(parallel=PARALLEL)
+    def multiply(W, X, D, a, out):
+        n, m = W.shape
+        d = D[0]
+        for part in numba.prange(THREADS):
+            for i in range(part * n // THREADS, (part + 1) * n // THREADS):
+                row = W[i]
+                x = a * X[0, i] if update else a
+                total = W.dtype.type(0)
+                for j in range(m):
+                    w = row[j]
+                    total += w * d[j]
+                    if update:
+                        row[j] = w + x * d[j]
+                out[0, i] = total
+
+    return multiply
 
 
-@numba_njit(parallel=PARALLEL)
-def multiply_and_update_rows(W, X, D, a, out):
-    n, m = W.shape
-    d = D[0]
-    for part in numba.prange(THREADS):
-        for i in range(part * n // THREADS, (part + 1) * n // THREADS):
-            row = W[i]
-            x = a * X[0, i]
-            total = W.dtype.type(0)
-            for j in range(m):
-                w = row[j]
-                total += w * d[j]
-                row[j] = w + x * d[j]
-            out[0, i] = total
+multiply_rows, multiply_and_update_rows = row_by_row(update=False), row_by_row(update=True)
 
 
 @numba_njit(parallel=PARALLEL)

@@ -3,28 +3,23 @@
 from support.environment import THREADS
 from support.rewrites import kernels
 from support.rewrites.algebra import is_float_matrix, replace, untransposed
-from support.rewrites.internals import numba_implementation
+from support.rewrites.internals import Kernel, numba_implementation, numba_njit
 from support.rewrites.kernels import FEW, NARROW
 
 import numpy as np
-from pytensor.graph.basic import Apply
-from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import node_rewriter
-from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
 
 
-class MatrixProduct(Op):
+class MatrixProduct(Kernel):
     """A product of two matrices."""
 
-    __props__ = ()
+    def results(self, X, W):
+        return [matrix(dtype=W.dtype, shape=(X.type.shape[0], W.type.shape[1]))]
 
-    def make_node(self, X, W):
-        return Apply(self, [X, W], [matrix(dtype=W.dtype, shape=(X.type.shape[0], W.type.shape[1]))])
-
-    def perform(self, node, inputs, outputs):
-        outputs[0][0] = np.dot(*inputs)
+    def compute(self, X, W):
+        return [np.dot(X, W)]
 
 
 class SparseProduct(MatrixProduct):
@@ -44,38 +39,32 @@ class SparseProduct(MatrixProduct):
         """The share of the rows of W that are read, in 0..1."""
         return np.mean((X != 0).any(axis=0)) if len(X) == 1 or kernels.is_sparse(X) else 1
 
-    def perform(self, node, inputs, outputs):
-        X, W = inputs
-        outputs[0][0] = np.stack([x[x != 0] @ W[x != 0] for x in X])
+    def compute(self, X, W):
+        return [np.stack([x[x != 0] @ W[x != 0] for x in X])]
 
 
 @numba_implementation(SparseProduct)
 def sparse_product(op, node):
     @numba_njit
     def product(X, W):
-        k, n = X.shape
-        m = W.shape[1]
+        (k, n), m = X.shape, W.shape[1]
         if W.shape[0] != n:
             raise ValueError("shapes of X and W do not fit")
         rows = np.empty(n + 1, np.int64)
-        if k != 1:
-            if not kernels.sparse(X):
-                out = np.dot(X, W)
-                if kernels.finite(out):
-                    return out
-            out = np.zeros((k, m), W.dtype)
-            for r in range(k):  # by one thread: those of BLAS, which waits for its next product, would be in the way
-                kernels.add_rows(out[r], X[r], W, rows[: kernels.find_nonzero(X[r], rows)])
-            return out
-        rows = rows[: kernels.find_nonzero(X[0], rows)]
-        if THREADS == 1 and 10 * rows.shape[0] > 9 * n:
+        used = kernels.find_nonzero(X[0], rows) if k == 1 else 0
+        if (THREADS == 1 and 10 * used > 9 * n) if k == 1 else not kernels.sparse(X):
             out = np.dot(X, W)
             if kernels.finite(out):
                 return out
-        sums = np.zeros((THREADS, m), W.dtype)
-        kernels.add_rows_in_parts(X[0], W, rows, sums)
-        kernels.add_to_the_first(sums)
-        return sums[:1]
+        if k == 1:
+            out = np.zeros((THREADS, m), W.dtype)
+            kernels.add_rows_in_parts(X[0], W, rows[:used], out)
+            kernels.add_to_the_first(out)
+            return out[:1]
+        out = np.zeros((k, m), W.dtype)
+        for r in range(k):  # by one thread: those of BLAS, which waits for its next product, would be in the way
+            kernels.add_rows(out[r], X[r], W, rows[: kernels.find_nonzero(X[r], rows)])
+        return out
 
     return product
 
@@ -95,21 +84,18 @@ def narrow_product(op, node):
     return product
 
 
-class TransposedProduct(Op):
+class TransposedProduct(Kernel):
     """D W' of D (batch, m) and W (n, m), without a transposed copy of W.
 
     BLAS takes W as it lies and a flag, of a few rows faster as W D', whose transpose is small. With more than one
     thread, a batch of 1 is too short for it, and each thread takes a part of the rows of W.
     """
 
-    __props__ = ()
+    def results(self, D, W):
+        return [matrix(dtype=W.dtype, shape=(D.type.shape[0], W.type.shape[0]))]
 
-    def make_node(self, D, W):
-        return Apply(self, [D, W], [matrix(dtype=W.dtype, shape=(D.type.shape[0], W.type.shape[0]))])
-
-    def perform(self, node, inputs, outputs):
-        D, W = inputs
-        outputs[0][0] = D @ W.T
+    def compute(self, D, W):
+        return [D @ W.T]
 
 
 @numba_implementation(TransposedProduct)
@@ -123,7 +109,7 @@ def transposed_product(op, node):
         if THREADS == 1 or D.shape[0] != 1:
             return np.dot(D, W.T)
         out = np.empty((1, W.shape[0]), W.dtype)
-        kernels.multiply_rows(D, W, out)
+        kernels.multiply_rows(W, D, D, W.dtype.type(0), out)
         return out
 
     return product

@@ -3,15 +3,11 @@
 PyTensor's own implementations suit any number of axes in any order of memory, and take five to ten seconds to compile.
 """
 
-from support.rewrites.internals import VERSION
+from support.rewrites.algebra import replace
+from support.rewrites.internals import numba_implementation, numba_njit
 
 import numpy as np
-from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
-from pytensor.link.numba.dispatch.basic import (
-    numba_njit,
-    register_funcify_and_cache_key,
-    register_funcify_default_op_cache_key,
-)
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.tensor.math import Argmax, Sum
 
 
@@ -19,14 +15,14 @@ class MatrixSum(Sum):
     """PyTensor's Sum, of a matrix along one axis."""
 
 
-@register_funcify_and_cache_key(MatrixSum)
-def numba_matrix_sum(op, node, **kwargs):
+@numba_implementation(MatrixSum)
+def matrix_sum(op, node):
     [along_rows] = op.axis
     sum_dtype, dtype = np.dtype(op.acc_dtype), node.outputs[0].type.numpy_dtype
     cast = sum_dtype != dtype
 
     @numba_njit
-    def matrix_sum(x):
+    def add_up(x):
         if along_rows:
             x = x.T
         n, m = x.shape
@@ -48,17 +44,17 @@ def numba_matrix_sum(op, node, **kwargs):
             rounded[j] = sums[j]
         return rounded
 
-    return matrix_sum, f"MatrixSum_{along_rows}_{sum_dtype}_{dtype}_{VERSION}"
+    return add_up
 
 
 class RowArgmax(Argmax):
     """PyTensor's Argmax, of each row of a matrix: the first place of the largest entry, or of the first NaN."""
 
 
-@register_funcify_default_op_cache_key(RowArgmax)
-def numba_row_argmax(op, node, **kwargs):
+@numba_implementation(RowArgmax)
+def row_argmax(op, node):
     @numba_njit
-    def row_argmax(x):
+    def find_largest(x):
         n, m = x.shape
         if m == 0:
             raise ValueError("attempt to get argmax of an empty sequence")
@@ -71,20 +67,17 @@ def numba_row_argmax(op, node, **kwargs):
             places[i] = place
         return places
 
-    return row_argmax, VERSION
+    return find_largest
 
 
 @node_rewriter([Sum, Argmax])
 def reduction_to_loops(fgraph, node):
     """Sum, Argmax -> MatrixSum, RowArgmax"""
-    [x], [out] = node.inputs, node.outputs
+    [x], op = node.inputs, node.op
     if x.type.ndim != 2 or x.type.numpy_dtype.kind not in "biuf" or x.type.dtype == "float16":
         return None
-    if type(node.op) is Sum and len(node.op.axis or ()) == 1:
-        result = MatrixSum(axis=node.op.axis, dtype=node.op.dtype, acc_dtype=node.op.acc_dtype)(x)
-    elif type(node.op) is Argmax and node.op.axis == (1,):
-        result = RowArgmax(node.op.axis)(x)
-    else:
-        return None
-    copy_stack_trace(out, result)
-    return [result]
+    if type(op) is Sum and len(op.axis or ()) == 1:
+        return replace(node.outputs, [MatrixSum(axis=op.axis, dtype=op.dtype, acc_dtype=op.acc_dtype)(x)])
+    if type(op) is Argmax and op.axis == (1,):
+        return replace(node.outputs, [RowArgmax(op.axis)(x)])
+    return None

@@ -1,20 +1,17 @@
 """Sizes that are known when a graph is compiled: inferred as far as they go, and checked where they are not."""
 
-from hashlib import sha256
+from support.rewrites.algebra import replace
+from support.rewrites.internals import numba_implementation, numba_njit
 
-from support.rewrites.internals import VERSION
-
-from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, node_rewriter
-from pytensor.link.numba.cache import compile_numba_function_src
-from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_and_cache_key
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Argmax, Dot
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.special import LogSoftmax, Softmax
 from pytensor.tensor.subtensor import BaseSubtensor
-from pytensor.tensor.type_other import NoneTypeT
+from pytensor.tensor.type import TensorType
+from pytensor.tensor.variable import TensorConstant
 
 # Operations whose results have sizes that follow from their inputs.
 SYMBOLIC = Softmax, LogSoftmax  # they have a graph inside, with types of its own
@@ -30,18 +27,21 @@ class StaticShapes(GraphRewriter):
 
     def apply(self, fgraph):
         for node in fgraph.toposort():
-            if isinstance(node.op, SpecifyShape) and is_known(node):
-                fgraph.replace(node.outputs[0], node.inputs[0], reason="static_shapes")
-            elif isinstance(node.op, INFERRING) and None in node.outputs[-1].type.shape:
+            old = node.outputs
+            if isinstance(node.op, SpecifyShape) and all(
+                size in (None, known) for size, known in zip(specified(node), node.inputs[0].type.shape)
+            ):
+                fgraph.replace(old[0], node.inputs[0], reason="static_shapes")
+            elif isinstance(node.op, INFERRING) and None in old[-1].type.shape:
                 try:
-                    inferred = inferred_again(node)
+                    new = inferred_again(node)
                 except (TypeError, ValueError):
                     continue  # sizes that contradict each other: the function raises when it is called
-                if inferred[-1].type != node.outputs[-1].type:
-                    copy_stack_trace(node.outputs, inferred)
-                    for old, new in zip(node.outputs, inferred, strict=True):
-                        new.name = old.name
-                    fgraph.replace_all(zip(node.outputs, inferred), reason="static_shapes", import_missing=True)
+                if new[-1].type != old[-1].type:
+                    copy_stack_trace(old, new)
+                    for before, after in zip(old, new, strict=True):
+                        after.name = before.name
+                    fgraph.replace_all(zip(old, new), reason="static_shapes", import_missing=True)
 
 
 def inferred_again(node):
@@ -51,46 +51,36 @@ def inferred_again(node):
     return node.op.make_node(*node.inputs).outputs
 
 
-def is_known(node):
-    """Whether a SpecifyShape specifies what the type of its input says."""
-    x, *sizes = node.inputs
-    return all(
-        isinstance(size.type, NoneTypeT) or isinstance(size, Constant) and known == size.data
-        for size, known in zip(sizes, x.type.shape, strict=True)
-    )
+def specified(node):
+    """The sizes that a SpecifyShape asks for: numbers, None for any size, "computed" for one that is not constant."""
+    sizes = node.inputs[1:]
+    computed = ["computed" if isinstance(size.type, TensorType) else None for size in sizes]
+    return [int(size.data) if isinstance(size, TensorConstant) else other for size, other in zip(sizes, computed)]
 
 
 class CheckedShape(SpecifyShape):
     """SpecifyShape, whose error names the specified shape only: to write the array's own takes seconds to compile."""
 
 
-@register_funcify_and_cache_key(CheckedShape)
-def numba_checked_shape(op, node, **kwargs):
-    sizes = node.inputs[1:]
-    names = [f"size_{axis}" for axis in range(len(sizes))]
-    unequal, texts = [], []
-    for axis, (name, size) in enumerate(zip(names, sizes, strict=True)):
-        if isinstance(size.type, NoneTypeT):
-            texts.append("any size")
-            continue
-        unequal.append(f"x.shape[{axis}] != {name}.item()")
-        texts.append(str(size.data) if isinstance(size, Constant) else "a computed size")
-    message = f"an array's shape is not ({', '.join(texts)}), which specify_shape asks for"
-    source = f"""
-def checked_shape(x, {", ".join(names)}):
-    if {" or ".join(unequal) or False}:
-        raise AssertionError({message!r})
-    return x
-"""
-    checked_shape = numba_njit(compile_numba_function_src(source, "checked_shape"))
-    return checked_shape, sha256(f"{source}{VERSION}".encode()).hexdigest()
+@numba_implementation(CheckedShape, depends_on=specified)
+def checked_shape(op, node):
+    wanted = tuple(-1 if size is None else size for size in specified(node))
+    shown = ", ".join("any size" if size < 0 else str(size) for size in wanted)
+    message = f"an array's shape is not ({shown}), which specify_shape asks for"
+
+    @numba_njit
+    def check(x, *sizes):
+        for axis in range(x.ndim):
+            if wanted[axis] >= 0 and x.shape[axis] != wanted[axis]:
+                raise AssertionError(message)
+        return x
+
+    return check
 
 
 @node_rewriter([SpecifyShape])
 def specify_to_checked_shape(fgraph, node):
-    """SpecifyShape -> CheckedShape"""
-    if type(node.op) is not SpecifyShape:
+    """SpecifyShape -> CheckedShape, where no size is computed"""
+    if type(node.op) is not SpecifyShape or "computed" in specified(node):
         return None
-    checked = CheckedShape()(*node.inputs)
-    copy_stack_trace(node.outputs[0], checked)
-    return [checked]
+    return replace(node.outputs, [CheckedShape()(*node.inputs)])

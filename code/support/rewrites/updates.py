@@ -4,7 +4,6 @@ from support.rewrites import kernels
 from support.rewrites.algebra import (
     Product,
     constant,
-    elementwise,
     is_float_matrix,
     multiplied,
     multiply,
@@ -15,15 +14,13 @@ from support.rewrites.algebra import (
     split_off_common,
     untransposed,
 )
-from support.rewrites.internals import Update, numba_implementation, rows_if_few
+from support.rewrites.internals import Update, numba_implementation, numba_njit
 
 import numpy as np
 import pytensor.tensor as pt
 from pytensor import scalar as ps
-from pytensor.graph.basic import Apply
-from pytensor.graph.rewriting.basic import copy_stack_trace, node_rewriter
+from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.graph.traversal import apply_depends_on
-from pytensor.link.numba.dispatch.basic import numba_njit
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.type import matrix
@@ -40,14 +37,11 @@ class RankUpdate(Update):
     finite, and BLAS, to which alpha = 0 and beta = 0 mean that a matrix is not read, is left out then.
     """
 
-    def make_node(self, W, X, D, alpha, beta):
-        alpha, beta = (pt.cast(scalar, W.dtype) for scalar in (alpha, beta))
-        return Apply(self, [W, X, D, alpha, beta], [W.type()])
+    def results(self, W, X, D, alpha, beta):
+        return [W.type()]
 
-    def perform(self, node, inputs, outputs):
-        W, X, D, alpha, beta = inputs
-        outputs[0][0] = result = self.room_for_result(W)
-        result[...] = beta * W + alpha * (X.T @ D)
+    def compute(self, W, X, D, alpha, beta):
+        return [beta * W + alpha * (X.T @ D)]
 
     def rows_read(self, W, X, D, alpha, beta):
         """The share of the rows of W that are read, and where it is overwritten, written; in 0..1."""
@@ -56,20 +50,22 @@ class RankUpdate(Update):
         return np.mean((X != 0).any(axis=0)) if leaves_rows_alone else 1
 
 
-@numba_implementation(RankUpdate)
+def has_few_rows(node):
+    """Whether X is known to have one or two rows: the loops for more take seconds to compile."""
+    return node.inputs[1].type.shape[0] in (1, 2)
+
+
+@numba_implementation(RankUpdate, depends_on=has_few_rows)
 def rank_update(op, node):
-    inplace = op.inplace
-    few = rows_if_few(node) > 0
+    inplace, few = op.inplace, has_few_rows(node)
     add = kernels.addition(node.outputs[0].type.numpy_dtype, few)
 
     @numba_njit
     def update(W, X, D, alpha, beta):
-        n, m = W.shape
-        k = X.shape[0]
-        if X.shape[1] != n or D.shape[0] != k or D.shape[1] != m or few and k > 2:
+        (n, m), k = W.shape, X.shape[0]
+        if X.shape[1] != n or D.shape != (k, m) or few and k > 2:
             raise ValueError("shapes of W, X and D do not fit")
-        if not inplace:
-            W = W.copy()
+        W = np.ascontiguousarray(W) if inplace else W.copy()
         add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
         return W
 
@@ -84,14 +80,11 @@ class BackpropUpdate(Update):
 
     updated = 1
 
-    def make_node(self, W, X, D, alpha):
-        return Apply(self, [W, X, D, alpha], [matrix(dtype=W.dtype, shape=(1, W.type.shape[0])), W.type()])
+    def results(self, W, X, D, alpha):
+        return [matrix(dtype=W.dtype, shape=(1, W.type.shape[0])), W.type()]
 
-    def perform(self, node, inputs, outputs):
-        W, X, D, alpha = inputs
-        outputs[0][0] = D @ W.T
-        outputs[1][0] = result = self.room_for_result(W)
-        result[...] = W + alpha * (X.T @ D)
+    def compute(self, W, X, D, alpha):
+        return D @ W.T, W + alpha * (X.T @ D)
 
 
 @numba_implementation(BackpropUpdate)
@@ -101,7 +94,7 @@ def backprop_update(op, node):
     @numba_njit
     def update(W, X, D, alpha):
         n, m = W.shape
-        if X.shape[0] != 1 or D.shape[0] != 1 or X.shape[1] != n or D.shape[1] != m:
+        if X.shape != (1, n) or D.shape != (1, m):
             raise ValueError("shapes of W, X and D do not fit")
         if not inplace:
             W = W.copy()
@@ -124,8 +117,7 @@ def descent_to_rank_update(fgraph, node):
     if not is_float_matrix(out) or not isinstance(node.op.scalar_op, ps.Add | ps.Sub):
         return None
 
-    def follows(variable, alone):
-        """What is computed for others anyway is cheaper to read than to compute again."""
+    def follows(variable, alone):  # what is computed for others anyway is cheaper to read than to compute again
         return variable is out or alone and len(fgraph.clients[variable]) == 1
 
     terms = [Product(*term) for term in products_of(out, follows)]
@@ -163,16 +155,7 @@ def sides_of(fgraph, factors):
         return None
     left = [untransposed(column) for column in columns]
     left = [column.T if row is None else row for row, column in zip(left, columns)]
-    return product(fgraph, left), product(fgraph, rows)
-
-
-def product(fgraph, factors):
-    """The elementwise product of one or more variables: where the graph has it already, that one."""
-    for client, _ in fgraph.clients.get(factors[0], ()) if len(factors) > 1 else ():
-        if len(client.outputs) == 1 and elementwise(client.outputs[0], ps.Mul) is not None:
-            if sorted(map(id, client.inputs)) == sorted(map(id, factors)):
-                return client.outputs[0]
-    return multiply(factors)
+    return multiply(left), multiply(rows)
 
 
 def joined_update(W, products, beta):
@@ -183,23 +166,21 @@ def joined_update(W, products, beta):
     common, *rest = split_off_common([term.scalars for term, _, _ in products])
     own = [Product(term.number, scalars).coefficient(W.dtype) for scalars, (term, _, _) in zip(rest, products)]
     X = pt.join(0, *(left for _, left, _ in products))
-    D = pt.join(0, *(scalar * of_one_batch(left, right) for scalar, (_, left, right) in zip(own, products)))
+    D = pt.join(0, *(scalar * with_rows_of(left, right) for scalar, (_, left, right) in zip(own, products)))
     return RankUpdate()(W, X, D, multiplied(common, W.dtype), beta)
 
 
-def of_one_batch(left, right):
+def with_rows_of(left, right):
     """The right side of a product, with as many rows as the left one: behind a join nobody would miss any."""
     rows = left.type.shape[0]
-    if rows is not None and rows == right.type.shape[0]:
-        return right
-    return pt.specify_shape(right, (left.shape[0], None))
+    return right if rows is not None and rows == right.type.shape[0] else pt.specify_shape(right, (left.shape[0], None))
 
 
 @node_rewriter([RankUpdate])
 def rank_update_to_backprop_update(fgraph, node):
     """D W', RankUpdate(W, X, D, alpha, 1) -> BackpropUpdate(W, X, D, alpha), for a batch that is known to be 1"""
     W, X, D, alpha, beta = node.inputs
-    if node.op.inplace or D.type.shape[0] != 1 or constant(beta) != 1:
+    if D.type.shape[0] != 1 or constant(beta) != 1:
         return None
     transposes = [client.outputs[0] for client, _ in fgraph.clients[W] if isinstance(client.op, DimShuffle)]
     for dot in [dot for W_T in transposes if untransposed(W_T) is W for dot in products_with(fgraph, W_T)]:
@@ -216,8 +197,5 @@ def rank_update_to_backprop_update(fgraph, node):
 @node_rewriter([Update], inplace=True)
 def update_inplace(fgraph, node):
     """RankUpdate, BackpropUpdate, TiedDecoder -> the same, written over W"""
-    if node.op.inplace or node.op.updated is None:
-        return None
-    new = node.op.with_inplace(True).make_node(*node.inputs).outputs
-    copy_stack_trace(node.outputs, new)
-    return new
+    if not node.op.inplace and node.op.updated is not None:
+        return replace(node.outputs, node.op.with_inplace(True).make_node(*node.inputs).outputs)

@@ -1,6 +1,6 @@
 """SparseProduct, NarrowProduct and TransposedProduct."""
 
-from graphs import assert_close, nodes, parameter, row_or_batch
+from graphs import DTYPES, RNG, assert_close, nodes, normal, parameter, row_or_batch
 from support.rewrites.kernels import FEW, is_sparse
 from support.rewrites.products import MatrixProduct, NarrowProduct, SparseProduct, TransposedProduct
 
@@ -8,16 +8,9 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.compile.mode import Mode
 from pytensor.tensor.math import Dot
 
 pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
-DTYPES = ["float32", "float64"]
-RNG = np.random.RandomState(0)
-
-
-def normal(*shape, dtype="float64"):
-    return RNG.normal(size=shape).astype(dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -106,18 +99,3 @@ def test_a_product_with_a_transposed_matrix_does_not_transpose_it(batch, dtype):
     for rows in [batch] if batch else [0, 3]:
         d = normal(rows, 9, dtype=dtype)
         assert_close(fn(d), d @ W.get_value().T, dtype)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "op, batch", [(SparseProduct, 1), (SparseProduct, 3), (NarrowProduct, 3), (TransposedProduct, 3)]
-)
-def test_what_runs_agrees_with_perform_and_checks_the_shapes(op, batch, dtype):
-    X, W = pt.matrix(dtype=dtype, shape=(batch, None)), pt.matrix(dtype=dtype)
-    numba, python = (pytensor.function([X, W], op()(X, W), mode=Mode(linker, None)) for linker in ("numba", "py"))
-    x, w = normal(batch, 5, dtype=dtype), normal(6, 5, dtype=dtype)
-    w = w if op is TransposedProduct else w.T.copy()
-    x[:, 1:] = 0
-    assert_close(numba(x, w), python(x, w), dtype)
-    with pytest.raises(ValueError, match="do not fit"):
-        numba(normal(batch, 6, dtype=dtype), w)
