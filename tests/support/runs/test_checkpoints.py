@@ -13,7 +13,7 @@ from support import files
 from support.errors import UserError
 from support.files.archives import read_described, write_described
 from support.runs import checkpoint, records
-from support.runs.checkpoint import FILE, State, named, pack, read_checkpoint, unpack, write_checkpoint
+from support.runs.checkpoint import FILE, State, named, pack, read_checkpoint, unpack
 from support.runs.interruption import Interrupted
 from support.runs.models import SavedModel
 from support.runs.run import Run
@@ -311,7 +311,7 @@ def test_arrays_of_another_network_are_told_in_one_line(name, value, whole, tmp_
     assert name in arrays
     arrays = {key: array for key, array in {**arrays, name: value}.items() if array is not None}
     write_described(tmp_path / FILE, {"state": state}, arrays)
-    with pytest.raises(UserError, match="fits another network or schedule: --fresh"):
+    with pytest.raises(UserError, match="is damaged .*: --fresh"):
         train(tmp_path)
 
 
@@ -375,7 +375,7 @@ def test_another_runs_model_is_not_taken_for_a_finished_level(tmp_path):
 @pytest.mark.slow
 def test_damage_at_any_place_is_told_in_one_line(tmp_path):
     path = tmp_path / FILE
-    write_checkpoint(path, State(ABOUT), {"W": np.ones(3)})
+    write_described(path, {"state": {"format": 3, **asdict(State(ABOUT))}}, {"W": np.ones(3)})
     whole = path.read_bytes()
     for end in range(0, len(whole) - 1, 7):
         path.write_bytes(whole[:end])

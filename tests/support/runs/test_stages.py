@@ -323,7 +323,7 @@ def test_settings_that_name_files_elsewhere_are_no_runs(name, tmp_path):
         pass
     record = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**record, "files": [name]}))
-    with pytest.raises(UserError, match="is not a file of a run, or is damaged"):
+    with pytest.raises(UserError, match="settings.json is damaged .*move it away, or choose another --output-folder"):
         start(folder).__enter__()
 
 
