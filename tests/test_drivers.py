@@ -3,9 +3,7 @@
 No two arguments here have the same value, and none has its default.
 """
 
-import json
 import pickle
-from fractions import Fraction
 
 import dA
 import logistic_sgd
@@ -60,28 +58,20 @@ def assert_curve(curve, expected, n_epochs):
     assert "test_error" in curve[0]
 
 
-def symbols():
-    return pt.matrix("x"), pt.ivector("y")
-
-
-def test_logistic_sgd(dataset, tmp_path):
+@pytest.mark.parametrize("lesson", [logistic_sgd, mlp])
+def test_a_classifier(lesson, dataset, tmp_path):
     common = {"dataset": dataset, "batch_size": BATCH_SIZE, "output_folder": tmp_path}
-    result = logistic_sgd.sgd_optimization_mnist(learning_rate=0.7, n_epochs=3, **common)
-    datasets, (x, y) = load_data(dataset), symbols()
-    model = logistic_sgd.LogisticRegression(x, 49, 10)
-    cost = model.negative_log_likelihood(y)
-    functions = supervised_functions(model, cost, model.errors(y), y, datasets, BATCH_SIZE, 0.7)
+    datasets, x, y = load_data(dataset), pt.matrix("x"), pt.ivector("y")
+    if lesson is mlp:
+        result = mlp.test_mlp(learning_rate=0.3, L1_reg=0.02, L2_reg=0.07, n_epochs=3, n_hidden=6, seed=5, **common)
+        model = mlp.MLP(np.random.RandomState(5), x, 49, 6, 10)
+        cost, rate = model.negative_log_likelihood(y) + 0.02 * model.L1 + 0.07 * model.L2_sqr, 0.3
+    else:
+        result = logistic_sgd.sgd_optimization_mnist(learning_rate=0.7, n_epochs=3, **common)
+        model = logistic_sgd.LogisticRegression(x, 49, 10)
+        cost, rate = model.negative_log_likelihood(y), 0.7
+    functions = supervised_functions(model, cost, model.errors(y), y, datasets, BATCH_SIZE, rate)
     assert_curve(result.curve, finetuned(model, functions, datasets, 3), 3)
-
-
-def test_mlp(dataset, tmp_path):
-    common = {"dataset": dataset, "batch_size": BATCH_SIZE, "output_folder": tmp_path}
-    result = mlp.test_mlp(learning_rate=0.3, L1_reg=0.02, L2_reg=0.07, n_epochs=4, n_hidden=6, seed=5, **common)
-    datasets, (x, y) = load_data(dataset), symbols()
-    model = mlp.MLP(np.random.RandomState(5), x, 49, 6, 10)
-    cost = model.negative_log_likelihood(y) + 0.02 * model.L1 + 0.07 * model.L2_sqr
-    functions = supervised_functions(model, cost, model.errors(y), y, datasets, BATCH_SIZE, 0.3)
-    assert_curve(result.curve, finetuned(model, functions, datasets, 4), 4)
 
 
 def test_dA(dataset, tmp_path):
@@ -135,21 +125,7 @@ def test_pretraining_arguments_by_position_by_name_and_by_default(dataset):
     assert cost_and_weights(2) != cost_and_weights(2, 0.3) != cost_and_weights(2, 0.3, 0.01)
 
 
-def test_a_notebooks_numbers_train_as_plain_ones_do(dataset, tmp_path):
-    plain = {"learning_rate": 0.5, "L1_reg": 0.0, "L2_reg": 0.25, "n_epochs": 1, "batch_size": 10, "n_hidden": 5}
-    types = np.float64, int, Fraction, np.int64, np.int32, np.int16
-    numbers = {name: kind(value) for (name, value), kind in zip(plain.items(), types, strict=True)}
-    (one,), (other,) = (
-        mlp.test_mlp(dataset=dataset, output_folder=tmp_path / str(place), **arguments).curve
-        for place, arguments in enumerate((plain, numbers))
-    )
-    assert {**one, "seconds": 0} == {**other, "seconds": 0}
-    settings = [json.loads((tmp_path / place / "settings.json").read_text())["settings"] for place in "01"]
-    assert settings[0] == settings[1]
-
-
-@pytest.mark.parametrize("levels", [[0.3, 0.3], [0.3, 0.3000000001]])
-def test_levels_that_would_share_their_files_are_refused(dataset, tmp_path, levels):
+def test_levels_that_would_share_their_files_are_refused(dataset, tmp_path):
     with pytest.raises(UserError, match="corruption_levels must differ"):
-        dA.test_dA(dataset=dataset, corruption_levels=levels, output_folder=tmp_path / "run")
+        dA.test_dA(dataset=dataset, corruption_levels=[0.3, 0.3000000001], output_folder=tmp_path / "run")
     assert not (tmp_path / "run").exists()

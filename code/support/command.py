@@ -5,7 +5,7 @@ import inspect
 import sys
 
 from support import rewrites
-from support.console import check_docstrings, for_any_reader
+from support.console import for_any_reader
 from support.environment import ROOT
 from support.errors import UserError
 from support.runs.interruption import Interrupted, Signals
@@ -14,38 +14,25 @@ from support.settings import parameters
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser that tells an error in one line, without the usage before it."""
-
     def error(self, message):
         raise UserError(f"{message} (--help lists the options)")
 
 
 def build_parser(driver, quick, actions):
-    """The parser of a lesson: an option for each argument of the driver and for each action, `--quick`, `--rewrites`.
-
-    The parameters are those of `command`.
-    """
+    """The parser of a lesson. Its parameters are those of `command`."""
     parser = OneLineParser(description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False)
     for name, parameter in parameters(driver).items():
         if parameter.type is bool:
             parser.add_argument(option(name), action="store_true", help=parameter.description)
             continue
         default = "" if parameter.default is None else f" (default: {spelled(parameter.default)})"
-        parser.add_argument(
-            option(name),
-            type=parameter.type,
-            nargs="+" if parameter.is_list else None,
-            metavar="PATH" if parameter.type is str else parameter.type.__name__.upper(),
-            help=(parameter.description + default).replace("%", "%%"),
-        )
+        metavar = "PATH" if parameter.type is str else parameter.type.__name__.upper()
+        nargs, text = "+" if parameter.is_list else None, (parameter.description + default).replace("%", "%%")
+        parser.add_argument(option(name), type=parameter.type, nargs=nargs, metavar=metavar, help=text)
     schedule = " ".join(f"{option(name)} {spelled(value)}" for name, value in quick.items())
     parser.add_argument("--quick", action="store_true", help=f"a schedule of about a minute: {schedule}")
-    parser.add_argument(
-        "--rewrites",
-        nargs="+",
-        metavar="NAME",
-        help=f"graph rewrites to compile with: all (the default), none, or some of {', '.join(rewrites.NAMES)}",
-    )
+    some = f"graph rewrites to compile with: all (the default), none, or some of {', '.join(rewrites.NAMES)}"
+    parser.add_argument("--rewrites", nargs="+", metavar="NAME", help=some)
     for name, action in actions.items():
         metavar = next(iter(inspect.signature(action).parameters)).upper()
         parser.add_argument(option(name), metavar=metavar, help=summary(action))
@@ -63,7 +50,7 @@ def spelled(value):
 
 
 def summary(function):
-    """The first paragraph of a docstring, on one line."""
+    """The first paragraph of a docstring."""
     return " ".join(inspect.getdoc(function).split("\n\n")[0].split())
 
 
@@ -83,26 +70,24 @@ def command(driver, quick, argv=None, **actions):
         Other functions of the lesson. `plot=plot` makes `--plot FOLDER` call plot(FOLDER). The only other options that
         go with an action are those named after further arguments of the function.
 
-    Returns
-    -------
-    int
-        0 after success, 130 after Ctrl-C, 143 after SIGTERM; 2 if the input was bad, and then one line on standard
-        error says why.
+    Returns 0 after success, 130 after Ctrl-C, 143 after SIGTERM; 2 if the input was bad, and then one line on standard
+    error says why.
     """
     program = f"{lesson_of(driver)}.py"
     try:
-        check_docstrings(driver)
+        if driver.__doc__ is None and sys.flags.optimize > 1:
+            without = "python -OO drops the docstrings, and the options are made from them"
+            raise UserError(f"{without}: use python alone, or python -O")
         with Signals():
             options = vars(build_parser(driver, quick, actions).parse_args(argv))
-            chosen = [name for name in actions if name in options]
-            if chosen:
-                _act(actions[chosen[-1]], chosen[-1], options)
-            else:
-                if "rewrites" in options:
-                    rewrites.select(options.pop("rewrites"))
-                if options.pop("quick", False):
-                    options = {"output_folder": str(ROOT / "runs" / f"{lesson_of(driver)}-quick"), **quick, **options}
-                driver(**options)
+            if chosen := [name for name in actions if name in options]:
+                return _act(actions[chosen[-1]], chosen[-1], options)
+            if "rewrites" in options:
+                rewrites.select(options.pop("rewrites"))
+            if options.pop("quick", False):
+                options = {"output_folder": str(ROOT / "runs" / f"{lesson_of(driver)}-quick"), **quick, **options}
+            driver(**options)
+            return 0
     except BrokenPipeError:
         raise
     except (UserError, OSError, MemoryError) as error:  # the messages of the system are clear enough
@@ -114,7 +99,6 @@ def command(driver, quick, argv=None, **actions):
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def _act(action, name, options):
@@ -125,3 +109,4 @@ def _act(action, name, options):
         allowed = [option(other) for other in others if other in ("dataset", "seed")]
         raise UserError(f"{option(name)} goes {f'with {allowed[0]} only' if allowed else 'alone'}")
     action(options[name], **given)
+    return 0

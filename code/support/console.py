@@ -6,8 +6,6 @@ import shutil
 import sys
 from contextlib import suppress
 
-from support.errors import UserError
-
 try:
     from tqdm import tqdm
 except ImportError:  # tqdm is optional: without it there is no progress bar
@@ -30,19 +28,14 @@ def progress(iterable, label):
     if tqdm is None:
         return iterable
     bar = tqdm
-    if is_notebook():
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and "IPKernelApp" in shell.config:
         with suppress(ImportError):
             import ipywidgets  # noqa: F401  with which tqdm draws its bar for notebooks
             from tqdm.notebook import tqdm as bar
     elif not sys.stderr.isatty():
         return iterable
     return bar(iterable, desc=label, leave=False, mininterval=0.5, dynamic_ncols=True)
-
-
-def is_notebook():
-    """Whether the process is the kernel of a notebook."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return shell is not None and "IPKernelApp" in shell.config
 
 
 def show_status(text):
@@ -52,49 +45,30 @@ def show_status(text):
         print(f"\r{text[:width]:{width}}\r", end="", file=sys.stderr, flush=True)
 
 
-def prepare_streams():
-    """Print a code in place of each letter that the terminal cannot show, such as one in a path. The run goes on."""
-    for stream in sys.stdout, sys.stderr:
-        if hasattr(stream, "reconfigure"):  # a notebook's streams lack it, and show all letters
-            stream.reconfigure(errors="backslashreplace")
-
-
 def for_any_reader(command):
     """Decorate a function that prints and returns an exit status, so that it works with any terminal and any pipe.
 
-    If the reader closes the pipe, as `head` does, the function ends without a message. It must not catch
-    BrokenPipeError itself.
+    A code is printed in place of each letter that the terminal cannot show, such as one in a path. If the reader closes
+    the pipe, as `head` does, the function ends without a message. It must not catch BrokenPipeError itself.
     """
 
     @functools.wraps(command)
     def wrapped(*arguments, **named):
-        prepare_streams()
+        streams = sys.stdout, sys.stderr
+        for stream in streams:
+            if hasattr(stream, "reconfigure"):  # a notebook's streams lack it, and show all letters
+                stream.reconfigure(errors="backslashreplace")
         try:
             try:
                 return command(*arguments, **named)
             finally:
                 sys.stdout.flush()  # here the error can be caught; at the end of the process it cannot
         except BrokenPipeError:
-            discard_output()
+            nowhere = os.open(os.devnull, os.O_WRONLY)  # also for that which Python prints when it ends
+            for stream in streams:
+                with suppress(OSError, ValueError):  # the stream is not a file of the system
+                    os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
             return NOBODY_READS
 
     return wrapped
-
-
-def discard_output():
-    """Throw away all output that is still to come, also that which Python prints when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in sys.stdout, sys.stderr:
-        try:
-            os.dup2(nowhere, stream.fileno())
-        except (OSError, ValueError):  # the stream is not a file of the system
-            pass
-    os.close(nowhere)
-
-
-def check_docstrings(function):
-    """Raise a UserError if Python was told to drop docstrings: a command makes its options from them."""
-    if function.__doc__ is None and sys.flags.optimize > 1:
-        raise UserError(
-            "python -OO drops the docstrings, and the options are made from them: use python alone, or python -O"
-        )

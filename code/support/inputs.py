@@ -14,11 +14,7 @@ ROWS = 100  # of a data set, on which a layer's input is looked at
 
 
 def scalar(value):
-    """A number for a formula, such as a learning rate, which leaves the formula the precision of its matrices.
-
-    A number becomes a float of Python, because a float64 of NumPy makes the matrices float64. A symbolic one becomes
-    floatX.
-    """
+    """A number for a formula: a float of Python, as one of NumPy makes matrices float64; a symbolic one of floatX."""
     if isinstance(value, Variable):
         return pt.cast(value, pytensor.config.floatX)
     return float(np.asarray(value).item())
@@ -74,8 +70,7 @@ def random_state(rng):
 def symbolic_generator(theano_rng, numpy_rng):
     """`theano_rng`, a `pt.random.shared_rng`; where it is None, one whose seed is drawn from `numpy_rng`.
 
-    A NumPy Generator, or a RandomStream, PyTensor's older interface, gives a new one. A UserError refuses anything
-    else.
+    A NumPy Generator, or a RandomStream, PyTensor's older interface, gives a new one. A UserError refuses the rest.
     """
     if theano_rng is None:
         return pt.random.shared_rng(seed=random_state(numpy_rng).randint(2**30))

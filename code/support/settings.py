@@ -16,7 +16,6 @@ import functools
 import hashlib
 import inspect
 import json
-import math
 import os
 import re
 from numbers import Integral, Real
@@ -52,36 +51,30 @@ show_graph : bool
 class Parameter:
     """An argument of a driver, as its docstring explains it.
 
-    Parameters
-    ----------
-    kind : str
-        Kind and range, such as "list of float, in [0, 1)".
-    description : str
-    default
-        If it is None, None is an allowed value.
-
-    Attributes
-    ----------
-    type : float, int, bool or str
-        The type of the value, or of the items of a list.
-    is_list : bool
+    `kind` is the kind and the range, such as "list of float, in [0, 1)". If `default` is None, it is an allowed value.
     """
 
     types = {"float": float, "int": int, "bool": bool, "path": str}
+    allowed = {float: Real, int: Integral, bool: (bool, np.bool_), str: (str, os.PathLike)}
+    words = {float: "number", int: "whole number", bool: "truth value", str: "path"}
 
     def __init__(self, kind, description, default=None):
         self.description, self.default = description, default
         kind, _, self.range = kind.partition(", ")
         self.is_list = kind.startswith("list of ")
         self.type = self.types[kind.removeprefix("list of ")]
-        self.low, self.high, self.with_low, self.with_high = _bounds(self.range)
+        interval = re.sub("^at least (.*)", r"in [\1, inf)", re.sub("^above (.*)", r"in (\1, inf)", self.range))
+        self.opening, low, high, self.closing = re.fullmatch(
+            r"in ([\[(])(\S+), (\S+)([\])])", interval or "in (-inf, inf)"
+        ).groups()
+        self.low, self.high = _number(low), _number(high)
 
     @property
     def requirement(self):
         """The kind and the range of a value, in words."""
-        number = {int: "whole number", float: "number", bool: "truth value", str: "path"}[self.type]
         which = self.range.replace("at least", "of at least")
-        return f"one or more {number}s {which}".strip() if self.is_list else f"a {number} {which}".strip()
+        kind = f"one or more {self.words[self.type]}s" if self.is_list else f"a {self.words[self.type]}"
+        return f"{kind} {which}".strip()
 
     def plain(self, value):
         """The value in the plain types that JSON can hold. A ValueError says that it is not allowed."""
@@ -94,27 +87,17 @@ class Parameter:
         return [self._plain_item(item) for item in value]
 
     def _plain_item(self, value):
-        allowed = {float: Real, int: Integral, bool: (bool, np.bool_), str: (str, os.PathLike)}[self.type]
-        if not isinstance(value, allowed) or self.type is not bool and isinstance(value, (bool, np.bool_)):
+        is_truth = isinstance(value, (bool, np.bool_))
+        if not isinstance(value, self.allowed[self.type]) or is_truth and self.type is not bool:
             raise ValueError
         if self.type is str:
             return os.fspath(value)
         value = self.type(value)
-        is_above = value >= self.low if self.with_low else value > self.low
-        is_below = value <= self.high if self.with_high else value < self.high
-        if not (is_above and is_below and math.isfinite(value)):
+        is_above = value >= self.low if self.opening == "[" else value > self.low
+        is_below = value <= self.high if self.closing == "]" else value < self.high
+        if not (is_above and is_below):  # so NaN is refused, and infinity
             raise ValueError
         return value
-
-
-def _bounds(text):
-    """The ends of a range such as "in [0, 2**32)", and whether each end is allowed: (0, 2**32, True, False)."""
-    if not text:
-        return -math.inf, math.inf, True, True
-    if match := re.fullmatch(r"(at least|above) (\S+)", text):
-        return _number(match[2]), math.inf, match[1] == "at least", True
-    match = re.fullmatch(r"in ([\[(])(\S+), (\S+)([\])])", text)
-    return _number(match[2]), _number(match[3]), match[1] == "[", match[4] == "]"
 
 
 def _number(text):
@@ -134,7 +117,7 @@ def parameters(driver):
         default = None if parameter.default is parameter.empty else parameter.default
         try:
             found[name] = Parameter(*documented[name], default)
-        except (KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, ValueError):
             kind = {bool: "bool", int: "int, at least 0", float: "float, at least 0", list: "list of int, at least 1"}
             wanted = f"'{name} : {kind.get(type(default), 'path')}', and below it a line that explains it"
             fault = f"has {documented[name][0]!r} as its kind" if name in documented else "is not in its docstring"
@@ -182,11 +165,7 @@ def _plain(node):
 
 
 def checked(driver):
-    """Decorate a driver, so that it gets checked arguments in plain types: NumPy's scalars become Python's numbers.
-
-    A UserError says which argument cannot be used, what its value is and what it must be. The names of the drivers
-    begin with test_, but pytest does not collect them.
-    """
+    """Decorate a driver, so that it gets checked arguments in plain types: NumPy's scalars become Python's numbers."""
     path = Path(inspect.getsourcefile(driver) or driver.__code__.co_filename)
     CODE[path.stem] = digests(path)  # now: the file may be edited while the process runs what it has imported
 
@@ -198,12 +177,15 @@ def checked(driver):
             raise UserError(f"floatX must be float32 or float64, not {pytensor.config.floatX}: see PYTENSOR_FLAGS")
         return driver(**check_settings(driver, bound.arguments))
 
-    call.__test__ = False
+    call.__test__ = False  # the names of the drivers begin with test_, but pytest does not collect them
     return call
 
 
 def check_settings(driver, arguments):
-    """The checked arguments of a driver, as `checked` describes. Names that the driver does not know are left out."""
+    """The arguments of a driver in plain types. Names that it does not know are left out.
+
+    A UserError says which argument cannot be used, what its value is and what it must be.
+    """
     settings = {}
     for name, parameter in parameters(driver).items():
         if name in arguments:

@@ -35,15 +35,8 @@ def open_run(driver, values, check=None, **further):
     further
         Other values in which this run can differ from others.
 
-    Yields
-    ------
-    Run
-
-    Raises
-    ------
-    UserError
-        The data cannot be used; or the output folder cannot be written, another process writes to it, or it holds
-        another run.
+    Yields a `Run`. A UserError says that the data cannot be used; or that the output folder cannot be written, that
+    another process writes to it, or that it holds another run.
     """
     say("... loading data")
     data = load_data(values["dataset"])

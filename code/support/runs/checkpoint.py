@@ -5,12 +5,12 @@ stage has kept, as `kept/stage/name`; and a JSON of the place in the run, the cu
 """
 
 import inspect
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 
 from support.errors import UserError
 from support.files import count, damaged, exactly, number, shown
-from support.files.archives import read_described, write_described
+from support.files.archives import read_described
 from support.runs.records import check_curve, check_record
 
 import numpy as np
@@ -57,11 +57,6 @@ class State:
         list(map(count, counts))
         if starts != sorted(starts) or self.over > len(starts) or self.epochs and self.over == len(starts):
             raise ValueError("its place in the run")
-
-
-def write_checkpoint(path, state, arrays):
-    """Write a checkpoint in place of the one before, whole or not at all."""
-    write_described(path, {"state": {"format": FORMAT, **asdict(state)}}, arrays)
 
 
 def read_checkpoint(path):
@@ -123,17 +118,12 @@ def unpack(variables, generators, arrays):
             if bits.state != generators[key]:  # NumPy makes an integer of 0.5
                 raise ValueError(f"the state of {key}")
         else:
-            put_back(variable, arrays.pop(key))
+            value[...] = fitting(variable, arrays.pop(key))
 
 
-def put_back(variable, array):
-    """Put an array into a shared variable, which keeps its place in memory."""
-    fits(variable, array)
-    variable.get_value(borrow=True)[...] = array
-
-
-def fits(variable, array):
-    """Raise a ValueError if an array is not a finite value of this shared variable's shape and type."""
+def fitting(variable, array):
+    """The array, if it is a finite value of this shared variable's shape and type. A ValueError says that it is not."""
     value = variable.get_value(borrow=True)
     if array.shape != value.shape or array.dtype != value.dtype or not np.isfinite(array).all():
-        raise ValueError(f"{variable.name} is {array.dtype} {array.shape}")
+        raise ValueError(f"{variable.name} is {array.dtype} {array.shape}, or not finite")
+    return array

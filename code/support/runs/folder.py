@@ -3,7 +3,7 @@
 import itertools
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from support.errors import UserError
 from support.files import replacing, shown, write_json
@@ -58,27 +58,20 @@ def locked(folder):
 
 
 def find_run(folder, about, fresh):
-    """Find the run that goes on in a folder, or begin one. The files of another run are moved to a folder inside.
+    """Find the run that goes on in a folder, or begin one: in any case if it is to be `fresh`.
 
-    Parameters
-    ----------
-    folder : Path
-    about : dict
-        The lesson, data set, settings, floatX and code of the run. Runs that differ in one of these are different runs.
-    fresh : bool, whether to begin one in any case
+    `about` is a dict of the lesson, data set, settings, floatX and code of the run. Runs that differ in one of these
+    are different runs. settings.json holds `about`; the `parts` of the run, which are the epochs made with the same
+    rewrites, threads, versions and machine; and `files`, the names of all files that the run has written.
 
-    Returns
-    -------
-    state : State
-        Its `about` is the content of settings.json: `about`; the `parts` of the run, which are the epochs made with the
-        same rewrites, threads, versions and machine; and `files`, the names of all files that the run has written.
-    arrays : dict of array, those of the checkpoint
-    is_finished : bool, whether the run came to its end before
-    moved : Path of the files of another run, or None
+    Returns the `State`, the arrays of the checkpoint, whether the run came to its end before, and the folder inside
+    this one to which the files of an earlier run were moved, or None.
     """
     moved, is_finished, part = None, False, {"epochs": 0, **records.circumstances()}
     state, arrays = (None, {}) if fresh else read_checkpoint(folder / FILE)
-    files, parts = _recorded_files(folder), [part]
+    files, parts = [], [part]
+    with suppress(FileNotFoundError):
+        files = records.read_settings(folder, remedy=f"move it away, or {ELSEWHERE}")["files"]
     if state is None:
         for name in (*records.FILES, "model.npz"):
             if name not in files:
@@ -97,17 +90,6 @@ def find_run(folder, about, fresh):
         with replacing(folder / "curve.jsonl") as file:
             file.write("".join(json.dumps(line) + "\n" for line in state.curve).encode())
     return state, arrays, is_finished, moved
-
-
-def _recorded_files(folder):
-    """The names of the files that the run in the folder has written, as its settings.json lists them."""
-    try:
-        return records.read_settings(folder)["files"]
-    except FileNotFoundError:
-        return []
-    except UserError as error:
-        path = folder / "settings.json"
-        raise UserError(f"{path} is not a file of a run, or is damaged: move it away, or {ELSEWHERE}") from error
 
 
 def _set_aside(folder, files):

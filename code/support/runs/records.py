@@ -3,6 +3,7 @@
 import inspect
 import os
 import platform
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -121,25 +122,16 @@ def check_result(result):
     return result
 
 
-def read_settings(folder):
-    """The content of a run's settings.json. A UserError says that it is damaged, a FileNotFoundError that it lacks."""
-    return _read(folder, "settings.json", check_record)
-
-
-def read_curve(folder):
-    """The lines of a run's curve.jsonl. The exceptions are those of `read_settings`."""
-    return _read(folder, "curve.jsonl", check_curve)
-
-
-def read_result(folder):
-    """The content of a finished run's result.json. The exceptions are those of `read_settings`."""
-    return _read(folder, "result.json", check_result)
-
-
-def _read(folder, name, check):
+def read_record(name, check, folder, remedy=AGAIN):
+    """The content of a file of a run, checked. A UserError says that it is damaged, a FileNotFoundError passes."""
     path = Path(folder) / name
-    with damaged(path, AGAIN):
+    with damaged(path, remedy):
         return check(read_json(path, lines=path.suffix == ".jsonl"))
+
+
+read_settings = partial(read_record, "settings.json", check_record)
+read_curve = partial(read_record, "curve.jsonl", check_curve)
+read_result = partial(read_record, "result.json", check_result)
 
 
 def changed_code(lesson, record):
@@ -159,14 +151,7 @@ def tell_other_code(path, lesson, record):
 class RecordedRun:
     """The records of a run of a driver's lesson, read from its folder and checked. A UserError refuses anything else.
 
-    Attributes
-    ----------
-    folder : Path
-    lesson, dataset, sha256 : str, the names of the lesson and of the data set, and the checksum of the data
-    settings : dict, the driver's arguments
-    curve : list of dict, one an epoch
-    record : dict, the whole of settings.json
-    is_finished : bool
+    `record` is the content of settings.json, `curve` that of curve.jsonl, and `settings` are the driver's arguments.
     """
 
     def __init__(self, folder, driver):

@@ -3,13 +3,14 @@
 import re
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from support import graphs, rewrites
 from support.console import say
-from support.errors import UserError
 from support.files import damaged, write_json
+from support.files.archives import write_described
 from support.runs import records
-from support.runs.checkpoint import FILE, REMEDY, compiled, fits, named, pack, unpack, updated, write_checkpoint
+from support.runs.checkpoint import FILE, FORMAT, REMEDY, compiled, fitting, named, pack, unpack, updated
 from support.runs.folder import writing
 from support.runs.models import parameter_names, save_model
 from support.runs.result import Result
@@ -17,23 +18,16 @@ from support.runs.stage import Stage
 
 
 class Run:
-    """A run of training, which `open_run` makes.
-
-    Parameters
-    ----------
-    folder : Path
-    data : support.data.Datasets
-    settings : dict, the driver's arguments
-    n_minibatches : int, in an epoch
-    signals : Signals
-    shows_graphs : bool
-        Train nothing, and write the graphs of the stages' functions.
-    state, arrays, is_finished : what `find_run` found
+    """A run of training, which `open_run` makes. `state`, `arrays` and `is_finished` are what `find_run` found.
 
     Attributes
     ----------
-    trains : bool, whether there is anything to train
-    curve, seconds : those of the state
+    folder : Path
+    data : support.data.Datasets
+    n_minibatches : int, in an epoch
+    trains : bool, whether there is anything to train; not where the run is finished, or only `shows_graphs`
+    curve : list of dict, one an epoch, as in curve.jsonl
+    seconds : dict of float, {phase: its seconds}
     """
 
     seconds_between_checkpoints = 30
@@ -69,19 +63,10 @@ class Run:
     def stage(self, model, *functions, **options):
         """Begin a stage: epochs that train one model by the same functions.
 
-        Parameters
-        ----------
-        model : object with `params`
-        functions : compiled functions
-            All shared variables that they update are saved in checkpoints, such as the states of random generators. If
-            the run goes on, their values are put back here. If the run shows its graphs, that of the first function is
-            written. A `functools.partial` fixes its arguments.
-        options
-            The further parameters of `Stage`.
-
-        Returns
-        -------
-        Stage
+        `model` is an object with `params`, and the functions are compiled. All shared variables that they update are
+        saved in checkpoints, such as the states of random generators. If the run goes on, their values are put back
+        here. If it shows its graphs, that of the first function is written; a `functools.partial` fixes its arguments.
+        `options` are the parameters of `Stage`, which is returned.
         """
         self._end_stage()
         stage, state = Stage(self, model, **options), self.state
@@ -95,14 +80,13 @@ class Run:
         variables = named(stage.name, [each for each in variables if each not in known])
         self.variables |= variables
         if stage.number < len(state.stages):
-            with self.fitting():
+            with damaged(self.folder / FILE, REMEDY):
                 if list(state.stages)[stage.number] != stage.name:
-                    raise ValueError("another stage")
+                    raise ValueError("it is one of other stages")
                 unpack(variables, state.generators, self.arrays)
                 if stage.number == state.over and stage.name in state.kept:
-                    names = parameter_names(model.params)
-                    stage.values = [self.arrays.pop(f"kept/{stage.name}/{each}") for each in names]
-                    list(map(fits, model.params, stage.values))
+                    keys = [f"kept/{stage.name}/{each}" for each in parameter_names(model.params)]
+                    stage.values = [fitting(param, self.arrays[key]) for param, key in zip(model.params, keys)]
         elif self.trains:
             state.stages[stage.name] = len(self.curve)
         if self.trains:
@@ -116,14 +100,6 @@ class Run:
         arguments = {"index": 0, **getattr(function, "keywords", {})}
         path = self.folder / "graphs" / re.sub("[^-.\\w]+", "_", name)
         say(graphs.write(path, f"{self.state.about['lesson']}: {name}", settings, compiled(function), arguments))
-
-    @contextmanager
-    def fitting(self):
-        """Within the block an exception says that the checkpoint belongs to another network or schedule."""
-        try:
-            yield
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-            raise UserError(f"{self.folder / FILE} fits another network or schedule: {REMEDY}") from error
 
     def _end_stage(self):
         """End the last stage, if its loop did not: a lesson may leave it by `break`, or has a loop of its own."""
@@ -141,7 +117,7 @@ class Run:
             arrays |= {f"kept/{stage.name}/{each}": value for each, value in zip(names, stage.values)}
         state.memory = stage.memory and vars(stage.memory)
         with writing(self.folder):
-            write_checkpoint(self.folder / FILE, state, arrays)
+            write_described(self.folder / FILE, {"state": {"format": FORMAT, **asdict(state)}}, arrays)
 
     def _claim(self, name):
         with writing(self.folder):
@@ -165,21 +141,16 @@ class Run:
     def finish(self, closing=lambda figures: None, evaluate=dict):
         """End the run: write and print its figures, and return its `Result`, with the model of the last stage.
 
-        Parameters
-        ----------
-        closing : function, optional
-            Makes the line to print from the figures, {name: number}.
-        evaluate : function, optional
-            Returns further figures, {name: number}. It is called once, at the end of the training. If a finished run is
-            shown again, its result.json has these figures.
+        `evaluate` returns further figures, {name: number}. It is called once, at the end of the training: if a finished
+        run is shown again, its result.json has them. `closing` makes the line to print from all figures.
         """
         self._end_stage()
         stage = self.stages[-1]
         if self.shows_graphs:
             return Result(stage.model, [])
-        with self.fitting():
+        with damaged(self.folder / FILE, REMEDY):
             if self.state.over != len(self.stages):
-                raise ValueError("another number of stages")
+                raise ValueError("it is one of more stages")
         if self.trains:
             figures = {**self.state.kept.get(stage.name, {}), "epochs": len(stage.curve), **evaluate()}
             seconds = {phase: round(seconds, 3) for phase, seconds in self.seconds.items()}

@@ -6,9 +6,9 @@ import time
 
 from support.console import progress, say
 from support.errors import UserError
-from support.files import exactly
+from support.files import damaged, exactly
 from support.runs import clock
-from support.runs.checkpoint import put_back
+from support.runs.checkpoint import FILE, REMEDY
 from support.runs.folder import writing
 from support.runs.interruption import Interrupted
 from support.runs.result import Result
@@ -21,8 +21,6 @@ class Stage:
 
     Parameters
     ----------
-    run : Run
-    model : object with `params`
     name : str
         Tells the stages of the run apart.
     rate : str
@@ -37,11 +35,6 @@ class Stage:
         The cost of a model that has learnt nothing. It is printed beside the first cost.
     place
         Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
-
-    Attributes
-    ----------
-    number : int, the stages before this one
-    values : list of array, the parameters that were kept last; None before
     """
 
     def __init__(
@@ -51,8 +44,8 @@ class Stage:
         self.run, self.model, self.name, self.rate, self.file = run, model, name, rate, file
         self.title, self.phase = title, run.phase_in_progress or phase or name
         self.chance_cost, self.place, self.number = chance_cost, place, len(run.stages)
-        self.values, self.memory, self.epoch, self.has_ended = None, None, None, False
-        self.saved_at = time.monotonic()
+        self.values = None  # of the parameters, as they were kept last
+        self.memory, self.epoch, self.has_ended, self.saved_at = None, None, False, time.monotonic()
 
     @property
     def is_over(self):
@@ -65,10 +58,7 @@ class Stage:
         starts = [*self.run.state.stages.values(), None, None][self.number :]
         return [] if starts[0] is None else self.run.curve[starts[0] : starts[1]]
 
-    @property
-    def n_done(self):
-        """The number of epochs that are over."""
-        return len(self.curve)
+    n_done = property(lambda self: len(self.curve))
 
     @property
     def result(self):
@@ -84,7 +74,7 @@ class Stage:
         """The place that the stage has reached."""
         if self.epoch is not None:
             return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.run.n_minibatches}"
-        return self.label(self.curve[-1]["epoch"]) if self.n_done else f"the stage {self.name}"
+        return self.label(self.curve[-1]["epoch"]) if self.curve else f"the stage {self.name}"
 
     def start(self):
         """Start the clock. From here on, a signal waits until the present minibatch is trained."""
@@ -114,7 +104,7 @@ class Stage:
         if not self.is_over:
             self.start()
             self.memory = memory
-            with self.run.fitting():
+            with damaged(self.run.folder / FILE, REMEDY):
                 self._check_place(n_epochs)
             for done in range(state.epochs, n_epochs):
                 self.epoch = Epoch(self, first + done, done, state.epoch)
@@ -132,7 +122,7 @@ class Stage:
         if state.epochs == 0 and state.epoch is None:
             return
         if state.epochs >= n_epochs or state.epoch and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
-            raise ValueError("more than the schedule has")
+            raise ValueError("it is one of a longer schedule")
         if self.memory is not None:
             vars(self.memory).update({name: exactly(state.memory[name], int, float) for name in vars(self.memory)})
 
@@ -175,14 +165,10 @@ class Stage:
         At the end of the stage, the parameters become those that were kept last.
         """
         if self.run.trains:
-            values = [param.get_value() for param in self.model.params]
-            self.check_finite(values)
-            self.values = values
-            self.run.state.kept[self.name] = {name: plain(value) for name, value in figures.items()}
-            self._save()
-
-    def _save(self):
-        self.run.save_model(self.file, self.model.params, self.run.state.kept[self.name])
+            self.check_finite([param.get_value(borrow=True) for param in self.model.params])
+            self.values = [param.get_value() for param in self.model.params]
+            kept = self.run.state.kept[self.name] = {name: plain(value) for name, value in figures.items()}
+            self.run.save_model(self.file, self.model.params, kept)
 
     def end(self):
         """End the stage, once. A lesson need not call it: the loop over epochs, the next stage and the run's end do."""
@@ -195,8 +181,9 @@ class Stage:
                 self._end_epoch(self.epoch.line())
             if self.values is not None:
                 for param, value in zip(self.model.params, self.values):
-                    put_back(param, value)
-                self._save()  # the file may be that of a better model, saved just before the run was killed
+                    param.get_value(borrow=True)[...] = value
+                # The file may be that of a better model, saved just before the run was killed.
+                run.save_model(self.file, self.model.params, state.kept[self.name])
             has_trained = state.epochs > 0
             state.over, state.epochs, self.memory = state.over + 1, 0, None
             run.signals.waits = False
@@ -212,10 +199,8 @@ class Stage:
         return value
 
     def check_finite(self, values):
-        """Raise a UserError before a file with NaN or infinity replaces a good one.
-
-        The cost is computed before the update, so it can look fine while the weights are ruined.
-        """
+        """Raise a UserError before a file with NaN or infinity replaces a good one."""
+        # The cost is computed before the update, so it can look fine while the weights are ruined.
         if not all(np.isfinite(value).all() for value in values):
             raise self._diverged(f"the parameters became infinite or NaN in {self._where()}")
 
@@ -242,24 +227,13 @@ def plain(value):
 class Epoch:
     """One pass over the minibatches. Iterating gives their indices, and shows the progress on a terminal.
 
-    Parameters
-    ----------
-    stage : Stage
-    number : int
-    done : int, the epochs of the stage before this one
-    begun : dict, the state of an epoch that was interrupted, from which this one goes on; or None
-
-    Attributes
-    ----------
-    minibatch_index : int, the present minibatch
-    figures : dict of float, further numbers for the epoch's line of the curve
-    is_last : bool
-        Whether the stage ends with this epoch. A lesson sets it when its rule of early stopping says so.
+    `done` epochs of the stage are before this one. `begun` is the `state` of an interrupted one that this goes on from.
     """
 
     def __init__(self, stage, number, done, begun):
         begun = begun or {"trained": 0, "sums": {}, "figures": {}, "seconds": 0}
-        self.stage, self.number, self.label, self.is_last = stage, number, stage.label(number), False
+        self.stage, self.number, self.label = stage, number, stage.label(number)
+        self.is_last = False  # set by a lesson whose rule of early stopping says that the stage ends with this epoch
         self.trained, self.sums, self.figures = begun["trained"], begun["sums"], begun["figures"]
         self.started = clock.now() - begun["seconds"]
         self.minibatch_index = max(0, self.trained - 1)
