@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from support.console import say
 from support.data.mnist import find_mnist, read_mnist
-from support.data.own import PARTS, ROWS, is_archive, read_examples, read_own, read_sets
+from support.data.own import PARTS, ROWS, read_examples, read_own
 from support.environment import ROOT
 from support.errors import UserError
 from support.files import replacing, shown
-from support.files.archives import read_arrays
 from support.memory import aligned_empty
 
 import numpy as np
@@ -165,7 +164,7 @@ def load_examples(dataset):
     """
     if str(dataset) not in ("mnist", PICKLE, "digits"):
         path = _existing(str(dataset))
-        if is_archive(path) and (found := read_examples(path)):
+        if found := read_examples(path):
             x, y = found
             return Examples(_to_float(x), y, False, path.name, f"the arrays in {path.resolve()}, all of them predicted")
     return load_data(dataset).test_examples()
@@ -200,8 +199,7 @@ def _mnist():
     for path in Path(PICKLE), DATA / PICKLE:
         if os.path.isfile(path):
             remedy = "rename it and give its path as the dataset to use it, or delete it to use MNIST's four files"
-            is_archive(path, remedy)
-            sets, _ = read_sets(path, remedy)
+            sets, *_ = read_own(path, remedy)
             if checksum(sets) != MNIST_SHA256:
                 raise UserError(f"{path} is a data set, but not MNIST: {remedy}")
             return sets, f"MNIST, from the pickle {path.resolve()}"
@@ -212,13 +210,11 @@ def _mnist():
 def _digits():
     """The three pairs (x, y) of the embedded digits, uint8. They are read from data/, or drawn and kept there."""
     path = DATA / "digits.npz"
-    names = [(f"{part}_x", f"{part}_y") for part in SETS]
     try:
-        arrays = read_arrays(path, "they are drawn again", limit=1 << 26)  # the right file has 55 MB
-        sets = [(arrays[x], arrays[y]) for x, y in names]
+        sets, *_ = read_own(path)
         if checksum(sets) == DIGITS_SHA256:
             return sets
-    except Exception:  # the file is missing or damaged, in whatever way: it is only a copy
+    except UserError:  # the file is missing or damaged: it is only a copy
         pass
     from support.data.digits import make_digits
 
@@ -226,7 +222,8 @@ def _digits():
     try:
         DATA.mkdir(exist_ok=True)
         with replacing(path) as file:
-            np.savez(file, **{name: array for pair in zip(names, sets) for name, array in zip(*pair)})
+            x, y = (np.concatenate(arrays) for arrays in zip(*sets))
+            np.savez(file, x=x, y=y, split=[len(y) for _, y in sets])
     except OSError:  # the folder cannot be written: the digits are drawn again at the next run
         pass
     return sets
