@@ -19,9 +19,11 @@ NEEDED = (
     "needed is an .npz file of x, (n, width) or (n, height, width), y, (n,), and, if wanted, split: how many train, "
     "validate, test; or a pickle of ((x, y), (x, y), (x, y)), each an array, which np.asarray makes"
 )
-BEGINNINGS = {  # of files that are often mistaken for data sets
+FOREIGN = {  # beginnings and endings of files that are often mistaken for data sets
     b"\x93NUMPY": "an .npy file of one array",
     b"<": "an HTML page, and no data: a download may have gone wrong",
+    ".csv": "text, of which np.loadtxt makes an array",
+    ".txt": "text, of which np.loadtxt makes an array",
 }
 # How a picture with colours becomes grey: {(axis of the colours, how many): what to write}
 GREY = {
@@ -38,15 +40,11 @@ def read_own(path, remedy=NEEDED):
 
     Returns
     -------
-    sets : list of three pairs of array
-        x : (n, width), uint8 or float; y : (n,), int32.
+    sets : list of three pairs of array; x : (n, width), uint8 or float; y : (n,), int32
     source : str, where they are from, in one line
     image_shape : (height, width), or None if the examples are no pictures
 
-    Raises
-    ------
-    UserError
-        The file is no data set. The message ends with the remedy, or says how to mend an array.
+    A UserError ends with the remedy, or says how to mend an array.
     """
     pairs, split, image_shape = _read(path, remedy)
     source = f"the pickle {path.resolve()}"
@@ -87,10 +85,9 @@ def _read(path, remedy):
         arrays = read_arrays(path, remedy)
         others = sorted(arrays.keys() - {"x", "y", "split"})
         if others or "x" not in arrays:
+            found = shown(", ".join(arrays)) or "nothing"
             surplus = f", and no {shown(', '.join(others))}" if "x" in arrays else ""
-            raise UserError(
-                f"{path} cannot be used: it holds {shown(', '.join(arrays)) or 'nothing'}; {remedy}{surplus}"
-            )
+            raise UserError(f"{path} cannot be used: it holds {found}; {remedy}{surplus}")
         pairs, split, whose = [(arrays["x"], arrays.get("y"))], arrays.get("split"), ["it"]
     else:
         pairs = read_pickle(path, remedy)
@@ -114,11 +111,9 @@ def _is_archive(path, remedy):
         head, suffix = file.read(32), path.suffix.lower()
         if not head:
             raise Refused("it is empty")
-        for beginning, kind in BEGINNINGS.items():
-            if head.lstrip().startswith(beginning):
+        for sign, kind in FOREIGN.items():
+            if sign == suffix or isinstance(sign, bytes) and head.lstrip().startswith(sign):
                 raise Refused(f"it is {kind}")
-        if suffix in (".csv", ".tsv", ".txt"):
-            raise Refused("it is text, of which np.loadtxt makes an array")
         return head.startswith(b"PK") or suffix == ".npz"
 
 
@@ -146,11 +141,9 @@ def _check_x(x, of):
     if x.ndim == 4 and 1 in x.shape[1::2]:  # grey pictures with an axis for their one channel
         x = x.squeeze(3 if x.shape[3] == 1 else 1)
     if x.ndim not in (2, 3) or x.size == 0:
+        greys = [grey for (axis, n_colours), grey in GREY.items() if x.ndim == 4 and x.shape[axis] == n_colours]
         advice = "x[None] is one example" if x.ndim < 2 else "x.reshape(len(x), -1) makes each example a row"
-        for (axis, n_colours), grey in GREY.items():
-            if x.ndim == 4 and x.shape[axis] == n_colours:
-                advice = f"{grey}.astype(x.dtype) makes colours grey"
-                break
+        advice = f"{greys[0]}.astype(x.dtype) makes colours grey" if greys else advice
         raise UserError(f"{of} has x of shape {x.shape}; needed is (n, width) or (n, height, width): {advice}")
     matrix = x.reshape(len(x), -1)
     floatX = pytensor.config.floatX

@@ -16,6 +16,7 @@ import numpy as np
 
 CHUNK = 1 << 18  # bytes read at once
 PARTS = 10_000  # pieces of a pickle, about two for each instruction; six arrays need about 600
+LAYOUT = "((Array, Array), (Array, Array), (Array, Array))"  # in tuples or lists
 INSTRUCTIONS = (
     "PROTO MARK STOP POP POP_MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT STRING "
     "BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE "
@@ -25,18 +26,10 @@ INSTRUCTIONS = (
 
 
 def read_pickle(path, remedy):
-    """Read a data set from a pickle of any protocol, by Python 2 or 3, plain or gzipped. Nothing in it is run.
+    """The three pairs (x, y) of arrays in a pickle of any protocol, by Python 2 or 3, plain or gzipped. Nothing is run.
 
-    Returns
-    -------
-    list of three pairs of array
-        (x, y) for training, validation and test. Their types, shapes and values are not checked yet. An array of
-        objects comes back empty.
-
-    Raises
-    ------
-    UserError
-        The file cannot be read, or is not a data set. The message ends with the remedy.
+    The types, shapes and values of the arrays are not checked. An array of objects comes back empty. A UserError, which
+    ends with the remedy, says that the file cannot be read or is not such a data set.
     """
     with usable(path, "pickle of arrays", remedy) as file:
         zipped = file.read(2) == b"\x1f\x8b"
@@ -45,7 +38,10 @@ def read_pickle(path, remedy):
         content = Unpickler(source).load()
         if source.file.read(1):  # at the end of the file, gzip compares its checksum
             raise Refused("something follows the end of the pickle")
-        return _pairs(content)
+        layout = _layout(content)
+        if layout.replace("[", "(").replace("]", ")") != LAYOUT:
+            raise Refused(f"it holds {layout}")
+    return [(x.value, y.value) for x, y in content]
 
 
 class Source:
@@ -58,21 +54,21 @@ class Source:
         self._count(size)
         content = bytearray()
         while len(content) < size:
-            content += self._piece(self.file.read(min(size - len(content), CHUNK)))
+            piece = self.file.read(min(size - len(content), CHUNK))
+            if not piece:
+                raise EOFError
+            content += piece
         return content
 
     def readline(self):
         line = bytearray()
         while not line.endswith(b"\n"):
-            piece = self._piece(self.file.readline(CHUNK))
+            piece = self.file.readline(CHUNK)
+            if not piece:
+                raise EOFError
             self._count(len(piece))
             line += piece
         return line
-
-    def _piece(self, piece):
-        if not piece:
-            raise EOFError
-        return piece
 
     def _count(self, size):
         self.size += size
@@ -144,15 +140,13 @@ class DType:
 
 
 class Array:
-    """Stand-in for a numpy.ndarray: `value` is a view of the bytes in the file. An array of objects is empty."""
+    """Stand-in for a numpy.ndarray: `value` is a view of the bytes in the file. An array of objects stays empty."""
 
-    value = None
+    value = np.empty(0, object)
 
     def __setstate__(self, state):
         _version, shape, dtype, is_fortran, data = state
-        if dtype.value.hasobject:
-            self.value = np.empty(0, object)
-        else:
+        if not dtype.value.hasobject:
             self.value = np.frombuffer(data, dtype.value).reshape(shape, order="F" if is_fortran is True else "C")
 
 
@@ -161,18 +155,6 @@ def from_buffer(data, dtype, shape, order, *_):
     array = Array()
     array.__setstate__((1, shape, dtype, order == "F", data))
     return array
-
-
-def _pairs(content):
-    """The three pairs of arrays in a data set. If the content has another layout, it is refused."""
-
-    def is_row(value, length):
-        return type(value) in (tuple, list) and len(value) == length
-
-    if is_row(content, 3) and all(is_row(pair, 2) for pair in content):
-        if all(isinstance(item, Array) and item.value is not None for pair in content for item in pair):
-            return [(x.value, y.value) for x, y in content]
-    raise Refused(f"it holds {_layout(content)}")
 
 
 def _layout(value, depth=3):

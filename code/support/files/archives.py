@@ -75,6 +75,9 @@ def read_arrays(path, remedy):
     """
     with usable(path, ".npz file", remedy) as file, zipfile.ZipFile(file) as archive:
         members, limit = archive.infolist(), expansion_limit(file)
+        file.seek(-12, os.SEEK_END)  # the number of members; zipfile does not notice that its list of them is cut
+        if len(members) != int.from_bytes(file.read(2), "little"):
+            raise zipfile.BadZipFile
         if len(members) > MEMBERS:
             raise Refused(f"it holds more than {MEMBERS} arrays")
         if sum(member.file_size for member in members) > limit:
