@@ -157,10 +157,7 @@ def make_files():
     files["mnist.pkl.gz"] = {"mnist.pkl.gz": gzip.compress(pickle.dumps(SETS, 2), mtime=0)}
     files["own data"] = {"my.npz": save_npz(x=X.reshape(21, 2, 4), y=Y)}
     files["own data, split"] = {"my.npz": save_npz(np.savez_compressed, x=X / 300, y=Y.astype(int), split=[9, 6, 6])}
-    names = [f"{part}_{array}" for part in ("train", "valid", "test") for array in "xy"]
-    files["digits.npz"] = {
-        "digits.npz": save_npz(**dict(zip(names, (array for pair in SETS for array in pair), strict=True)))
-    }
+    files["digits.npz"] = {"digits.npz": save_npz(x=X, y=Y, split=[9, 6, 6])}
     for name, content in RECORDS.items():
         others = {other: json.dumps(content).encode() for other, content in RECORDS.items()}
         files[name] = {name: json.dumps(content, indent=2).encode(), **others}

@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from support.console import say
 from support.data.mnist import find_mnist, read_mnist
-from support.data.own import PARTS, ROWS, is_archive, read_examples, read_own, read_sets
+from support.data.own import PARTS, ROWS, read_examples, read_own
 from support.environment import ROOT
 from support.errors import UserError
 from support.files import replacing, shown
-from support.files.archives import read_arrays
 from support.memory import aligned_empty
 
 import numpy as np
@@ -46,16 +45,11 @@ class Datasets(list):
 
     Attributes
     ----------
-    name : str
-        'MNIST' or 'digits' if the contents are exactly those; else the name of the file.
-    source : str
-        The place where the data were found, in one line.
-    sha256 : str
-        The `checksum` of the contents.
-    n_in : int
-        Number of values in an example.
-    n_out : int
-        Number of classes: the largest label plus one.
+    name : str, 'MNIST' or 'digits' if the contents are exactly those; else the name of the file
+    source : str, the place where the data were found, in one line
+    sha256 : str, the `checksum` of the contents
+    n_in : int, number of values in an example
+    n_out : int, number of classes: the largest label plus one
     image_shape : (int, int)
         Height and width at which an example is drawn. A file of pictures gives them. Otherwise an example is drawn as
         a square if its values fill one, else as a single row.
@@ -63,9 +57,7 @@ class Datasets(list):
 
     def __init__(self, pairs, name, source, sha256, image_shape=None):
         super().__init__(pairs)
-        self.name = name
-        self.source = source
-        self.sha256 = sha256
+        self.name, self.source, self.sha256 = name, source, sha256
         self.n_in = pairs[0][0].get_value(borrow=True).shape[1]
         self.n_out = 1 + max(int(y.get_value(borrow=True).max()) for _, y in pairs)
         side = math.isqrt(self.n_in)
@@ -145,16 +137,12 @@ def load_data(dataset=PICKLE):
         path = _existing(dataset)
         name = f"another {path.name}" if path.name in NAMES.values() else path.name
         sets, source, image_shape = read_own(path)
-    sha256 = checksum(sets)
-    name = NAMES.get(sha256, name)
-    pairs = []
+    sha256, pairs = checksum(sets), []
     for part in SETS:  # one set after the other: the memory of its arrays is free before the next set is converted
         x, y = sets.pop(0)
         x, y = _to_float(x), y.astype(np.int32)
-        pairs.append(
-            tuple(pytensor.shared(array, f"{part}_{name}", borrow=True) for array, name in ((x, "x"), (y, "y")))
-        )
-    return Datasets(pairs, name, source, sha256, image_shape)
+        pairs.append((pytensor.shared(x, f"{part}_x", borrow=True), pytensor.shared(y, f"{part}_y", borrow=True)))
+    return Datasets(pairs, NAMES.get(sha256, name), source, sha256, image_shape)
 
 
 def load_examples(dataset):
@@ -165,7 +153,7 @@ def load_examples(dataset):
     """
     if str(dataset) not in ("mnist", PICKLE, "digits"):
         path = _existing(str(dataset))
-        if is_archive(path) and (found := read_examples(path)):
+        if found := read_examples(path):
             x, y = found
             return Examples(_to_float(x), y, False, path.name, f"the arrays in {path.resolve()}, all of them predicted")
     return load_data(dataset).test_examples()
@@ -177,14 +165,12 @@ def fetch_mnist():
 
 
 def checksum(sets):
-    """The SHA-256 of a data set's contents.
+    """The SHA-256 of the contents of a data set, which is a list of pairs of array, as `read_own` returns it.
 
     The arrays are hashed in the order x, y of training, validation and test. Of each array a line of ASCII comes first,
-    its type and shape, such as '|u1 (50000, 784)'. Its values follow in C order. Labels are written as <i4. An x is
-    written as bytes if it is made of bytes / 256, else as <f8. So MNIST has one checksum, whether it comes from IDX
-    files or a pickle, in bytes, float32 or float64.
-
-    `sets` is a list of pairs of array, as `read_own` and `read_mnist` return it.
+    its type and shape, such as '|u1 (50000, 784)'. Its values follow in C order: labels as <i4; x as bytes if it is
+    made of bytes / 256, else as <f8. So MNIST has one checksum, whether it comes from IDX files or a pickle, in bytes,
+    float32 or float64.
     """
     digest = hashlib.sha256()
     for x, y in sets:
@@ -200,8 +186,7 @@ def _mnist():
     for path in Path(PICKLE), DATA / PICKLE:
         if os.path.isfile(path):
             remedy = "rename it and give its path as the dataset to use it, or delete it to use MNIST's four files"
-            is_archive(path, remedy)
-            sets, _ = read_sets(path, remedy)
+            sets, *_ = read_own(path, remedy)
             if checksum(sets) != MNIST_SHA256:
                 raise UserError(f"{path} is a data set, but not MNIST: {remedy}")
             return sets, f"MNIST, from the pickle {path.resolve()}"
@@ -212,13 +197,11 @@ def _mnist():
 def _digits():
     """The three pairs (x, y) of the embedded digits, uint8. They are read from data/, or drawn and kept there."""
     path = DATA / "digits.npz"
-    names = [(f"{part}_x", f"{part}_y") for part in SETS]
     try:
-        arrays = read_arrays(path, "they are drawn again", limit=1 << 26)  # the right file has 55 MB
-        sets = [(arrays[x], arrays[y]) for x, y in names]
+        sets, *_ = read_own(path)
         if checksum(sets) == DIGITS_SHA256:
             return sets
-    except Exception:  # the file is missing or damaged, in whatever way: it is only a copy
+    except UserError:  # the file is missing or damaged: it is only a copy
         pass
     from support.data.digits import make_digits
 
@@ -226,7 +209,8 @@ def _digits():
     try:
         DATA.mkdir(exist_ok=True)
         with replacing(path) as file:
-            np.savez(file, **{name: array for pair in zip(names, sets) for name, array in zip(*pair)})
+            x, y = (np.concatenate(arrays) for arrays in zip(*sets))
+            np.savez(file, x=x, y=y, split=[len(y) for _, y in sets])
     except OSError:  # the folder cannot be written: the digits are drawn again at the next run
         pass
     return sets

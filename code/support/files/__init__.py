@@ -26,29 +26,24 @@ def replacing(path):
             file.flush()
             os.fsync(file.fileno())
         _replace(temporary, path)
-        _sync_folder(path.parent)
+        with suppress(OSError):  # the new name survives a power cut; Windows and some file systems cannot do this
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _replace(temporary, path, pauses=(0.05, 0.2, 0.8)):
+def _replace(temporary, path):
     """Rename a file over another one. On Windows a virus scanner may hold the other one open: try again."""
-    for pause in pauses:
+    for pause in 0.05, 0.2, 0.8:
         try:
             return os.replace(temporary, path)
         except PermissionError:
             time.sleep(pause)
     os.replace(temporary, path)
-
-
-def _sync_folder(folder):
-    """Make the new name survive a power cut. Windows and some file systems cannot do this for a folder."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def write_json(path, content):
@@ -74,8 +69,8 @@ def read_json(path, lines=False):
 def damaged(path, remedy):
     """If the content of a file has another form than the block expects, raise one UserError that names the file.
 
-    The message ends with the remedy. The block reads the file, takes the values out and checks them, such as by
-    `number`, `count` and `file_name`. A UserError and a FileNotFoundError pass.
+    The message ends with the remedy. The block reads the file and checks the values, such as by `number`. A UserError
+    and a FileNotFoundError pass.
     """
     try:
         yield
@@ -84,39 +79,35 @@ def damaged(path, remedy):
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror or error}): {remedy}") from error
     except (LookupError, AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        reason = "its form is different"
+        reason = shown(error, 200) if isinstance(error, ValueError) else "its form is different"
         if isinstance(error, KeyError):
             reason = f"it lacks {shown(error)}"
-        elif isinstance(error, RecursionError):
-            reason = "it is nested too deeply"
-        elif isinstance(error, ValueError):
-            reason = shown(error, 200)
         raise UserError(f"{path} is damaged ({reason}): {remedy}") from error
 
 
 def exactly(value, *types):
-    """The value, if it is of one of these types and no subclass: True is no int. A ValueError says that it is not."""
+    """The value, if it is of one of these types and no subclass: True is no int. Else this raises a ValueError."""
     if type(value) not in types:
         raise ValueError(f"{shown(value)!r} is not {' or '.join(each.__name__ for each in types)}")
     return value
 
 
 def number(value):
-    """The value, if it is a finite number of double precision. A ValueError says that it is not."""
+    """The value, if it is a finite number of double precision. Else this raises a ValueError."""
     if not abs(exactly(value, int, float)) <= math.nextafter(math.inf, 0):
         raise ValueError(f"{shown(value)} is not a finite number")
     return value
 
 
 def count(value):
-    """The value, if it is a whole number from 0 up that fits into 8 bytes. A ValueError says that it is not."""
+    """The value, if it is a whole number from 0 up that fits into 8 bytes. Else this raises a ValueError."""
     if not 0 <= exactly(value, int) < 1 << 63:
         raise ValueError(f"{shown(value)} is not a count")
     return value
 
 
 def file_name(value):
-    """The value, if it is the name of a file in a folder, and no path to another place. A ValueError says if not."""
+    """The value, if it is the name of a file in a folder, and no path to another place. Else a ValueError."""
     if PurePath(exactly(value, str)).name != value or value in ("", "..") or not value.isprintable():
         raise ValueError(f"{shown(value)!r} is not the name of a file")
     return value

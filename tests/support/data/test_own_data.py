@@ -71,13 +71,7 @@ def test_without_a_split_they_are_shuffled_the_same_way_each_time(path):
     np.testing.assert_allclose(rows[:5, 0] * 500, np.random.RandomState(0).permutation(N)[:5], rtol=1e-6)
 
 
-def test_mnist_proportions_leave_seven_examples_one_to_test(path):
-    x, y = examples()
-    assert [len(y) for _, y in values(load_data(save(path, x[:7], y[:7])))] == [5, 1, 1]
-    assert [len(y) for _, y in values(load_data(save(path, x[:13], y[:13])))] == [11, 1, 1]
-
-
-@pytest.mark.parametrize("form", ["f2", "f4", "f8", ">f8"])
+@pytest.mark.parametrize("form", ["f2", ">f8"])
 def test_floats_are_used_as_they_are(path, form):
     x = (examples()[0] / 255).astype(form)
     datasets = load_data(save(path, x.reshape(N, -1), split=[50, 10, 10]))
@@ -85,20 +79,10 @@ def test_floats_are_used_as_they_are(path, form):
     assert datasets.image_shape == (1, 24)  # 24 values fill no square, and nothing says how wide a picture is
 
 
-def test_the_same_contents_have_the_same_checksum_in_any_file(path, tmp_path):
-    import pickle
-
-    x, y = examples()
-    x = x.reshape(N, -1)
-    (tmp_path / "my.pkl").write_bytes(pickle.dumps(((x[:50], y[:50]), (x[50:60], y[50:60]), (x[60:], y[60:]))))
-    assert load_data(save(path, split=[50, 10, 10])).sha256 == load_data(tmp_path / "my.pkl").sha256
-
-
 X, Y = examples()
 NOTES = {
     "gaps": (2 + 2 * Y, None, "the labels go from 0 to 4, but no example has the label 0, 1, 3"),
-    "one class": (0 * Y, None, "every example has the label 0: there is nothing to tell apart"),
-    "one class, not 0": (0 * Y + 3, None, "every example has the label 3: there is nothing to tell apart"),
+    "one class": (0 * Y + 3, None, "every example has the label 3: there is nothing to tell apart"),
     "training": (
         np.r_[np.arange(50) % 2, np.arange(20) % 3], [50, 10, 10],
         "the training set has no example of the label 2, so that it is never learned",
@@ -158,14 +142,11 @@ WRONG = {
     "channels": (dict(x=np.zeros((N, 2, 6, 5), "u1")), "x of shape (70, 2, 6, 5); .*: x.reshape(len(x), -1)"),
     "no y": (dict(drop="y"), "it has no y, the labels; needed is an .npz file of x"),
     "another name": (dict(labels=Y), "it holds x, y, labels; needed.*, and no labels"),
-    "names of classes": (dict(names=np.array(["a", "b"])), "it holds x, y, names; needed.*, and no names"),
     "empty": (dict(x=X[:0], y=Y[:0]), "x of shape (0, 6, 4)"),
     "vector": (dict(x=X[0, 0], y=Y[:4]), "x of shape (4,); needed is .*x[None] is one example"),
     "too few labels": (dict(y=Y[1:]), "y of shape (69,); needed is (70,)"),
-    "labels in a column": (dict(y=Y[:, None]), "y of shape (70, 1).*: y.ravel()"),
     "one-hot labels": (dict(y=np.eye(2)[Y]), "y of shape (70, 2).*: y.argmax(axis=1)"),
     "labels of floats": (dict(y=Y / 1.0), f"y of float64; {WHOLE}y.astype(int)"),
-    "labels of fractions": (dict(y=Y + 0.5), f"y of float64; {WHOLE}{UNIQUE}"),
     "labels of bool": (dict(y=Y > 0), f"y of bool; {WHOLE}y.astype(int)"),
     "labels below 0": (dict(y=Y - 1), f"labels from -1 to 0; needed are whole numbers from 0 .*{UNIQUE}"),
     "labels of text": (dict(y=np.array(["cat", "dog"])[Y]), f"y of <U3; {WHOLE}{UNIQUE}"),
@@ -175,14 +156,10 @@ WRONG = {
     "large uint16": (dict(x=X.astype("u2") * 200), f"x of uint16; {FLOATS}x.astype(np.float32)"),
     "x of bool": (dict(x=X > 9), f"x of bool; {FLOATS}x.astype(np.float32)"),
     "long doubles": (dict(x=X.astype(np.longdouble)), f"x of {np.dtype(np.longdouble)}; {FLOATS}x.astype(np.float32)"),
-    "complex x": (dict(x=X * 1j), f"x of complex128; {FLOATS}x.astype(np.float32)"),
     "objects": (dict(x=X.astype(object)), f"x of object; {FLOATS}np.stack(x).astype(np.float32)"),
     "NaN": (dict(x=np.where(X == X[9, 3, 3], np.nan, X)), "not a finite number"),
     "split of another sum": (dict(split=[50, 10, 9]), "split is [50 10  9], not three counts of its 70 examples"),
-    "split of floats": (dict(split=[50.0, 10, 10]), "split is [50. 10. 10.]"),
-    "split of text": (dict(split=np.array(["50", "10", "10"])), "split is ['50' '10' '10']"),
     "split with an empty part": (dict(split=[60, 10, 0]), "split is [60 10  0]"),
-    "split that wraps around": (dict(split=np.array([2**64 - 1, 61, 10], "u8")), "split is [18446744073709551615"),
     "six examples": (dict(x=X[:6], y=Y[:6]), "6 examples are too few to split"),
 }
 
@@ -207,7 +184,7 @@ def test_wrong_contents_are_refused_in_one_line(path, kind):
         ("a.npy", b"\x93NUMPY\1\0", "it is an .npy file of one array; needed is an .npz file"),
         ("a.csv", b"1,2,3\n", "it is text, of which np.loadtxt makes an array; needed is an .npz file"),
         ("a.npz", b"1,2,3\n", "it is damaged, or no .npz file; needed is an .npz file"),
-        ("a.pkl", b"1,2,3\n", "it is no pickle; needed is a pickle"),
+        ("a.pkl", b"1,2,3\n", "it is damaged, or no pickle of arrays; needed is an .npz"),
         ("a.pkl.gz", b"\n<!DOCTYPE html>", "it is an HTML page, and no data: a download may have gone wrong; needed"),
         ("a.pkl", b"", "it is empty; needed"),
     ],
@@ -284,10 +261,8 @@ def test_the_models_own_data_give_their_test_set(path, tmp_path, capsys):
     "arrays, reason",
     [
         (dict(x=np.zeros((1, 5, 5))), "takes 24 inputs, but my.npz has 25"),
-        (dict(x=np.zeros((0, 6, 4))), "x of shape (0, 6, 4)"),
         (dict(x=np.zeros(24)), "x[None] is one example"),
         (dict(x=one_pixel(), y=[1, 2]), "y of shape (2,); needed is (1,)"),
-        (dict(x=one_pixel().astype(int)), "x of int64"),
         (dict(y=[1]), "it holds y; needed"),
     ],
 )
@@ -299,9 +274,8 @@ def test_what_cannot_be_predicted_is_refused(path, model, arrays, reason):
 
 
 @pytest.mark.usefixtures("interpreted")
-@pytest.mark.parametrize("low, high", [(-0.01, 1), (0, 1.01)])
-@pytest.mark.parametrize("part", range(3))
-def test_an_autoencoder_refuses_what_it_cannot_rebuild(path, tmp_path, low, high, part, capsys):
+@pytest.mark.parametrize("part, low, high", [(0, -0.01, 1), (1, 0, 1.01), (2, -0.01, 1)])
+def test_an_autoencoder_refuses_what_it_cannot_rebuild(path, tmp_path, part, low, high, capsys):
     x = np.full((N, 3), 0.5)
     x[60 * (part > 1) + 50 * (part == 1), :2] = low, high
     save(path, x, split=[50, 10, 10])

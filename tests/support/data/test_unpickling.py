@@ -8,9 +8,9 @@ import pickle
 import struct
 import tracemalloc
 
-from support.data import unpickling
 from support.data.unpickling import read_pickle
 from support.errors import UserError
+from support.files import archives
 
 import numpy as np
 import pytest
@@ -29,9 +29,9 @@ def write(path, content):
 def refusal(path):
     """The message with which a file is refused: one line, which names it."""
     with pytest.raises(UserError) as caught:
-        read_pickle(path)
+        read_pickle(path, "do this")
     message = str(caught.value)
-    assert str(path) in message and message.isprintable()
+    assert message.startswith(f"{path} cannot be ") and message.isprintable()
     return message
 
 
@@ -47,26 +47,16 @@ def assert_sets_equal(found, wanted):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("zipped", [False, True])
-def test_reads_every_protocol(tmp_path, protocol, zipped):
-    content = pickle.dumps(SETS, protocol)
-    path = write(tmp_path / "sets.pkl", gzip.compress(content) if zipped else content)
-    assert_sets_equal(read_pickle(path), SETS)
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_reads_every_type_order_and_layout(tmp_path, protocol):
+def test_reads_every_protocol_type_and_layout(tmp_path, protocol):
     for dtype in "u1", "<i4", ">i8", "<u2", "<f2", ">f4", "<f8", "?", "U3", "c8":
         x = np.arange(24).reshape(4, 6).astype(dtype)
         y = np.arange(4, dtype="u1")
         sets = [[x, y], [np.asfortranarray(x), y], [x[::2, ::3], y[::2]]]  # y is stored once, then referred to
-        assert_sets_equal(read_pickle(write(tmp_path / "sets.pkl", pickle.dumps(sets, protocol))), sets)
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_objects_come_back_empty(tmp_path, protocol):
-    """Only their type is told, so that a message can name it."""
-    (x, _), *_ = read_pickle(write(tmp_path / "sets.pkl", pickle.dumps([(X.astype(object), Y)] * 3, protocol)))
+        content = pickle.dumps(sets, protocol)
+        for packed in content, gzip.compress(content):
+            assert_sets_equal(read_pickle(write(tmp_path / "sets.pkl", packed), ""), sets)
+    sets[0][0] = np.arange(4).astype(object)  # comes back empty: its type can be named
+    (x, _), *_ = read_pickle(write(tmp_path / "sets.pkl", pickle.dumps(sets, protocol)), "")
     assert x.dtype == object and x.size == 0
 
 
@@ -96,7 +86,7 @@ def test_reads_python_2(tmp_path, protocol):
     pairs = [b"(" + python2_array(x, protocol) + python2_array(y, protocol) + b"t" for x, y in SETS]
     content = (b"\x80\x02" if protocol else b"") + b"(" + b"".join(pairs) + b"t."
     assert_sets_equal(pickle.loads(content, encoding="latin1"), SETS)  # the test's own file is a good one
-    assert_sets_equal(read_pickle(write(tmp_path / "sets.pkl", content)), SETS)
+    assert_sets_equal(read_pickle(write(tmp_path / "sets.pkl", content), ""), SETS)
 
 
 # What runs code elsewhere
@@ -124,34 +114,25 @@ def stack_global(module, name):
     return text(module) + text(name) + b"\x93"
 
 
-def extension(canary, opcode, warm):
-    """A call through a code in copyreg's registry, `warm` where this process has looked it up before."""
+def extension(canary):
+    """A call through a code in copyreg's registry, which this process has looked up before."""
     copyreg.add_extension("os", "system", 0x7A)
-    if warm:
-        pickle.loads(b"\x80\x02\x82\x7a.")
-    return b"\x80\x02" + opcode + touch(canary) + b"\x85R."
-
-
-def evaluated(canary):
-    return Reduced(eval, f"open({str(canary)!r}, 'w').close()")
+    pickle.loads(b"\x80\x02\x82\x7a.")
+    return b"\x80\x02\x82\x7a" + touch(canary) + b"\x85R."
 
 
 HARMFUL = {
     "GLOBAL": lambda canary: b"cos\nsystem\n(V" + f"touch {canary}".encode() + b"\ntR.",
-    "STACK_GLOBAL": lambda canary: b"\x80\x04" + stack_global("posix", "system") + touch(canary) + b"\x85R.",
     "INST": lambda canary: b"(" + touch(canary) + b"ios\nsystem\n.",
     "dotted name": lambda canary: b"\x80\x04" + stack_global("numpy.lib._npyio_impl", "os.system") + touch(canary)
     + b"\x85R.",
-    "EXT1, cached": lambda canary: extension(canary, b"\x82\x7a", True),
-    "__import__ and getattr": lambda canary: b"cbuiltins\ngetattr\n(c__builtin__\n__import__\n(Vos\ntRVsystem\ntR("
-    + touch(canary) + b"tR.",
+    "EXT1, cached": extension,
     "partial": lambda canary: pickle.dumps(Reduced(functools.partial(os.system, f"touch {canary}"))),
-    "a set's last y": lambda canary: pickle.dumps((*SETS[:2], (X, evaluated(canary)))),
     "before a good data set": lambda canary: b"\x80\x02cos\nsystem\n" + touch(canary) + b"\x85R0"
     + pickle.dumps(SETS, 2),
-    "gzipped": lambda canary: gzip.compress(pickle.dumps(evaluated(canary))),
-    **{f"eval, protocol {p}": lambda canary, p=p: pickle.dumps(evaluated(canary), p) for p in (0, 2, 5)},
-    "array of objects": lambda canary: pickle.dumps(np.array([evaluated(canary)], object)),
+    "array of objects": lambda canary: pickle.dumps(
+        np.array([Reduced(eval, f"open({str(canary)!r}, 'w').close()")], object)
+    ),
 }  # fmt: skip
 
 
@@ -168,7 +149,7 @@ def test_runs_nothing(tmp_path, canary, kind):
     path = write(tmp_path / "sets.pkl", content)
     refusal(path)
     assert not canary.exists()
-    pickle.loads(gzip.decompress(content) if kind == "gzipped" else content)
+    pickle.loads(content)
     assert canary.exists()  # so the file is a harmful one
 
 
@@ -178,7 +159,6 @@ def test_runs_nothing(tmp_path, canary, kind):
 ENCODE = b"c_codecs\nencode\n"
 DTYPE = b"cnumpy\ndtype\n" + text("u1") + b"\x85R"
 RECONSTRUCT = b"cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
-FROMBUFFER = b"cnumpy._core.numeric\n_frombuffer\n"
 
 
 def array_state(shape, dtype=DTYPE, data=b"C\x01a"):
@@ -189,26 +169,20 @@ REFUSED = {
     "persistent id": (b"(Pos.system\n.", "another object"),
     "dict": (b"\x80\x02}.", "a dict"),
     "class of an array": (b"\x80\x04" + stack_global("numpy", "ndarray.__class__") + b".", "numpy.ndarray.__class__,"),
-    "globals of a function": (b"(" + stack_global("numpy._core.multiarray", "_reconstruct.__globals__") + b".", "read"),
     "scalar": (b"cnumpy.core.multiarray\nscalar\n.", "numpy.core.multiarray.scalar, which is not read"),
-    "name with an escape sequence": (b"c\x1b[31m\nx\n.", "holds [31m.x,"),
-    "endless name": (b"c" + b"x" * 9999 + b"\ny\n.", f"holds {'x' * 80},"),
+    "endless name": (b"c" + b"\x1b" * 9999 + b"x\ny\n.", "holds , which"),
     "ndarray called": (b"cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85\x85R.", "damaged"),
     "calling a text": (b"(" + text("system") + b"(tR.", "damaged"),
     "state of a function": (ENCODE + text("x") + b"\x85b.", "damaged"),
-    "state of a list": (b"](tb.", "damaged"),
-    "state of a dtype class": (b"cnumpy\ndtype\nN" + text("x") + b"\x86b.", "damaged"),
     "longer dtype": (b"cnumpy\ndtype\n" + text("u1,u1") + b"\x85R.", "than numbers"),
+    "dtype of a number": (b"cnumpy\ndtype\nJ\xff\xff\xff\x7f\x85R.", "damaged"),
     "giant shape": (array_state(b"J\xff\xff\xff\x3f\x85"), "damaged"),
-    "shape beyond any": (array_state(b"\x8a\xff" + b"\x7f" * 255 + b"\x85"), "damaged"),
     "data of a text": (array_state(b"K\x01\x85", data=text("a")), "damaged"),
-    "dtype of a text": (array_state(b"K\x01\x85", dtype=text("u1")), "damaged"),
-    "array never filled": (b"(" + (RECONSTRUCT + b"2\x86").replace(b"2", RECONSTRUCT) * 3 + b"t.", "((Array, Array), "),
-    "buffer too small": (FROMBUFFER + b"(C\x01a" + DTYPE + b"J\xff\xff\xff\x3f\x85" + text("C") + b"tR.", "damaged"),
     "other codec": (ENCODE + text("x") + text("rot13") + b"\x86R.", "damaged"),
-    "wide text": (b"(" + text("\N{GRINNING FACE}") + b".", "it holds text"),
-    "wide text, protocol 0": (b"(V\\U0001f600\n.", "it holds text"),
-    "memo of gigabytes, protocol 0": (b"(Np1000000000\n.", "damaged"),
+    "no pickle": (b"1,2\n3,4\n", "damaged, or no pickle of arrays; do this"),
+    "end too early": (pickle.dumps(SETS)[:-1], "too early"),
+    "more behind the end": (pickle.dumps(SETS) + b"!", "follows"),
+    "more behind the end, gzipped": (gzip.compress(pickle.dumps(SETS) + b"!"), "follows"),
 }  # fmt: skip
 
 
@@ -220,11 +194,9 @@ def test_refuses(tmp_path, kind):
 
 BOMBS = {
     "bytes that are not there": b"\x80\x03B\xff\xff\xff\x3f.",
-    "bytearray of exabytes": b"\x80\x05\x96" + struct.pack("<Q", 1 << 62) + b".",
-    "text that is not there": b"\x80\x02X\xff\xff\xff\x3f.",
+    "half a gigabyte that is not there": b"\x80\x05\x96" + struct.pack("<Q", 1 << 29) + b".",
     "frame of exabytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b".",
     "memo of gigabytes": b"\x80\x02Nr\xff\xff\xff\x7f.",
-    "half a gigabyte that is not there": b"\x80\x05\x96" + struct.pack("<Q", 1 << 29) + b".",
     "a million lists": b"\x80\x02" + b"]" * 1_000_000 + b".",
     "deep nesting": b"\x80\x02N" + b"\x85" * 9_000 + b".",
     "doubling": b"\x80\x04)" + b"\x94h\x00\x86" * 2_000 + b".",
@@ -246,19 +218,19 @@ def test_a_small_file_needs_little_memory(tmp_path, kind):
 
 @pytest.mark.parametrize("opening", [b"\x80\x05\x96" + struct.pack("<Q", 2 << 30), b"(V"])  # bytes, an endless line
 def test_a_gzip_bomb_is_not_inflated(tmp_path, monkeypatch, opening):
-    monkeypatch.setattr(unpickling, "LIMIT", 1 << 20)
+    monkeypatch.setattr(archives, "LIMIT", 1 << 20)
     zeros = gzip.compress(bytes(64 << 20))
     path = write(tmp_path / "sets.pkl.gz", gzip.compress(opening) + zeros * 32)  # members that inflate to 2 GiB
     tracemalloc.start()
     try:
-        assert "it holds more than 1 MiB" in refusal(path)
+        assert "it holds more than " in refusal(path)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
 
 
 def test_the_limit_leaves_room_for_mnist_in_float64():
-    assert 70_000 * 784 * 8 < unpickling.LIMIT <= 1 << 30
+    assert 70_000 * 784 * 8 < archives.LIMIT <= 1 << 30
 
 
 # What is damaged
@@ -266,26 +238,20 @@ def test_the_limit_leaves_room_for_mnist_in_float64():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", [0, 2, 5])
-def test_every_truncation_is_refused(tmp_path, protocol):
+def test_every_truncation_and_altered_byte_is_refused_or_read(tmp_path, protocol):
     content = pickle.dumps(SETS, protocol)
+    zipped = gzip.compress(content)
     for size in range(len(content)):
         refusal(write(tmp_path / "sets.pkl", content[:size]))
-    zipped = gzip.compress(content)
-    for size in range(2, len(zipped), 1 if protocol == 5 else 50):
+    for size in range(2, len(zipped), 50):
         assert "too early" in refusal(write(tmp_path / "sets.pkl", zipped[:size]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("protocol", [0, 2, 5])
-def test_every_altered_byte_is_refused_or_read(tmp_path, protocol):
-    content = pickle.dumps(SETS, protocol)
     refused = 0
     for place in range(len(content)):
         for mask in 0x01, 0x80:
             altered = bytearray(content)
             altered[place] ^= mask
             try:
-                read_pickle(write(tmp_path / "sets.pkl", altered))
+                read_pickle(write(tmp_path / "sets.pkl", altered), "do this")
             except UserError as error:
                 assert str(error).isprintable()
                 refused += 1
@@ -298,19 +264,6 @@ def test_gzip_notices_an_altered_value(tmp_path):
     assert "damaged" in refusal(write(tmp_path / "sets.pkl", zipped))
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-def test_what_follows_the_end_is_refused(tmp_path, zipped):
-    content = pickle.dumps(SETS) + b"!"
-    path = write(tmp_path / "sets.pkl", gzip.compress(content) if zipped else content)
-    assert "follows" in refusal(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"\x1f\x8b", b"1,2\n3,4\n", b"PK\x03\x04", gzip.compress(b"<html>", mtime=0)])
-def test_what_is_no_pickle_is_refused(tmp_path, content):
-    message = refusal(write(tmp_path / "sets.pkl", content))
-    assert "it is no pickle" in message or "too early" in message
-
-
 @pytest.mark.parametrize(
     "content, layout",
     [
@@ -319,11 +272,10 @@ def test_what_is_no_pickle_is_refused(tmp_path, content):
         ((X, Y), "(Array, Array)"),
         ((*SETS, SETS[0]), "((Array, Array), (Array, Array), (Array, Array), ...)"),
         ([(X, Y), (X, Y), (X, [1, 2])], "[(Array, Array), (Array, Array), (Array, [int, int])]"),
-        (pickle.dumps(SETS), "bytes"),
     ],
 )
 def test_another_layout_is_told(tmp_path, content, layout):
-    assert f"it holds {layout}; needed is" in refusal(write(tmp_path / "sets.pkl", pickle.dumps(content)))
+    assert f"it holds {layout}; do this" in refusal(write(tmp_path / "sets.pkl", pickle.dumps(content)))
 
 
 def test_parts_by_the_thousand_are_told(tmp_path):
