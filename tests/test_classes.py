@@ -92,19 +92,6 @@ def test_a_classifiers_gradients_are_those_of_numpy(kind, float64):
         np.testing.assert_allclose(value, by_hand, rtol=1e-11, atol=1e-15)
 
 
-@pytest.mark.parametrize("kind, numbers", [(sA, [0.2, 0.0]), (cA.cA, [0.0])])
-def test_without_its_penalty_a_step_is_that_of_the_plain_autoencoder(kind, numbers, float64):
-    models = make(kind, np.random.RandomState(3)), make(dA.dA, np.random.RandomState(0))
-    for ours, its in zip(*(model.params for model in models)):
-        its.set_value(ours.get_value())
-    x, found = np.random.RandomState(1).uniform(size=(5, 6)), []
-    for model, arguments in zip(models, (numbers, [0.0])):
-        cost, updates = model.get_cost_updates(*arguments, 0.1)
-        found.append([pytensor.function([model.x], cost, updates=updates)(x), *(p.get_value() for p in model.params)])
-    for ours, its in zip(*found, strict=True):
-        np.testing.assert_allclose(ours, its, rtol=1e-13)
-
-
 # Draws
 
 
@@ -187,13 +174,10 @@ def test_all_is_of_floatX_whatever_the_precision_of_the_numbers(number, floatX):
             assert {cost.dtype} | {each.dtype for pair in tensors.items() for each in pair} == {floatX}
 
 
-@pytest.mark.parametrize("floatX, other", [("float32", "float64"), ("float64", "float32")])
-def test_a_step_has_the_type_of_its_parameter_where_floatX_is_another(floatX, other):
-    with pytensor.config.change_flags(floatX=floatX):
-        W = pytensor.shared(np.ones(3, other))
-        for update in logistic_sgd.sgd_updates, vae.adam_updates:
-            cost = pt.sum(pt.vector("x") * W)
-            assert {new.dtype for variable, new in update(cost, [W], 0.1).items() if variable is W} == {other}
+def test_a_step_has_the_type_of_its_parameter_where_floatX_is_another(float64):
+    W = pytensor.shared(np.ones(3, "float32"))
+    for update in logistic_sgd.sgd_updates, vae.adam_updates:
+        assert update(pt.sum(pt.vector("x") * W), [W], 0.1)[W].dtype == "float32"
 
 
 @pytest.mark.parametrize("floatX", ["float32", "float64"])
