@@ -341,12 +341,9 @@ def test_SdA(
     with open_run(test_SdA, locals(), check, **further) as run:
         say("... building the model")
         sda = SdA(
-            numpy_rng=np.random.RandomState(seed),
-            n_ins=run.data.n_in,
-            hidden_layers_sizes=hidden_layers_sizes,
-            n_outs=run.data.n_out,
-            corruption_levels=corruption_levels,
-        )
+            np.random.RandomState(seed), n_ins=run.data.n_in, hidden_layers_sizes=hidden_layers_sizes,
+            n_outs=run.data.n_out, corruption_levels=corruption_levels,
+        )  # fmt: skip
         visible_biases = [layer.b_prime for layer in sda.dA_layers]
         if stack is not None:
             stack.restore([*sda.params, *visible_biases])

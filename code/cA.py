@@ -209,13 +209,11 @@ def test_cA(
                 stage.keep()
 
         def evaluate():
-            last = {"": stages[contraction_level].curve[-1], "_without_penalty": stages[0.0].curve[-1]}
-            names = ["", "_without_penalty"] if contraction_level else [""]
-            return {
-                f"{figure}{name}": last[name][figure]
-                for name in names
-                for figure in ("reconstruction", "jacobian_norm")
-            }
+            figures = {}
+            for level, stage in stages.items():
+                for name in "reconstruction", "jacobian_norm":
+                    figures[name if level == contraction_level else f"{name}_without_penalty"] = stage.curve[-1][name]
+            return figures
 
         closing = (
             "Optimization complete with reconstruction cost {reconstruction:f} and jacobian norm {jacobian_norm:f} in "

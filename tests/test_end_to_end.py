@@ -48,7 +48,9 @@ def test_quick_shows_all_phases_and_leaves_its_records(quick):
     files = {"checkpoint.npz", "settings.json", "curve.jsonl", "result.json", "model.npz", "pretrained.npz"}
     assert names == files | {f"{name}_digits.png" for name in pictures}
     settings = json.loads((folder / "settings.json").read_text())
-    assert settings["dataset"]["name"] == "digits" and set(settings["files"]) == names
+    assert (
+        settings["floatX"] == "float32" and settings["dataset"]["name"] == "digits" and set(settings["files"]) == names
+    )
     predicted = run(ROOT / "code" / "SdA.py", "--predict", "run/model.npz", cwd=folder.parent)
     test_error = json.loads((folder / "result.json").read_text())["test_error"]
     assert f"test error {100 * test_error:f} % of 10000 images" in predicted.stdout, predicted.stderr
@@ -81,8 +83,8 @@ def test_a_run_with_and_without_rewrites_gives_the_same_curve(small_dataset, tmp
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
         curves.append([{name: value for name, value in line.items() if name != "seconds"} for line in lines])
-        [part] = json.loads((tmp_path / "run" / "settings.json").read_text())["parts"]
-        assert bool(part["rewrites"]) == (names == ["all"])
+        settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+        assert bool(settings["parts"][0]["rewrites"]) == (names == ["all"]) and settings["floatX"] == "float64"
     for plain, rewritten in zip(*curves, strict=True):
         assert rewritten == pytest.approx(plain, rel=1e-9)
 
@@ -103,13 +105,3 @@ def test_compiling_leaves_no_files_in_the_temporary_folder(tmp_path, monkeypatch
     assert done.returncode == 0, done.stderr
     if hasattr(pytensor.config, "generated_src_dir"):  # with PyTensor 3.0 they stay there
         assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
-def test_float32_is_the_default_and_the_users_choice_wins(floatX, monkeypatch):
-    if floatX == "float32":
-        monkeypatch.delenv("PYTENSOR_FLAGS", raising=False)
-    else:
-        monkeypatch.setenv("PYTENSOR_FLAGS", f"floatX={floatX}")
-    done = run("-c", "import logistic_sgd, pytensor; print(pytensor.config.floatX)", cwd=ROOT / "code")
-    assert done.stdout == f"{floatX}\n", done.stderr

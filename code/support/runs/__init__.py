@@ -71,4 +71,4 @@ def open_run(driver, values, check=None, **further):
         say("settings: " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
         say(f"output folder: {place}")
         say(note)
-        yield Run(folder, data, settings, n_minibatches, signals, shows_graphs, *found)
+        yield Run(folder, data, n_minibatches, signals, shows_graphs, *found)

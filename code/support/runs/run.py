@@ -33,9 +33,9 @@ class Run:
     seconds_between_checkpoints = 30
     seconds_within_an_epoch = 180
 
-    def __init__(self, folder, data, settings, n_minibatches, signals, shows_graphs, state, arrays, is_finished):
-        self.folder, self.data, self.settings, self.n_minibatches = folder, data, settings, n_minibatches
-        self.signals, self.shows_graphs, self.state, self.arrays = signals, shows_graphs, state, arrays
+    def __init__(self, folder, data, n_minibatches, signals, shows_graphs, state, arrays, is_finished):
+        self.folder, self.data, self.n_minibatches, self.signals = folder, data, n_minibatches, signals
+        self.shows_graphs, self.state, self.arrays = shows_graphs, state, arrays
         self.trains = not (shows_graphs or is_finished)
         self.goes_on = self.trains and bool(state.stages)
         self.curve, self.seconds = state.curve, state.seconds
@@ -96,7 +96,7 @@ class Run:
 
     def _show_graph(self, name, function):
         chosen = "all" if rewrites.selected() == rewrites.NAMES else " ".join(rewrites.selected()) or "none"
-        settings = {**self.settings, "dataset": self.data.name, "rewrites": chosen}
+        settings = {**self.state.about["settings"], "dataset": self.data.name, "rewrites": chosen}
         arguments = {"index": 0, **getattr(function, "keywords", {})}
         path = self.folder / "graphs" / re.sub("[^-.\\w]+", "_", name)
         say(graphs.write(path, f"{self.state.about['lesson']}: {name}", settings, compiled(function), arguments))

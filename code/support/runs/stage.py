@@ -107,12 +107,12 @@ class Stage:
             with damaged(self.run.folder / FILE, REMEDY):
                 self._check_place(n_epochs)
             for done in range(state.epochs, n_epochs):
-                self.epoch = Epoch(self, first + done, done, state.epoch)
+                self.epoch = Epoch(self, first + done, done * self.run.n_minibatches, state.epoch)
                 self._say_that_it_goes_on()
                 yield self.epoch
                 if self.epoch.is_last or done + 1 == n_epochs:
                     break
-                self._end_epoch(self.epoch.line())
+                self._end_epoch(self.epoch)
                 self.reach(self.run.seconds_between_checkpoints)
         self.end()
 
@@ -134,16 +134,15 @@ class Stage:
     def record(self, number, cost, **figures):
         """Write the line of an epoch of a loop that is not ours, such as an optimiser's. Instead of `epochs`."""
         self._say_that_it_goes_on()
-        figures, where = {"cost": cost, **figures}, self.label(number)
-        figures = {name: self.finite(name, value, where) for name, value in figures.items()}
-        seconds = round(clock.now() - self.epoch_started, 3)
-        self.epoch_started = clock.now()
-        self._end_epoch({**self.place, "epoch": number, **figures, "seconds": seconds})
+        epoch = Epoch(self, number, n_before=0, begun=None)
+        epoch.started, self.epoch_started = self.epoch_started, clock.now()
+        epoch.note(cost=cost, **figures)
+        self._end_epoch(epoch)
         self.reach(self.run.seconds_between_checkpoints)
 
-    def _end_epoch(self, line):
+    def _end_epoch(self, epoch):
         """Write the line of an epoch that is over."""
-        run, self.epoch = self.run, None
+        run, line, self.epoch = self.run, epoch.line(), None
         run.curve.append(line)
         with writing(run.folder), open(run.folder / "curve.jsonl", "a") as file:  # `find_run` made it: it is no link
             file.write(json.dumps(line) + "\n")
@@ -178,7 +177,7 @@ class Stage:
         if not self.is_over:
             self.check_finite([param.get_value(borrow=True) for param in self.model.params])
             if self.epoch is not None:
-                self._end_epoch(self.epoch.line())
+                self._end_epoch(self.epoch)
             if self.values is not None:
                 for param, value in zip(self.model.params, self.values):
                     param.get_value(borrow=True)[...] = value
@@ -186,8 +185,8 @@ class Stage:
                 run.save_model(self.file, self.model.params, state.kept[self.name])
             has_trained = state.epochs > 0
             state.over, state.epochs, self.memory = state.over + 1, 0, None
-            run.signals.waits = False
             self.reach(-1 if has_trained else math.inf)
+            run.signals.waits = False
         if run.phase_in_progress is None:
             run.print_time(self.phase, self.title)
 
@@ -207,9 +206,8 @@ class Stage:
     def _diverged(self, what):
         """The error that ends a run whose numbers are no longer finite."""
         advice = "start over with other settings, and --fresh"
-        if self.rate in self.run.settings:
-            option, rate = self.rate.replace("_", "-"), self.run.settings[self.rate]
-            advice = f"choose --{option} below {rate}, with --fresh to start over"
+        if rate := self.run.state.about["settings"].get(self.rate):
+            advice = f"choose --{self.rate.replace('_', '-')} below {rate}, with --fresh to start over"
         largest = float(np.abs(self.run.data[0][0].get_value(borrow=True)).max())
         if largest > 1:
             advice = f"its inputs go up to {largest:g}: scale them to 0..1, or {advice}"
@@ -227,17 +225,17 @@ def plain(value):
 class Epoch:
     """One pass over the minibatches. Iterating gives their indices, and shows the progress on a terminal.
 
-    `done` epochs of the stage are before this one. `begun` is the `state` of an interrupted one that this goes on from.
+    `n_before` minibatches of the stage are before it. `begun` is the `state` of an interrupted epoch that goes on.
     """
 
-    def __init__(self, stage, number, done, begun):
+    def __init__(self, stage, number, n_before, begun):
         begun = begun or {"trained": 0, "sums": {}, "figures": {}, "seconds": 0}
         self.stage, self.number, self.label = stage, number, stage.label(number)
         self.is_last = False  # set by a lesson whose rule of early stopping says that the stage ends with this epoch
         self.trained, self.sums, self.figures = begun["trained"], begun["sums"], begun["figures"]
         self.started = clock.now() - begun["seconds"]
         self.minibatch_index = max(0, self.trained - 1)
-        self.minibatches_before = done * stage.run.n_minibatches
+        self.n_before = n_before
 
     def __iter__(self):
         for index in progress(range(self.trained, self.stage.run.n_minibatches), self.label):
@@ -255,7 +253,7 @@ class Epoch:
     @property
     def iteration(self):
         """The number of minibatches before the present one, over all epochs of the stage."""
-        return self.minibatches_before + self.minibatch_index
+        return self.n_before + self.minibatch_index
 
     def add(self, cost, **figures):
         """Add the cost of a minibatch, and further figures. The curve will hold the mean of each over the epoch.

@@ -226,7 +226,7 @@ ABSURD = {
     "seconds": [[], {"pretraining": "long"}],
     "kept": [None, {"training": {"validation_error": "0"}}],
     "saved": [None, [1]],
-    "over": [MISSING, -1, 1.5, 3, 1 << 64],
+    "over": [MISSING, -1, 1.5, 2, 3, 1 << 64],
     "epochs": [-1, 10**6, None],
     "memory": [MISSING, [], None],
     "memory.patience": [MISSING, "1"],

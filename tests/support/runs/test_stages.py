@@ -10,6 +10,7 @@ import logistic_sgd
 from small_runs import Step, datasets_of, network, start
 from support.errors import UserError
 from support.runs import records
+from support.runs.stage import Epoch
 
 import numba
 import numpy as np
@@ -137,6 +138,8 @@ def test_figures_are_averaged_and_those_of_a_lesson_stay(run, stage, tmp_path):
     assert lines == [{"epoch": n, "cost": 1.0, "penalty": n + 1.0, "spread": 0.5} for n in (1, 2)]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["epochs"] == 2 and result["size"] == 2  # though `keep` got no figures
+    begun = {"trained": 1, "sums": {}, "figures": {}, "seconds": 5.0}
+    assert 5 <= Epoch(stage, 1, 0, begun).line()["seconds"] < 6  # of an epoch that was interrupted
 
 
 @pytest.mark.parametrize("leave", ["break", "is_last"])
