@@ -12,34 +12,24 @@ import time
 from contestants import runner
 
 
-class Server:
-    """A contestant and the phase that it has built."""
-
-    def __init__(self, contestant):
-        self.contestant = contestant
-        self.phase = self.run = None
-
-    def answer(self, phase, steps):
-        """The microseconds a step, as a mean over these steps."""
-        if phase != self.phase:
-            self.phase = self.run = None  # let go of the memory first
-            self.run, _ = runner(self.contestant, phase)
-            self.phase, self.warm = phase, set()
-        if steps not in self.warm:  # for JAX each number of steps is another program
-            self.warm.add(steps)
-            self.run(steps)
-        started = time.perf_counter()
-        self.run(steps)
-        return 1e6 * (time.perf_counter() - started) / steps
-
-
 def serve(contestant):
     """Answer requests until standard input ends."""
-    server = Server(contestant)
-    answers, sys.stdout = sys.stdout, sys.stderr  # what a framework prints is no answer
+    built, run, warm = None, None, set()
+    answers, sys.stdout = sys.stdout, sys.stderr  # a framework may print, too
     for line in sys.stdin:
+        request = json.loads(line)
+        phase, steps = request["phase"], request["steps"]
         try:
-            reply = server.answer(**json.loads(line))
+            if phase != built:
+                built = run = None  # let go of the memory first
+                run, _ = runner(contestant, phase)
+                built, warm = phase, set()
+            if steps not in warm:  # for JAX each number of steps is another program
+                run(steps)
+                warm.add(steps)
+            started = time.perf_counter()
+            run(steps)
+            reply = 1e6 * (time.perf_counter() - started) / steps
         except Exception as error:  # whatever it is, the others can go on without this one
             reply = {"missing": f"{type(error).__name__}: {error}".splitlines()[0]}
         print(json.dumps(reply), file=answers, flush=True)

@@ -2,19 +2,8 @@
 
 from functools import partial
 
-from contestants.common import (
-    BETA1,
-    BETA2,
-    CONTRACTION,
-    CORRUPTION,
-    EPSILON,
-    EXAMPLES,
-    LEARNING_RATE,
-    SPARSITY_TARGET,
-    SPARSITY_WEIGHT,
-    initial_layers,
-    make_data,
-)
+from contestants import common
+from contestants.common import initial_layers, make_data
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +41,7 @@ def training(phase, params, constants, loss, data):
         def step(state, index):
             params, memory, key = state
             key, used = jax.random.split(key)
-            start = index * batch % (EXAMPLES - batch + 1)
+            start = index * batch % (common.EXAMPLES - batch + 1)
             x, y = (jax.lax.dynamic_slice_in_dim(values, start, batch) for values in data)
             cost, gradients = jax.value_and_grad(loss)(params, constants, x, y, used)
             return (*update(params, gradients, memory), key), cost
@@ -85,18 +74,20 @@ def evaluation(phase, params, constants, loss, data):
 
 
 def descend(params, gradients, memory):
-    return jax.tree.map(lambda param, gradient: param - LEARNING_RATE * gradient, params, gradients), memory
+    return jax.tree.map(lambda param, gradient: param - common.LEARNING_RATE * gradient, params, gradients), memory
 
 
 def adam(params, gradients, memory):
     t, means, squares = memory
     t = t + 1
-    means = jax.tree.map(lambda mean, gradient: BETA1 * mean + (1 - BETA1) * gradient, means, gradients)
-    squares = jax.tree.map(lambda square, gradient: BETA2 * square + (1 - BETA2) * gradient**2, squares, gradients)
+    means = jax.tree.map(lambda mean, gradient: common.BETA1 * mean + (1 - common.BETA1) * gradient, means, gradients)
+    squares = jax.tree.map(
+        lambda square, gradient: common.BETA2 * square + (1 - common.BETA2) * gradient**2, squares, gradients
+    )
 
     def new(param, mean, square):
-        mean, square = mean / (1 - BETA1**t), square / (1 - BETA2**t)
-        return param - LEARNING_RATE * mean / (jnp.sqrt(square) + EPSILON)
+        mean, square = mean / (1 - common.BETA1**t), square / (1 - common.BETA2**t)
+        return param - common.LEARNING_RATE * mean / (jnp.sqrt(square) + common.EPSILON)
 
     return jax.tree.map(new, params, means, squares), (t, means, squares)
 
@@ -124,18 +115,18 @@ def tied(phase, layers):
         W, b, b_prime = params
         for W_below, b_below in below:
             x = sigmoid(x @ W_below + b_below)
-        used = jax.random.bernoulli(key, 1 - CORRUPTION, x.shape) * x if kind == "autoencoder" else x
+        used = jax.random.bernoulli(key, 1 - common.CORRUPTION, x.shape) * x if kind == "autoencoder" else x
         hidden = sigmoid(used @ W + b)
         logits = hidden @ W.T + b_prime
         cost = (softplus(logits) - x * logits).sum() / batch
         if kind == "sparse":
             mean = hidden.mean(axis=0)
-            on = SPARSITY_TARGET * jnp.log(SPARSITY_TARGET / mean)
-            off = (1 - SPARSITY_TARGET) * jnp.log((1 - SPARSITY_TARGET) / (1 - mean))
-            cost += SPARSITY_WEIGHT * (on + off).sum()
+            on = common.SPARSITY_TARGET * jnp.log(common.SPARSITY_TARGET / mean)
+            off = (1 - common.SPARSITY_TARGET) * jnp.log((1 - common.SPARSITY_TARGET) / (1 - mean))
+            cost += common.SPARSITY_WEIGHT * (on + off).sum()
         if kind == "contractive":
             slope = hidden * (1 - hidden)
-            cost += CONTRACTION * ((slope**2).mean(axis=0) * (W**2).sum(axis=0)).sum()
+            cost += common.CONTRACTION * ((slope**2).mean(axis=0) * (W**2).sum(axis=0)).sum()
         return cost
 
     return (W, b, jnp.zeros_like(W, shape=W.shape[0])), tuple(below), loss

@@ -1,18 +1,7 @@
 """NumPy, with the gradients by hand."""
 
-from contestants.common import (
-    BETA1,
-    BETA2,
-    CONTRACTION,
-    CORRUPTION,
-    EPSILON,
-    LEARNING_RATE,
-    SPARSITY_TARGET,
-    SPARSITY_WEIGHT,
-    initial_layers,
-    make_data,
-    minibatches,
-)
+from contestants import common
+from contestants.common import initial_layers, make_data, minibatches
 from numpy_reference import sigmoid, variational_bound_and_gradients
 
 import numpy as np
@@ -33,7 +22,7 @@ def runner(phase):
 def descend(params, gradients):
     """A step of gradient descent, in place."""
     for param, gradient in zip(params, gradients, strict=True):
-        gradient *= LEARNING_RATE
+        gradient *= common.LEARNING_RATE
         param -= gradient
 
 
@@ -48,10 +37,10 @@ class Adam:
     def step(self, gradients):
         self.t += 1
         for param, mean, square, gradient in zip(self.params, self.means, self.squares, gradients, strict=True):
-            mean += (1 - BETA1) * (gradient - mean)
-            square += (1 - BETA2) * (gradient**2 - square)
-            unbiased_mean, unbiased_square = mean / (1 - BETA1**self.t), square / (1 - BETA2**self.t)
-            param -= LEARNING_RATE * unbiased_mean / (np.sqrt(unbiased_square) + EPSILON)
+            mean += (1 - common.BETA1) * (gradient - mean)
+            square += (1 - common.BETA2) * (gradient**2 - square)
+            unbiased_mean, unbiased_square = mean / (1 - common.BETA1**self.t), square / (1 - common.BETA2**self.t)
+            param -= common.LEARNING_RATE * unbiased_mean / (np.sqrt(unbiased_square) + common.EPSILON)
 
 
 def classifier(phase, layers):
@@ -98,7 +87,7 @@ def tied(phase, layers):
     def step(x, y):
         for W_below, b_below in below:
             x = sigmoid(x @ W_below + b_below)
-        used = x * (rng.random(x.shape) < 1 - CORRUPTION) if kind == "autoencoder" else x
+        used = x * (rng.random(x.shape) < 1 - common.CORRUPTION) if kind == "autoencoder" else x
         hidden = sigmoid(used @ W + b)
         logits = hidden @ W.T + b_prime
         cost = (np.logaddexp(0, logits) - x * logits).sum() / batch
@@ -107,18 +96,21 @@ def tied(phase, layers):
         slope = hidden * (1 - hidden)
         if kind == "sparse":
             mean = hidden.mean(axis=0)
-            on, off = SPARSITY_TARGET / mean, (1 - SPARSITY_TARGET) / (1 - mean)
-            cost += SPARSITY_WEIGHT * (SPARSITY_TARGET * np.log(on) + (1 - SPARSITY_TARGET) * np.log(off)).sum()
-            delta_hidden += SPARSITY_WEIGHT / batch * (off - on)
+            on, off = common.SPARSITY_TARGET / mean, (1 - common.SPARSITY_TARGET) / (1 - mean)
+            cost += (
+                common.SPARSITY_WEIGHT
+                * (common.SPARSITY_TARGET * np.log(on) + (1 - common.SPARSITY_TARGET) * np.log(off)).sum()
+            )
+            delta_hidden += common.SPARSITY_WEIGHT / batch * (off - on)
         if kind == "contractive":
             squares, norms = (slope**2).mean(axis=0), (W**2).sum(axis=0)
-            cost += CONTRACTION * squares @ norms
-            delta_hidden += 2 * CONTRACTION / batch * norms * slope * (1 - 2 * hidden)
+            cost += common.CONTRACTION * squares @ norms
+            delta_hidden += 2 * common.CONTRACTION / batch * norms * slope * (1 - 2 * hidden)
         delta_hidden *= slope
         dW = used.T @ delta_hidden
         dW += delta_visible.T @ hidden
         if kind == "contractive":
-            dW += 2 * CONTRACTION * squares * W
+            dW += 2 * common.CONTRACTION * squares * W
         descend([W, b, b_prime], [dW, delta_hidden.sum(axis=0), delta_visible.sum(axis=0)])
         return cost
 

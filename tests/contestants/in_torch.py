@@ -2,19 +2,8 @@
 
 import os
 
-from contestants.common import (
-    BETA1,
-    BETA2,
-    CONTRACTION,
-    CORRUPTION,
-    EPSILON,
-    LEARNING_RATE,
-    SPARSITY_TARGET,
-    SPARSITY_WEIGHT,
-    initial_layers,
-    make_data,
-    minibatches,
-)
+from contestants import common
+from contestants.common import initial_layers, make_data, minibatches
 
 import torch
 import torch.nn.functional as F
@@ -30,9 +19,11 @@ def runner(phase, compiled):
         param.requires_grad_()
     is_linear = phase["kind"] == "linear"
     if phase["kind"] == "variational":
-        optimizer = torch.optim.Adam(params, lr=LEARNING_RATE, betas=(BETA1, BETA2), eps=EPSILON)
+        optimizer = torch.optim.Adam(
+            params, lr=common.LEARNING_RATE, betas=(common.BETA1, common.BETA2), eps=common.EPSILON
+        )
     else:
-        optimizer = torch.optim.SGD(params, lr=LEARNING_RATE)
+        optimizer = torch.optim.SGD(params, lr=common.LEARNING_RATE)
     if compiled:
         loss = torch.compile(loss)
 
@@ -71,17 +62,17 @@ def tied(phase, layers):
     def loss(x, y):
         for W_below, b_below in below:
             x = torch.sigmoid(x @ W_below + b_below)
-        used = torch.bernoulli(torch.full_like(x, 1 - CORRUPTION)) * x if kind == "autoencoder" else x
+        used = torch.bernoulli(torch.full_like(x, 1 - common.CORRUPTION)) * x if kind == "autoencoder" else x
         hidden = torch.sigmoid(used @ W + b)
         cost = F.binary_cross_entropy_with_logits(hidden @ W.T + b_prime, x, reduction="sum") / batch
         if kind == "sparse":
             mean = hidden.mean(dim=0)
-            on = SPARSITY_TARGET * torch.log(SPARSITY_TARGET / mean)
-            off = (1 - SPARSITY_TARGET) * torch.log((1 - SPARSITY_TARGET) / (1 - mean))
-            cost = cost + SPARSITY_WEIGHT * (on + off).sum()
+            on = common.SPARSITY_TARGET * torch.log(common.SPARSITY_TARGET / mean)
+            off = (1 - common.SPARSITY_TARGET) * torch.log((1 - common.SPARSITY_TARGET) / (1 - mean))
+            cost = cost + common.SPARSITY_WEIGHT * (on + off).sum()
         if kind == "contractive":
             slope = hidden * (1 - hidden)
-            cost = cost + CONTRACTION * ((slope**2).mean(dim=0) * (W**2).sum(dim=0)).sum()
+            cost = cost + common.CONTRACTION * ((slope**2).mean(dim=0) * (W**2).sum(dim=0)).sum()
         return cost
 
     return [W, b, b_prime], loss

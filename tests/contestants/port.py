@@ -3,16 +3,8 @@
 from functools import partial
 
 from cA import cA
-from contestants.common import (
-    CONTRACTION,
-    CORRUPTION,
-    EXAMPLES,
-    LEARNING_RATE,
-    SPARSITY_TARGET,
-    SPARSITY_WEIGHT,
-    initial_layers,
-    make_data,
-)
+from contestants import common
+from contestants.common import initial_layers, make_data
 from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
@@ -36,7 +28,7 @@ def runner(phase, rewrites):
 
     def run(steps):
         for index in range(steps):
-            cost = step(index % (EXAMPLES // phase["batch"]))
+            cost = step(index % (common.EXAMPLES // phase["batch"]))
         return float(cost)
 
     return run, lambda: [param.get_value() for param in params]
@@ -74,11 +66,11 @@ def classifier(phase):
         else:
             model = LogisticRegression(x, n_in, n_out)
             cost = model.negative_log_likelihood(y)
-        updates = sgd_updates(cost, model.params, LEARNING_RATE)
+        updates = sgd_updates(cost, model.params, common.LEARNING_RATE)
         step = minibatch_function(cost, dict(zip((x, y), train_set(phase))), phase["batch"], updates)
     else:
         model = SdA(rng, n_ins=n_in, hidden_layers_sizes=hidden, n_outs=n_out)
-        step, _, _ = model.build_finetune_functions([train_set(phase)] * 3, phase["batch"], LEARNING_RATE)
+        step, _, _ = model.build_finetune_functions([train_set(phase)] * 3, phase["batch"], common.LEARNING_RATE)
     begin_with(model.params, arrays_of(phase))
     return step, model.params
 
@@ -89,21 +81,21 @@ def denoising(phase):
     begin_with([param for layer in sda.sigmoid_layers for param in layer.params], arrays_of(phase))
     data, _ = train_set(phase)
     step = sda.pretraining_functions(data, phase["batch"])[-1]
-    return partial(step, corruption=CORRUPTION, lr=LEARNING_RATE), sda.dA_layers[-1].params
+    return partial(step, corruption=common.CORRUPTION, lr=common.LEARNING_RATE), sda.dA_layers[-1].params
 
 
 def tied(phase, model_class, numbers):
     """A sparse or contractive autoencoder; `numbers` are those of its penalty."""
     model = model_class(np.random.RandomState(0), None, *phase["sizes"])
     begin_with(model.params[:2], arrays_of(phase))
-    return train_function(phase, model.x, *model.get_cost_updates(*numbers, LEARNING_RATE)), model.params
+    return train_function(phase, model.x, *model.get_cost_updates(*numbers, common.LEARNING_RATE)), model.params
 
 
 def variational(phase):
     n_visible, n_hidden, n_latent, *_ = phase["sizes"]
     vae = VAE(np.random.RandomState(0), None, None, n_visible, n_hidden, n_latent)
     begin_with(vae.params, arrays_of(phase))
-    return train_function(phase, vae.x, *vae.get_cost_updates(LEARNING_RATE)), vae.params
+    return train_function(phase, vae.x, *vae.get_cost_updates(common.LEARNING_RATE)), vae.params
 
 
 def linear(phase):
@@ -136,7 +128,7 @@ def linear(phase):
 BUILDERS = {  # {kind: function of a phase that returns f(index) and the parameters}
     "classifier": classifier,
     "autoencoder": denoising,
-    "sparse": partial(tied, model_class=sA, numbers=(SPARSITY_TARGET, SPARSITY_WEIGHT)),
-    "contractive": partial(tied, model_class=cA, numbers=(CONTRACTION,)),
+    "sparse": partial(tied, model_class=sA, numbers=(common.SPARSITY_TARGET, common.SPARSITY_WEIGHT)),
+    "contractive": partial(tied, model_class=cA, numbers=(common.CONTRACTION,)),
     "variational": variational,
 }

@@ -51,7 +51,7 @@ class Pictures:
     """
 
     def __init__(self, folder, driver, datasets=None, stages={None: "training"}):
-        figures.new_figure(1)  # if matplotlib is missing, this says so first
+        figures.new_figure(1, "")  # if matplotlib is missing, this says so first
         self.run = RecordedRun(folder, driver)
         self.settings, self.stages, self.loaded = self.run.settings, stages, datasets
         if not self.run.is_finished:
@@ -110,12 +110,10 @@ class Pictures:
         data = "the embedded digits, not MNIST" if self.run.dataset == "digits" else self.run.dataset
         parts = [f"data: {data}", f"run: {self.run.folder.resolve().name}"]
         parts += [f"seed {self.settings['seed']}"] if "seed" in self.settings else []
+        stage_of = [next((mark for mark in self.stages if mark in line), None) for line in self.run.curve]
         for mark, name in self.stages.items():
-            lines = [
-                line for line in self.run.curve if (mark in line if mark else not self.stages.keys() & line.keys())
-            ]
-            if lines:
-                number = max(Counter(line.get(mark) for line in lines).values())
+            epochs = Counter(line.get(mark) for line, stage in zip(self.run.curve, stage_of) if stage == mark)
+            if number := max(epochs.values(), default=0):
                 parts.append(f"{number} epoch{'s' * (number != 1)} of {name}")
         return " · ".join(parts + ["not finished"] * (not self.run.is_finished))
 

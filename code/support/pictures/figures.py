@@ -17,7 +17,7 @@ N_WRONG = 6, 12  # rows and columns of images
 N_RECONSTRUCTED = 10
 
 
-def new_figure(height, framed=True, **options):
+def new_figure(height, title, framed=True, **options):
     """A figure without a window, and its axes, which have ticks if they are framed.
 
     `options` are those of matplotlib's `subplots`.
@@ -27,6 +27,7 @@ def new_figure(height, framed=True, **options):
     except ImportError as error:
         raise UserError("matplotlib, which draws the pictures, is not installed (pip install matplotlib)") from error
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.suptitle(title)
     axes = figure.subplots(squeeze=False, **options).ravel()
     for each in axes:
         each.spines[["top", "right"] if framed else slice(None)].set_visible(False)
@@ -65,7 +66,7 @@ def curves_figure(panels, title, xlabel="epoch", columns=1, log=False, clip=Fals
     """
     n_rows, together = -(-len(panels) // columns), len(panels) == 1 and len(panels[0][2]) > 1
     height = 3.6 + together if n_rows == 1 else 1 + 2 * n_rows
-    figure, axes = new_figure(height, nrows=n_rows, ncols=columns, sharex=n_rows > 1, **options)
+    figure, axes = new_figure(height, title, nrows=n_rows, ncols=columns, sharex=n_rows > 1, **options)
     lines, named = {}, set()
     for number, (each, (panel_title, ylabel, series)) in enumerate(zip(axes, panels)):
         for name, (x, y) in series.items():
@@ -92,13 +93,12 @@ def curves_figure(panels, title, xlabel="epoch", columns=1, log=False, clip=Fals
     if clip:
         lowest = sorted(value for _, values in panels[0][2].values() for value in values)
         axes[0].set_ylim(bottom=lowest[len(lowest) // 10] - 1)
-    figure.suptitle(title)
     return figure
 
 
 def histograms_figure(values, title, xlabel, ylabel, **marks):
     """How often values occur. `values` is {name: array}; each of the `marks`, a number, is a vertical line."""
-    figure, (axes,) = new_figure(3.8)
+    figure, (axes,) = new_figure(3.8, title)
     bins = np.linspace(0, max(each.max() for each in values.values()), 50)
     for (name, each), colour in zip(values.items(), COLOURS):
         axes.hist(each, bins, color=colour, alpha=0.7, label=name)
@@ -106,17 +106,15 @@ def histograms_figure(values, title, xlabel, ylabel, **marks):
         axes.axvline(place, color="black", linewidth=1, linestyle=":", label=name)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(frameon=False)
-    figure.suptitle(title)
     return figure
 
 
 def scatter_figure(points, labels, title, xlabel, ylabel):
     """Points of a plane, (n, 2), in the colours of their labels, (n,) of int."""
-    figure, (axes,) = new_figure(6.6)
+    figure, (axes,) = new_figure(6.6, title)
     dots = axes.scatter(*points.T, c=labels, cmap="tab10" if labels.max() < 10 else "viridis", s=3, linewidths=0)
     axes.set(xlabel=xlabel, ylabel=ylabel, aspect="equal")
     figure.colorbar(dots, ax=axes, shrink=0.7, label="label")
-    figure.suptitle(title)
     return figure
 
 
@@ -124,9 +122,8 @@ def images_figure(images, image_shape, columns, title):
     """Images, (n, height * width) with values in 0..1, black on white, from left to right, then from top to bottom."""
     tile_shape = -(-len(images) // columns), columns
     tiles = 255 - tile_raster_images(images, image_shape, tile_shape, (1, 1), scale_rows_to_unit_interval=False)
-    figure, (axes,) = new_figure(0.8 + 7 * tiles.shape[0] / tiles.shape[1], framed=False)
+    figure, (axes,) = new_figure(0.8 + 7 * tiles.shape[0] / tiles.shape[1], title, framed=False)
     axes.imshow(tiles, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
-    figure.suptitle(title)
     return figure
 
 
@@ -149,8 +146,9 @@ def errors_figure(curve):
     """
     validations = [line for line in curve if "validation_error" in line]
     epochs, allowed = [line["epoch"] for line in validations], horizon(validations)
-    ratios = [2, 1] if allowed else [1]
-    figure, panels = new_figure(5.5 if allowed else 4, nrows=len(ratios), sharex=True, height_ratios=ratios)
+    title = "Validation and test error" + (", and early stopping" if allowed else "")
+    height, ratios = (5.5, [2, 1]) if allowed else (4, [1])
+    figure, panels = new_figure(height, title, nrows=len(ratios), sharex=True, height_ratios=ratios)
     axes, shown = panels[0], []
     for field, label, mark, look in (
         ("validation_error", "validation error", "o", {"color": BLUE}),
@@ -167,7 +165,6 @@ def errors_figure(curve):
     logarithmic_percent(axes, shown)
     axes.set_ylabel("images classified wrongly (%)")
     axes.legend(frameon=False)
-    figure.suptitle("Validation and test error" + (", and early stopping" if allowed else ""))
     if allowed:
         look = {"where": "post", "color": GREEN, "linewidth": 1.5, **markers(epochs)}
         panels[1].step(epochs, allowed, label="horizon: epochs that patience allows", **look)
@@ -209,12 +206,13 @@ def filters_figure(weights, image_shape, title):
     most = min(MOST_FILTERS, max(W.shape[1] for W in weights.values()))
     columns = min(10, most)
     rows = -(-most // columns)
-    figure, panels = new_figure(WIDTH / len(weights) * rows / columns + 0.9, framed=False, ncols=len(weights))
+    height = WIDTH / len(weights) * rows / columns + 0.9
+    title += ": black is the lowest weight of each, white the highest"
+    figure, panels = new_figure(height, title, framed=False, ncols=len(weights))
     for axes, (name, W) in zip(panels, weights.items()):
         axes.imshow(tile_raster_images(W.T, image_shape, (rows, columns), (1, 1)), cmap="gray")
         axes.set_title(name, fontsize="medium")
         axes.set_xlabel(f"{min(most, W.shape[1])} of {W.shape[1]:,}, {in_words(image_shape)}")
-    figure.suptitle(f"{title}: black is the lowest weight of each, white the highest")
     return figure
 
 
@@ -227,14 +225,14 @@ def weights_figure(W, image_shape):
     n_classes = min(W.shape[1], MOST_CLASSES)
     n_columns = min(5, n_classes)
     n_rows = -(-n_classes // n_columns)
-    figure, panels = new_figure(0.8 + 1.5 * n_rows, framed=False, nrows=n_rows, ncols=n_columns)
+    title = "Weights of each class: orange speaks for it, purple against it"
+    figure, panels = new_figure(0.8 + 1.5 * n_rows, title, framed=False, nrows=n_rows, ncols=n_columns)
     largest = float(np.abs(W).max()) or 1.0
     for label, axes in enumerate(panels[:n_classes]):
         pixels = W[:, label].reshape(image_shape)
         image = axes.imshow(pixels, cmap="PuOr_r", vmin=-largest, vmax=largest)
         axes.set_title(f"class {label}", fontsize="medium")
     figure.colorbar(image, ax=list(panels), shrink=0.8, label="weight (one a pixel)")
-    figure.suptitle("Weights of each class: orange speaks for it, purple against it")
     return figure
 
 
@@ -243,13 +241,13 @@ def reconstructions_figure(rows, image_shape):
 
     `rows` is a list of (name, images); the images are (n, height * width), with values in 0..1.
     """
-    figure, panels = new_figure(0.9 + 0.75 * len(rows), framed=False, nrows=len(rows))
+    title = "Test images and their reconstructions"
+    figure, panels = new_figure(0.9 + 0.75 * len(rows), title, framed=False, nrows=len(rows))
     for axes, (name, images) in zip(panels, rows):
         tiles = tile_raster_images(images, image_shape, (1, len(images)), (1, 1), False, output_pixel_vals=False)
         axes.imshow(tiles, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
         axes.set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center")
     panels[-1].set_xlabel(f"the first {len(images)} test images, {in_words(image_shape)}")
-    figure.suptitle("Test images and their reconstructions")
     return figure
 
 
@@ -262,7 +260,8 @@ def confusion(labels, predicted, n_classes):
 def confusion_figure(counts):
     """The confusion matrix, from the counts that `confusion` returns. Wrong predictions have a colour."""
     wrong, n_images, n_classes = counts - np.diag(np.diag(counts)), int(counts.sum()), len(counts)
-    figure, (axes,) = new_figure(6.8)
+    share = f"{wrong.sum():,} of {n_images:,} test images wrong ({100 * wrong.sum() / n_images:.2f} %)"
+    figure, (axes,) = new_figure(6.8, f"Confusion matrix: {share}")
     image = axes.imshow(np.ma.masked_equal(wrong, 0), cmap="YlOrBr", vmin=0, vmax=1.3 * max(1, wrong.max()))
     if n_classes <= MOST_COUNTED_CLASSES:
         for row, column in np.ndindex(*counts.shape):
@@ -275,8 +274,6 @@ def confusion_figure(counts):
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="predicted class (numbers and colours: test images)", ylabel="label")
-    share = f"{wrong.sum():,} of {n_images:,} test images wrong ({100 * wrong.sum() / n_images:.2f} %)"
-    figure.suptitle(f"Confusion matrix: {share}")
     return figure
 
 
@@ -289,9 +286,10 @@ def wrong_figure(images, labels, predicted, image_shape):
     n_rows, n_columns = N_WRONG
     shown = wrong[: n_rows * n_columns]
     n_rows = max(1, -(-len(shown) // n_columns))
-    figure, (axes,) = new_figure(
-        1 + 0.8 * n_rows, framed=False
-    )  # not a panel for each image: their layout would take seconds
+    more = f", the first {len(shown)} of them" if len(wrong) > len(shown) else ""
+    title = f"{len(wrong):,} of {len(labels):,} test images are classified wrongly{more}\nlabel → predicted class"
+    # No panel for each image: their layout would take seconds.
+    figure, (axes,) = new_figure(1 + 0.8 * n_rows, title, framed=False)
     half_height, half_width = (0.43 * side / max(image_shape) for side in image_shape)
     cell_height = 1.28  # where its width is 1
     for cell, place in enumerate(shown):
@@ -301,7 +299,4 @@ def wrong_figure(images, labels, predicted, image_shape):
         axes.imshow(images[place].reshape(image_shape), cmap="gray_r", interpolation="nearest", extent=box)
         axes.text(x, y - 0.46, f"{labels[place]} → {predicted[place]}", ha="center", va="bottom")
     axes.set(xlim=(0, n_columns), ylim=(n_rows * cell_height, 0))
-    more = f", the first {len(shown)} of them" if len(wrong) > len(shown) else ""
-    title = f"{len(wrong):,} of {len(labels):,} test images are classified wrongly{more}"
-    figure.suptitle(f"{title}\nlabel → predicted class")
     return figure

@@ -33,7 +33,7 @@ def comparison_figure(lesson, groups):
 
     `groups` is {options: runs}. Each run is a list of (epoch, error in percent).
     """
-    figure, (axes,) = new_figure(4)
+    figure, (axes,) = new_figure(4, f"{lesson}: validation error by epoch")
     for place, (options, runs) in enumerate(groups.items()):
         label = f"{options or 'the published recipe'}, {len(runs)} seed{'s' * (len(runs) > 1)}"
         for run in runs:
@@ -44,5 +44,4 @@ def comparison_figure(lesson, groups):
     logarithmic_percent(axes, [error for runs in groups.values() for run in runs for _, error in run])
     axes.set(xlabel="epoch", ylabel="validation error (%)")
     axes.legend(frameon=False)
-    figure.suptitle(f"{lesson}: validation error by epoch")
     return figure
