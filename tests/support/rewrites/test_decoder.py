@@ -17,7 +17,7 @@ from pytensor.compile.mode import Mode
 from pytensor.link.basic import PerformLinker
 from pytensor.tensor.math import Dot
 
-DTYPES = ["float32", "float64"]
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # each has kernels to compile
 RNG = np.random.RandomState(0)
 
 

@@ -12,7 +12,7 @@ from pytensor.compile.mode import Mode
 from pytensor.tensor.math import Dot
 
 pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
-DTYPES = ["float32", "float64"]
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # each has kernels to compile
 RNG = np.random.RandomState(0)
 
 

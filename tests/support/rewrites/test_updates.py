@@ -16,7 +16,7 @@ from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 from pytensor.tensor.math import Dot
 
 pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
-DTYPES = ["float32", "float64"]
+DTYPES = [pytest.param("float32", marks=pytest.mark.slow), "float64"]  # each has kernels to compile
 RNG = np.random.RandomState(0)
 
 

@@ -35,6 +35,7 @@ def test_a_second_process_on_the_same_folder_is_refused(small_dataset, tmp_path)
     assert second.returncode == 2 and "another process is training in" in output.splitlines()[-1]
 
 
+@pytest.mark.slow  # test_new_lesson kills one once
 def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(small_dataset, tmp_path):
     """All lessons and a hundred kills are `make torture`'s."""
     assert torture.torture("logistic_sgd", 3, small_dataset, tmp_path, random.Random(0)) >= 1
