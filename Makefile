@@ -15,7 +15,7 @@ RUN = $(VENV)/bin/python
 SUPPORT = PYTHONPATH=code $(RUN) -m support
 DATASET ?= $$($(SUPPORT) dataset)
 RESULTS ?= data/results
-ON_ALL_CORES = --numprocesses auto --dist worksteal
+ON_ALL_CORES = --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 14
@@ -39,7 +39,7 @@ test: install  ## run the tests that a change should pass at once, on all cores
 	$(RUN) -m pytest tests $(ON_ALL_CORES)
 
 test-all: install  ## run every test, the slow ones too
-	$(RUN) -m pytest tests $(ON_ALL_CORES) -m ""
+	$(RUN) -m pytest tests $(ON_ALL_CORES) -m "" --graphs 120 --compiled-graphs 12
 
 check: install  ## see whether the code is in its format and free of known faults
 	$(RUN) -m ruff check

@@ -11,21 +11,24 @@ import numpy as np
 import pytensor
 import pytest
 
+# The files that take longest. Each core runs whole files, which share fixtures and compiled kernels, these first.
+FIRST = "test_end_to_end.py", "test_updates.py", "test_parity.py", "test_exercises.py", "test_decoder.py"
 missing_mnist = None
 pytensor.config.cxx = ""  # or else PyTensor compiles by a C++ compiler what it folds or interprets, a second each time
 
 
 def pytest_addoption(parser):
     group = parser.getgroup("rewrites", "how much the tests of support/rewrites try")
-    group.addoption("--graphs", type=int, default=120, help="random graphs that are interpreted (default: %(default)s)")
-    group.addoption("--compiled-graphs", type=int, default=12, help="with machine code (default: %(default)s)")
+    group.addoption("--graphs", type=int, default=40, help="random graphs that are interpreted (default: %(default)s)")
+    group.addoption("--compiled-graphs", type=int, default=6, help="with machine code (default: %(default)s)")
     group.addoption("--all-sizes", action="store_true", help="all odd sizes of each lesson, not two")
     group.addoption("--graph-seed", type=int, default=0, help="of the random graphs (default: %(default)s)")
 
 
 def pytest_collection_modifyitems(items):
-    """Skip the tests that need MNIST where it is not to be had; a MNIST_DIR that is set and wrong is an error."""
+    """Long files first. Without MNIST, skip the tests that need it; a MNIST_DIR that is set and wrong is an error."""
     global missing_mnist
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
     needing = [item for item in items if "mnist" in item.keywords]
     if not needing:
         return

@@ -23,7 +23,7 @@ KERNELS = {
     decoder.TiedDecoder: decoder.tied_decoder,
 }
 RNG = np.random.RandomState(0)
-DTYPES = ["float32", "float64"]
+DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # each has kernels to compile
 compiled_kernels = {}
 
 

@@ -140,7 +140,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
 
 def run_exercise(name):
     """pytest's exit status for the tests of one exercise, in this process, with the lessons as they are now."""
-    return pytest.main(["-q", "-p", "no:cacheprovider", "-k", name, str(FOLDER)])
+    return pytest.main(["-q", "-x", "--tb=no", "-p", "no:cacheprovider", str(FOLDER / f"test_{name}.py")])
 
 
 @pytest.mark.parametrize("name", EXERCISES)

@@ -26,11 +26,11 @@ RTOL = 1e-10  # the order of floating-point sums differs, nothing else
 
 @pytest.fixture(params=["first steps", pytest.param("all", marks=pytest.mark.slow)])
 def n_steps(request):
-    """All steps, as machine code; or the first 50, rewritten, but run by NumPy: nothing is compiled."""
+    """All steps, as machine code; or the first 20, rewritten, but run by NumPy: nothing is compiled."""
     whole = request.param == "all"
     mode = {} if whole else {"mode": interpreted_mode()}
     with pytensor.config.change_flags(floatX="float64", **mode):
-        yield None if whole else 50
+        yield None if whole else 20
 
 
 @pytest.fixture(scope="module")
