@@ -1,15 +1,13 @@
 """Graph rewrites that let a step of gradient descent pass over each weight as few times as it has to.
 
-PyTensor turns a graph into a faster graph with the same values, one rewrite after the other, before it compiles it. A
-mode says which rewrites, and what runs the graph that comes out. This package has the rewrites that training with small
-minibatches gains most from, and `mode()`, PyTensor's own mode with these rewrites included:
+PyTensor rewrites a graph to a faster one with the same values before it compiles it. A mode says by which rewrites, and
+what runs the result. `mode()` is PyTensor's own mode with the rewrites of this package, which training with small
+minibatches gains most from. A function that is compiled without it is compiled as if this package were not there.
 
     step = pytensor.function([index], cost, updates=updates, mode=rewrites.mode())
 
-A function that is compiled without this argument is compiled as if this package were not there.
-
 With a batch of 1 a step does next to no arithmetic: its time is the time to move the weights between memory and
-processor, so what counts is the number of passes over each weight matrix W (n, m).
+processor. It is proportional to the number of passes over each weight matrix W (n, m).
 
 | name               | source                               | result                       | passes over W        |
 |--------------------|--------------------------------------|------------------------------|----------------------|
@@ -29,25 +27,23 @@ processor, so what counts is the number of passes over each weight matrix W (n, 
 | vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
 
-They are applied in this order. Then `update_inplace` lets the operations that update W write over it.
-`positional_arguments`, a linker, spares each call of a function that draws random numbers a detour. And three let
-a function be compiled in two thirds of the time: before the others, `static_shapes` infers the sizes that follow from
-`givens`; after them, `reductions` (some sums, argmax) and `checked_shape` put in loops and checks that are shorter.
+X' is X transposed, z is sigmoid(a), and in a tied decoder, of one example, a is h W' + c. They are applied in this
+order. Then `update_inplace` lets the operations that update W write over it. `positional_arguments`, a linker, spares
+each call of a function that draws random numbers a detour. And three let a function be compiled in two thirds of the
+time: before the others, `static_shapes` infers the sizes that follow from `givens`; after them, `reductions` and
+`checked_shape` put in shorter loops for some sums and argmax, and shorter checks.
 
 `f.copy(delete_updates=True)` evaluates without training: where nobody takes the updated W, W stays as it is, although
 PyTensor warns of the opposite. Where the updated W is an output of the function, PyTensor itself overwrites W: there,
 compile another function without updates.
 
-X' stands for X transposed, z for sigmoid(a), and in a tied decoder, of one example, a for h W' + c. Each
-rewrite stands in a module of its own kind with the operation that it puts in. Each operation has a `perform` in NumPy,
-which says what it computes, and a Numba implementation, which runs.
-
 The values are equal but for rounding, infinity and NaN included, with two exceptions. Zero times infinity or NaN adds
 nothing to a SparseProduct, which does not read what is multiplied by zero. And a factored sum can be infinite where one
 of the products that it does not make would be zero times infinity.
 
-A rewrite that a graph does not fit leaves it alone. Each has its name and `TAG` in PyTensor's database, so that
-`mode().excluding("rank_update")` or `mode().excluding(TAG)` leaves it, or all of them, out of one function.
+Each rewrite has its name and `TAG` in PyTensor's database: `mode().excluding("rank_update")` or `mode().excluding(TAG)`
+leaves it, or all of them, out of one function. It stands beside the operation that it puts in, which has `compute` in
+NumPy, to say what it computes, and a Numba implementation, which runs.
 """
 
 from support.errors import UserError
@@ -115,10 +111,9 @@ _selected = NAMES
 def mode():
     """PyTensor's default mode, with the selected rewrites and our linker included.
 
-    The default is the mode for Numba, unless the user chose another one: by PYTENSOR_FLAGS, by .pytensorrc or by
-    `pytensor.config.change_flags`. Ours join any default mode that applies PyTensor's own rewrites for a fast step,
-    "fast_run", and runs the graph by Numba, or node by node by NumPy (linker=py). Any other mode is returned as it is:
-    FAST_COMPILE, NanGuardMode, DebugMode, JAX, one with optimizer=None.
+    Ours join a default mode that applies PyTensor's rewrites for a fast step, "fast_run", and runs the graph by Numba,
+    or node by node by NumPy (linker=py). Any other mode that the user chose by PYTENSOR_FLAGS, by .pytensorrc or by
+    `pytensor.config.change_flags` is returned as it is: FAST_COMPILE, NanGuardMode, DebugMode, one with optimizer=None.
     """
     chosen = get_default_mode()
     query = chosen.provided_optimizer
@@ -132,17 +127,9 @@ def mode():
 
 
 def select(names):
-    """Have `mode()` include these rewrites only, from now on.
+    """Have `mode()` include these rewrites only: some of `NAMES`, ["all"], or ["none"], for PyTensor's own mode.
 
-    Parameters
-    ----------
-    names : list of str
-        Some of `NAMES`, or ["all"], or ["none"], with which `mode()` is PyTensor's own mode.
-
-    Raises
-    ------
-    UserError
-        Where there is no rewrite of that name.
+    An unknown name is a UserError.
     """
     global _selected
     names = {("all",): NAMES, ("none",): []}.get(tuple(names), names)

@@ -12,10 +12,9 @@ from pytensor.tensor.random.op import RandomVariable
 class CoinFlips(RandomVariable):
     """binomial(n=1, p): 1 with probability p, else 0; the same draws from the same generator.
 
-    The general algorithm, inversion, searches the number of successes at which the cumulative probability passes a
-    uniform number U, on the side of the rarer outcome. With n = 1 the search is one comparison, with 1 - p or with
-    1 - (1 - p), whose rounding is kept. The general one gets at these by exp(log(.)), so that the two can differ
-    where U falls between neighbouring numbers of double precision, some once in 10^15 draws.
+    The general algorithm searches the number of successes at which the cumulative probability passes a uniform number,
+    on the side of the rarer outcome. With n = 1 that is one comparison, with 1 - p or with 1 - (1 - p), whose rounding
+    is kept. The general one gets these by exp(log(.)), so that the two can differ some once in 10^15 draws.
     """
 
     name = "coin_flips"

@@ -23,11 +23,9 @@ class LogLikelihood(Kernel):
     """sum_j x_j log z_j + (1 - x_j) log(1 - z_j) of each row, and z = sigmoid(a), of x and a (batch, n).
 
     With e = exp(-|a|), the sum is that of x min(a, 0) - (1 - x) max(a, 0), less log(1 + e). The logarithms are those of
-    products of many 1 + e, so that an entry costs one exponential, which z shares, and next to no logarithm. Of a
-    product, p is kept, the product less 1; a further factor does p <- p (1 + e) + e. So a tiny e keeps its digits.
-
-    Where a is infinite, z is 0 or 1 and the logarithm of what is 0 is minus infinity; that times an x or 1 - x of 0 is
-    NaN, as in the sum.
+    products of many 1 + e, so that an entry costs one exponential, which z shares, and next to no logarithm. A product
+    less 1 is kept as p; a further factor does p <- p (1 + e) + e, so that a tiny e keeps its digits. Where a is
+    infinite, log 0 is minus infinity, which times 0 is NaN, as in the sum.
     """
 
     def results(self, x, a):

@@ -25,12 +25,9 @@ class MatrixProduct(Kernel):
 class SparseProduct(MatrixProduct):
     """X W of X (batch, n) and W (n, m), for each row of X from those rows of W alone at which it is not zero.
 
-    Of MNIST's pixels four fifths are zero, of a corrupted layer those that were masked. Four rows of W are added in
-    one sweep over the result, which then is loaded and stored a quarter as often. Where nearly all of a single row
-    counts, BLAS computes the product, if it is to use one thread; of several rows, where more than `SPARSE` counts.
-
-    Zero times infinity or NaN adds nothing here, whatever computes the product: rows of W that are not read cannot be
-    asked what is in them. It is the one place where the package departs from the arithmetic of the graph it is given.
+    Four fifths of MNIST's pixels are zero. Four rows of W are added in one sweep over the result, which then is loaded
+    and stored a quarter as often. Where nearly all of a single row counts, or more than `SPARSE` of several rows, BLAS
+    computes the product. Zero times infinity or NaN adds nothing, whatever computes it.
     """
 
     W = 1  # its place among the inputs
@@ -87,8 +84,8 @@ def narrow_product(op, node):
 class TransposedProduct(Kernel):
     """D W' of D (batch, m) and W (n, m), without a transposed copy of W.
 
-    BLAS takes W as it lies and a flag, of a few rows faster as W D', whose transpose is small. With more than one
-    thread, a batch of 1 is too short for it, and each thread takes a part of the rows of W.
+    BLAS takes W as it lies, and a few rows faster as W D'. If there are several threads, a batch of 1 is too short for
+    BLAS, and each thread takes a part of the rows of W.
     """
 
     def results(self, D, W):
@@ -126,14 +123,11 @@ def dot_to_transposed_product(fgraph, node):
 
 @node_rewriter([Dot])
 def dot_to_narrow_product(fgraph, node):
-    """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns
-
-    A transpose is left to BLAS, which takes it as it lies, where loops along its rows would need a copy.
-    """
+    """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns"""
     X, W = node.inputs
     batch, columns = X.type.shape[0], W.type.shape[1]
     few_columns = batch is not None and batch > 1 and columns is not None and columns <= NARROW
-    if few_columns and untransposed(X) is None and is_float_matrix(X, W):
+    if few_columns and untransposed(X) is None and is_float_matrix(X, W):  # BLAS takes a transpose as it lies
         return replace(node.outputs, [NarrowProduct()(X, W)])
 
 

@@ -31,10 +31,8 @@ class RankUpdate(Update):
 
     With one or two rows in X and D, or with more where most of X is zero, loops read and write each row of W once, and
     leave it alone where nothing is added to it. Else BLAS adds the product to W as it computes it; or, where W has but
-    a few columns, for which BLAS is not made, loops along the rows of X do.
-
-    Zero times infinity or NaN is NaN, as in the sum that this replaces: zeros are skipped only where D and alpha are
-    finite, and BLAS, to which alpha = 0 and beta = 0 mean that a matrix is not read, is left out then.
+    a few columns, loops along the rows of X do. Zero times infinity or NaN is NaN, as in the sum that this replaces:
+    zeros are skipped, and BLAS skips a matrix that is multiplied by 0, only where that makes no difference.
     """
 
     def results(self, W, X, D, alpha, beta):
@@ -73,10 +71,7 @@ def rank_update(op, node):
 
 
 class BackpropUpdate(Update):
-    """D W' and W + alpha X'D of W (n, m), and of a batch of 1, X (1, n) and D (1, m), in one pass over W.
-
-    The product is taken with the old W.
-    """
+    """D W', with the old W, and W + alpha X'D, of W (n, m) and a batch of 1, X (1, n) and D (1, m), in one pass."""
 
     updated = 1
 
@@ -109,9 +104,9 @@ def backprop_update(op, node):
 def descent_to_rank_update(fgraph, node):
     """W - lr X'D -> RankUpdate(W, X, D, -lr, 1)
 
-    With a batch of 1 the product is X' * D, elementwise. Several products, as the two that share a weight matrix in
-    an autoencoder, become one of more rows; a term c W, as of weight decay, becomes part of beta. Where c is a row, a
-    decay of its own for each column, the new W is that of W * beta.
+    With a batch of 1 the product is X' * D, elementwise. Several products, as in an autoencoder with tied weights,
+    become one of more rows; a term c W, as of weight decay, becomes part of beta. Where c is a row, a decay of its own
+    for each column, W * beta is updated.
     """
     [out] = node.outputs
     if not is_float_matrix(out) or not isinstance(node.op.scalar_op, ps.Add | ps.Sub):

@@ -29,21 +29,16 @@ from pytensor.compile.mode import Mode
 from pytensor.link.basic import PerformLinker
 from pytensor.tensor.math import Dot
 
-
-@pytest.fixture(autouse=True)
-def floatX(request):
-    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    with pytensor.config.change_flags(floatX=parameters.get("dtype", "float64")):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def denoising_step(n, m, dtype, mode=None, batch=1):
     """The step of a dA, and its parameters."""
-    model = dA(np.random.RandomState(0), n_visible=n, n_hidden=m)
-    x = pt.specify_shape(model.x, (batch, n))
-    model.x, given = x, model.x
-    cost, updates = model.get_cost_updates(0.3, np.asarray(0.1, dtype))
-    return pytensor.function([given], cost, updates=updates, mode=mode), model.params
+    with pytensor.config.change_flags(floatX=dtype):
+        model = dA(np.random.RandomState(0), n_visible=n, n_hidden=m)
+        model.x, given = pt.specify_shape(model.x, (batch, n)), model.x
+        cost, updates = model.get_cost_updates(0.3, np.asarray(0.1, dtype))
+        return pytensor.function([given], cost, updates=updates, mode=mode), model.params
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

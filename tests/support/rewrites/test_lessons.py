@@ -6,11 +6,10 @@ python -m pytest tests/support/rewrites/test_lessons.py --all-sizes
 from cA import cA
 from dA import dA
 from graphs import has_ours, interpreted_mode
-from logistic_sgd import LogisticRegression, minibatch, minibatch_function, sgd_updates
+from logistic_sgd import LogisticRegression, minibatch_function, sgd_updates
 from mlp import MLP
 from sA import sA
 from SdA import SdA
-from support import rewrites
 from support.rewrites import TAG
 from vae import VAE
 
@@ -40,27 +39,16 @@ def mlp_step(rng, train_set, batch, n_hidden):
     return minibatch_function(cost, dict(zip((x, y), train_set)), batch, updates), model.params
 
 
-def unsupervised_step(model, train_set, batch, *arguments):
-    cost, updates = model.get_cost_updates(*arguments)
-    index = pt.lscalar("index")
-    givens = {model.x: minibatch(train_set[0], index, batch)}
-    return pytensor.function([index], cost, updates=updates, givens=givens, mode=rewrites.mode()), model.params
+def unsupervised(model_type, *arguments, **sizes):
+    """The function that makes the step of a model of this type."""
 
+    def step(rng, train_set, batch, n_hidden):
+        model = model_type(rng, n_visible=N_IN, n_hidden=n_hidden, **sizes)
+        cost, updates = model.get_cost_updates(*arguments)
+        return minibatch_function(cost, {model.x: train_set[0]}, batch, updates), model.params
 
-def dA_step(rng, train_set, batch, n_hidden):
-    return unsupervised_step(dA(rng, n_visible=N_IN, n_hidden=n_hidden), train_set, batch, 0.3, 0.1)
-
-
-def sA_step(rng, train_set, batch, n_hidden):
-    return unsupervised_step(sA(rng, n_visible=N_IN, n_hidden=n_hidden), train_set, batch, 0.2, 3.0, 0.1)
-
-
-def cA_step(rng, train_set, batch, n_hidden):
-    return unsupervised_step(cA(rng, n_visible=N_IN, n_hidden=n_hidden), train_set, batch, 0.4, 0.1)
-
-
-def vae_step(rng, train_set, batch, n_hidden):
-    return unsupervised_step(VAE(rng, n_visible=N_IN, n_hidden=n_hidden, n_latent=2), train_set, batch, 0.1)
+    step.__name__ = model_type.__name__
+    return step
 
 
 def pretraining_step(rng, train_set, batch, n_hidden):
@@ -85,7 +73,10 @@ def trajectory(make_step, batch, n_hidden, mode):
     return has_ours(getattr(step, "func", step)), [np.array(costs), *(param.get_value() for param in params)]
 
 
-STEPS = [logistic_step, mlp_step, dA_step, pretraining_step, finetuning_step, sA_step, cA_step, vae_step]
+STEPS = [
+    *(logistic_step, mlp_step, unsupervised(dA, 0.3, 0.1), pretraining_step, finetuning_step),
+    *(unsupervised(sA, 0.2, 3.0, 0.1), unsupervised(cA, 0.4, 0.1), unsupervised(VAE, 0.1, n_latent=2)),
+]
 
 
 def pytest_generate_tests(metafunc):
