@@ -21,7 +21,8 @@ The rooms of this package, from the roof to the ground. Each imports only from t
     rewrites                  the graph of a training step, made faster
     settings                  the values that a driver's arguments may have
     files                     files that are written whole, and are not trusted when they are read
-    console, memory, errors, environment
+    console                   what is printed
+    start                     threads, precision, folders, aligned arrays, errors
 """
 
 from support import environment  # noqa: F401  the import makes the choices

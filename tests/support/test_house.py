@@ -17,8 +17,8 @@ FLOORS = [
     {"runs"},
     {"data", "graphs", "inputs"},
     {"rewrites", "settings", "files"},
-    {"console", "memory"},
-    {"errors", "environment"},
+    {"console"},
+    {"start"},
 ]
 
 
