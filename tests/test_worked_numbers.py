@@ -18,7 +18,7 @@ import SdA
 import vae
 from lessons import short_schedules
 from support.data import load_data
-from support.environment import ROOT
+from support.start import ROOT
 
 import numpy as np
 import pytensor

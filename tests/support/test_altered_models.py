@@ -8,8 +8,8 @@ import pca
 import sA
 import vae
 from dA import load_autoencoder
-from support.errors import UserError
 from support.runs.models import SavedModel, save_model
+from support.start import UserError
 
 import numpy as np
 import pytest

@@ -3,8 +3,8 @@
 import copy
 from pathlib import Path
 
-from support.environment import ROOT
 from support.graphs.execution import execute
+from support.start import ROOT
 
 import numpy as np
 from pytensor.graph.basic import Constant

@@ -9,13 +9,13 @@ from collections import Counter
 
 from support.console import say
 from support.data import load_data
-from support.errors import UserError
 from support.files import replacing
 from support.graphs.execution import evaluate
 from support.inputs import value_of
 from support.pictures import figures
 from support.runs.models import PretrainedStack, SavedModel, outputs_for
 from support.runs.records import RecordedRun, claim
+from support.start import UserError
 from utils import tile_raster_images
 
 

@@ -3,7 +3,6 @@
 from functools import cache
 from itertools import permutations
 
-from support.environment import THREADS
 from support.rewrites.activations import exponential
 from support.rewrites.algebra import (
     Product,
@@ -22,6 +21,7 @@ from support.rewrites.entropy import FACTORS, LogLikelihood
 from support.rewrites.internals import INLINE, PARALLEL, Update, numba_implementation, numba_njit
 from support.rewrites.kernels import add_to_the_first
 from support.rewrites.updates import RankUpdate
+from support.start import THREADS
 
 import numba
 import numpy as np

@@ -5,7 +5,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from support.environment import THREADS
+from support.start import THREADS
 
 import numba
 import numpy as np

@@ -7,13 +7,13 @@ from pathlib import Path
 from support import graphs
 from support.console import say
 from support.data import load_data
-from support.environment import ROOT
 from support.runs.checkpoint import State
 from support.runs.folder import find_run, locked, opening
 from support.runs.interruption import Signals
 from support.runs.records import lesson_of
 from support.runs.run import Run
 from support.settings import CODE
+from support.start import ROOT
 
 import pytensor
 

@@ -8,10 +8,10 @@ import inspect
 from dataclasses import dataclass, field, fields
 from functools import partial
 
-from support.errors import UserError
 from support.files import count, damaged, exactly, number, shown
 from support.files.archives import read_described
 from support.runs.records import check_curve, check_record
+from support.start import UserError
 
 import numpy as np
 

@@ -5,10 +5,10 @@ import json
 import os
 from contextlib import contextmanager, suppress
 
-from support.errors import UserError
 from support.files import replacing, shown, write_json
 from support.runs import records
 from support.runs.checkpoint import FILE, State, read_checkpoint
+from support.start import UserError
 
 from filelock import FileLock, Timeout
 

@@ -5,13 +5,13 @@ import math
 import time
 
 from support.console import progress, say
-from support.errors import UserError
 from support.files import damaged, exactly
 from support.runs import clock
 from support.runs.checkpoint import FILE, REMEDY
 from support.runs.folder import writing
 from support.runs.interruption import Interrupted
 from support.runs.result import Result
+from support.start import UserError
 
 import numpy as np
 

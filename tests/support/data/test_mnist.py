@@ -14,8 +14,7 @@ from pathlib import Path
 
 from support.data import mnist
 from support.data.mnist import find_mnist, read_mnist
-from support.environment import ROOT
-from support.errors import UserError
+from support.start import ROOT, UserError
 
 import numpy as np
 import pytest

@@ -8,13 +8,13 @@ from contextlib import nullcontext, suppress
 from dataclasses import asdict
 
 from small_runs import Step, network, start, train, train_levels
-from support.errors import UserError
 from support.files.archives import read_described, write_described
 from support.runs import checkpoint, records
 from support.runs.checkpoint import FILE, named, pack, read_checkpoint, unpack
 from support.runs.interruption import Interrupted
 from support.runs.models import SavedModel
 from support.runs.run import Run
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -8,9 +8,9 @@ from functools import partial
 
 import logistic_sgd
 from small_runs import Step, datasets_of, network, start
-from support.errors import UserError
 from support.runs import records
 from support.runs.stage import Epoch
+from support.start import UserError
 
 import numba
 import numpy as np
