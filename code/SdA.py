@@ -100,12 +100,12 @@ from logistic_sgd import (
 from mlp import HiddenLayer, number_parameters
 from support.command import command
 from support.console import say
-from support.errors import UserError
 from support.inputs import REBUILT, check_rebuilt, symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import PretrainedStack
 from support.settings import checked
+from support.start import UserError
 
 import numpy as np
 import pytensor.tensor as pt

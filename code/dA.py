@@ -88,11 +88,11 @@ from mlp import uniform_weights
 from support.command import command
 from support.console import say
 from support.data import Datasets
-from support.errors import UserError
 from support.inputs import symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
 from support.settings import checked
+from support.start import UserError
 
 import numpy as np
 import pytensor.tensor as pt

@@ -100,13 +100,12 @@ from dataclasses import dataclass
 from support import rewrites
 from support.command import command
 from support.console import say
-from support.environment import ROOT
 from support.inputs import check_labels, scalar, value_of, variable_for
-from support.memory import aligned
 from support.pictures import Pictures
 from support.runs import open_run
 from support.runs.models import SavedModel, outputs_for
 from support.settings import checked
+from support.start import ROOT, aligned
 
 import numpy as np
 import pytensor

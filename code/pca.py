@@ -73,10 +73,10 @@ from mlp import uniform_weights
 from support import rewrites
 from support.command import command
 from support.console import progress, say
-from support.errors import UserError
 from support.pictures import Pictures
 from support.runs import open_run
 from support.settings import checked
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -90,13 +90,13 @@ from support import rewrites
 from support.command import command
 from support.console import progress, say
 from support.data import Datasets
-from support.errors import UserError
 from support.graphs.execution import evaluate
 from support.inputs import scalar, symbolic_generator, value_of
 from support.pictures import Pictures, save_tiles
 from support.runs import open_run
 from support.runs.models import SavedModel
 from support.settings import checked
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -5,7 +5,7 @@ import pickle
 from graphs import interpreting, kernel_mode
 from support.data import fetch_mnist
 from support.data.digits import make_digits
-from support.errors import UnavailableError
+from support.start import UnavailableError
 
 import numpy as np
 import pytensor

@@ -7,7 +7,7 @@ import sys
 
 from lessons import FLAGS
 from support.console import NOBODY_READS
-from support.environment import ROOT
+from support.start import ROOT
 
 import pytest
 

@@ -14,7 +14,7 @@ from graphs import interpreted_mode
 from lessons import short_schedules
 from logistic_sgd import parameter
 from support import rewrites
-from support.environment import ROOT
+from support.start import ROOT
 from vae import adam_updates
 
 import numpy as np

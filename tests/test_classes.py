@@ -11,7 +11,7 @@ import pca
 import SdA
 import vae
 from sA import activation_function, sA
-from support.errors import UserError
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -13,7 +13,7 @@ import mlp
 import SdA
 from logistic_sgd import minibatch, minibatch_function, supervised_functions
 from support.data import load_data
-from support.errors import UserError
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -9,7 +9,7 @@ from pathlib import Path
 import logistic_sgd
 import mlp
 from lessons import FLAGS, REWRITING_FLAGS
-from support.environment import ROOT
+from support.start import ROOT
 
 import pytensor
 import pytest

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from lessons import FLAGS
-from support.environment import ROOT
+from support.start import ROOT
 
 import pytest
 

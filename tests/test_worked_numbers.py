@@ -8,7 +8,7 @@ import json
 import re
 from pathlib import Path
 
-from support.environment import ROOT
+from support.start import ROOT
 
 import numpy as np
 import pytest

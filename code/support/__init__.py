@@ -25,4 +25,4 @@ The rooms of this package, from the roof to the ground. Each imports only from t
     start                     threads, precision, folders, aligned arrays, errors
 """
 
-from support import environment  # noqa: F401  the import makes the choices
+from support import start  # noqa: F401  the import makes the choices

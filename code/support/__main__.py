@@ -4,10 +4,10 @@ import sys
 
 from support.console import for_any_reader
 from support.data import fetch_mnist
-from support.errors import UnavailableError, UserError
 from support.report import reproduce
 from support.report.comparison import draw_comparisons
 from support.report.tables import results_table
+from support.start import UnavailableError, UserError
 
 NOTICE = """
 ****************************************************************************

@@ -6,11 +6,10 @@ import sys
 
 from support import rewrites
 from support.console import check_docstrings, for_any_reader
-from support.environment import ROOT
-from support.errors import UserError
 from support.runs.interruption import Interrupted, handled
 from support.runs.records import lesson_of
 from support.settings import parameters
+from support.start import ROOT, UserError
 
 
 class OneLineParser(argparse.ArgumentParser):

@@ -6,7 +6,7 @@ import shutil
 import sys
 from contextlib import suppress
 
-from support.errors import UserError
+from support.start import UserError
 
 try:
     from tqdm import tqdm

@@ -1,7 +1,7 @@
 """What a user hands to a lesson's classes, numbers, data, generators: in any usual form, or one line says why not."""
 
-from support.errors import UserError
 from support.graphs.execution import evaluate
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -22,8 +22,7 @@ import re
 from numbers import Integral, Real
 from pathlib import Path
 
-from support.environment import ROOT
-from support.errors import UserError
+from support.start import ROOT, UserError
 
 import numpy as np
 import pytensor

@@ -1,7 +1,7 @@
 """The memory floor: the passes over weights that a step with a batch of 1 cannot do without, and nothing else."""
 
 from contestants.common import CORRUPTION, INK, initial_layers
-from support.memory import aligned
+from support.start import aligned
 
 import numpy as np
 

@@ -19,7 +19,7 @@ from pca import LinearAutoencoder
 from sA import sA
 from SdA import SdA
 from support import rewrites as graph_rewrites
-from support.memory import aligned
+from support.start import aligned
 from vae import VAE
 
 import numpy as np

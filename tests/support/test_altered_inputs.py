@@ -20,13 +20,12 @@ from graphs import interpreting
 from small_runs import train, train_levels
 from support import data
 from support.data import checksum, digits, load_data, mnist, own
-from support.environment import ROOT
-from support.errors import UserError
 from support.report.tables import results_table
 from support.runs import records
 from support.runs.checkpoint import FILE
 from support.runs.models import SavedModel, save_model
 from support.runs.run import Run
+from support.start import ROOT, UserError
 
 import numpy as np
 import pytensor

@@ -11,9 +11,9 @@ import vae
 from dA import load_autoencoder
 from lessons import options, short_schedules
 from support.command import command
-from support.errors import UserError
 from support.pictures import Pictures
 from support.runs.models import SavedModel, save_model
+from support.start import UserError
 
 import numpy as np
 import pytest

@@ -8,10 +8,9 @@ import mlp
 import SdA
 from support.command import build_parser, command
 from support.console import progress
-from support.environment import ROOT
-from support.errors import UserError
 from support.runs.clock import COMPILES, PASSES, Compiling
 from support.settings import parameters
+from support.start import ROOT, UserError
 
 import pytest
 

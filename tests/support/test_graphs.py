@@ -14,9 +14,9 @@ from graphs import interpreting
 from lessons import options, short_schedules
 from support import graphs, rewrites
 from support.command import command
-from support.errors import UserError
 from support.graphs.execution import evaluate
 from support.graphs.steps import Graph, spelled
+from support.start import UserError
 
 import numpy as np
 import pytensor

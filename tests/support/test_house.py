@@ -4,7 +4,7 @@ import ast
 from graphlib import TopologicalSorter
 
 from lessons import short_schedules
-from support.environment import ROOT
+from support.start import ROOT
 
 import pytest
 

@@ -11,12 +11,11 @@ import support.__main__ as tool
 import support.data
 import support.data.mnist
 from support import report
-from support.environment import ROOT
-from support.errors import UserError
 from support.report import comparison, place, refresh, reproduce, write_front, write_page
 from support.report.recipes import RECIPES, RESULTS, Recipe, read_recipes
 from support.report.tables import front_table, results_table
 from support.rewrites import NAMES
+from support.start import ROOT, UserError
 
 import pytest
 

@@ -3,8 +3,8 @@ import math
 from fractions import Fraction
 from pathlib import Path
 
-from support.errors import UserError
 from support.settings import check_settings, checked, parameters
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -9,10 +9,8 @@ from typing import NamedTuple
 from support.console import say
 from support.data.mnist import find_mnist, read_mnist
 from support.data.own import PARTS, ROWS, read_examples, read_own
-from support.environment import ROOT
-from support.errors import UserError
 from support.files import replacing, shown
-from support.memory import aligned_empty
+from support.start import ROOT, UserError, aligned_empty
 
 import numpy as np
 import pytensor

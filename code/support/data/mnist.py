@@ -9,8 +9,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from support.errors import UnavailableError, UserError
 from support.files import replacing, shown
+from support.start import UnavailableError, UserError
 
 import numpy as np
 

@@ -2,9 +2,9 @@
 
 from support.console import say
 from support.data.unpickling import read_pickle
-from support.errors import UserError
 from support.files import shown
 from support.files.archives import LIMIT, Refused, read_arrays, usable
+from support.start import UserError
 
 import numpy as np
 import pytensor

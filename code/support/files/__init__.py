@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import PurePath
 
-from support.errors import UserError
+from support.start import UserError
 
 LIMIT = 1 << 24  # bytes that are read of a file; the curve of a thousand epochs has about 150 kB
 

@@ -11,8 +11,8 @@ import warnings
 import zipfile
 from contextlib import contextmanager
 
-from support.errors import UserError
 from support.files import damaged, replacing
+from support.start import UserError
 
 import numpy as np
 from numpy.lib import format

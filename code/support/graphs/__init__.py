@@ -8,11 +8,11 @@ node moves are measured: each node runs once, in Python, on copies of the functi
 import inspect
 from contextlib import contextmanager
 
-from support.errors import UserError
 from support.files import replacing
 from support.graphs.drawing import MOST_NODES, draw
 from support.graphs.pages import page, text
 from support.graphs.steps import Graph, lesson_line, spelled
+from support.start import UserError
 
 import pytensor
 from pytensor.compile.mode import get_default_mode

@@ -4,8 +4,8 @@ import copy
 from functools import cached_property
 from pathlib import Path
 
-from support.environment import ROOT
 from support.graphs.execution import execute
+from support.start import ROOT
 
 import numpy as np
 from pytensor.graph.basic import Constant

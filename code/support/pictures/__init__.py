@@ -9,12 +9,12 @@ from collections import Counter
 
 from support.console import say
 from support.data import load_data
-from support.errors import UserError
 from support.files import replacing
 from support.graphs.execution import evaluate
 from support.pictures import figures
 from support.runs.models import PretrainedStack, SavedModel, predict_test_set
 from support.runs.records import RecordedRun, claim, picture_name
+from support.start import UserError
 from utils import tile_raster_images
 
 

@@ -1,6 +1,6 @@
 """Figures from plain numbers. They need matplotlib, but no display, and do not use matplotlib's global state."""
 
-from support.errors import UserError
+from support.start import UserError
 from utils import tile_raster_images
 
 import numpy as np

@@ -5,11 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.environment import ROOT
-from support.errors import UserError
 from support.files import replacing
 from support.report.recipes import RESULTS, read_recipes
 from support.report.tables import front_table, read_record, read_records, results_table
+from support.start import ROOT, UserError
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- {}: made by a program, up to its end -->", "<!-- end of {} -->"

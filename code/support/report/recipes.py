@@ -3,8 +3,8 @@
 import tomllib
 from dataclasses import dataclass, replace
 
-from support.environment import ROOT
 from support.files import LIMIT, count, damaged, exactly, file_name, number
+from support.start import ROOT
 
 RESULTS = ROOT / "data" / "results"
 RECIPES = RESULTS / "recipes.toml"

@@ -50,7 +50,6 @@ A rewrite that a graph does not fit leaves it alone. Each has its name and `TAG`
 `mode().excluding("rank_update")` or `mode().excluding(TAG)` leaves it, or all of them, out of one function.
 """
 
-from support.errors import UserError
 from support.rewrites.activations import sigmoid_to_vector_sigmoid, tanh_to_vector_tanh
 from support.rewrites.coin_flips import binomial_to_coin_flips
 from support.rewrites.decoder import decoder_to_tied_decoder, rank_update_to_tied_decoder
@@ -61,6 +60,7 @@ from support.rewrites.products import dot_to_narrow_product, dot_to_sparse_produ
 from support.rewrites.reductions import reduction_to_loops
 from support.rewrites.shapes import StaticShapes, specify_to_checked_shape
 from support.rewrites.updates import descent_to_rank_update, rank_update_to_backprop_update, update_inplace
+from support.start import UserError
 
 from pytensor.compile.mode import Mode, get_default_mode, optdb
 from pytensor.graph.rewriting.basic import GraphRewriter, dfs_rewriter

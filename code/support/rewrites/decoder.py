@@ -2,7 +2,6 @@
 
 from functools import cache
 
-from support.environment import THREADS
 from support.rewrites.activations import exponential
 from support.rewrites.algebra import (
     Product,
@@ -21,6 +20,7 @@ from support.rewrites.entropy import FACTORS, LogLikelihood, likelihood_and_sigm
 from support.rewrites.internals import PARALLEL, Update, numba_implementation
 from support.rewrites.kernels import add_to_the_first
 from support.rewrites.updates import RankUpdate
+from support.start import THREADS
 
 import numba
 import numpy as np

@@ -4,7 +4,7 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-from support.environment import THREADS
+from support.start import THREADS
 
 import numba
 import numpy as np

@@ -17,8 +17,8 @@ Each is compiled once in a process for each type of its arguments, whatever numb
 
 from functools import cache
 
-from support.environment import THREADS
 from support.rewrites.internals import PARALLEL, gemm
+from support.start import THREADS
 
 import numba
 import numpy as np

@@ -1,10 +1,10 @@
 """Products of a minibatch and a weight matrix, in one direction and in the other."""
 
-from support.environment import THREADS
 from support.rewrites import kernels
 from support.rewrites.algebra import is_float_matrix, replace, untransposed
 from support.rewrites.internals import numba_implementation
 from support.rewrites.kernels import FEW, NARROW
+from support.start import THREADS
 
 import numpy as np
 from pytensor.graph.basic import Apply

@@ -4,11 +4,11 @@ import inspect
 
 from support.console import say
 from support.data import load_data
-from support.environment import ROOT
 from support.runs.folder import RunFolder
 from support.runs.records import lesson_of
 from support.runs.run import Run
 from support.settings import CODE
+from support.start import ROOT
 
 import pytensor
 

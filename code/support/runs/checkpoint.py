@@ -9,10 +9,10 @@ import itertools
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 
-from support.errors import UserError
 from support.files import count, damaged, exactly, number, shown
 from support.files.archives import read_described, write_described
 from support.runs.records import check_line, check_record
+from support.start import UserError
 
 import numpy as np
 

@@ -6,11 +6,11 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.errors import UserError
 from support.files import replacing, shown, write_json
 from support.runs import records
 from support.runs.checkpoint import FILE, State, read_checkpoint, write_checkpoint
 from support.runs.models import save_model
+from support.start import UserError
 
 from filelock import FileLock, Timeout
 

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 from support.data import load_data, load_examples
-from support.errors import UserError
 from support.files import damaged, exactly, shown
 from support.files.archives import read_described, write_described
 from support.graphs.execution import evaluate
 from support.runs.records import tell_other_code
+from support.start import UserError
 
 import numpy as np
 

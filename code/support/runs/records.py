@@ -8,9 +8,9 @@ from pathlib import Path
 
 from support import rewrites
 from support.console import say
-from support.errors import UserError
 from support.files import count, damaged, exactly, file_name, number, read_json, shown, write_json
 from support.settings import CODE, check_settings
+from support.start import UserError
 
 FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # every run writes these
 VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}

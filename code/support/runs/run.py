@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 
 from support import graphs, rewrites
 from support.console import say
-from support.errors import UserError
 from support.files import damaged
 from support.runs.checkpoint import FILE, REMEDY, compiled, fits, named, pack, unpack, updated
 from support.runs.interruption import Interrupted, Request, handled_by
@@ -14,6 +13,7 @@ from support.runs.models import parameter_names
 from support.runs.records import read_result
 from support.runs.result import Result
 from support.runs.stage import Stage
+from support.start import UserError
 
 
 class Run:

@@ -4,11 +4,11 @@ import math
 import time
 
 from support.console import progress, say
-from support.errors import UserError
 from support.files import exactly
 from support.runs import clock
 from support.runs.checkpoint import put_back
 from support.runs.result import Result
+from support.start import UserError
 
 import numpy as np
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from support import data
 from support.data import Datasets, digits, fetch_mnist, load_data, mnist, own
-from support.environment import ROOT
-from support.errors import UserError
 from support.files import archives
+from support.start import ROOT, UserError
 
 import numpy as np
 import pytensor

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from support.data import mnist
 from support.data.mnist import find_mnist, read_mnist
-from support.environment import ROOT
-from support.errors import UserError
+from support.start import ROOT, UserError
 
 import numpy as np
 import pytest
@@ -246,7 +245,7 @@ def listing(folder):
 
 BAD = {
     "missing": "404", "truncating": "it is damaged", "altering": "it is damaged", "page": "an HTML page",
-    "stalling": "timed out", "endless": "it is damaged", "to_a_file": "file",
+    "stalling": "timed out", "endless": "another SHA-256", "to_a_file": "file",
 }  # fmt: skip
 
 

@@ -5,8 +5,8 @@ import logistic_sgd
 import SdA
 from support.command import command
 from support.data import checksum, load_data
-from support.errors import UserError
 from support.runs.models import save_model
+from support.start import UserError
 
 import numpy as np
 import pytensor

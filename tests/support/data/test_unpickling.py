@@ -9,8 +9,8 @@ import struct
 import tracemalloc
 
 from support.data.unpickling import read_pickle
-from support.errors import UserError
 from support.files import archives
+from support.start import UserError
 
 import numpy as np
 import pytest

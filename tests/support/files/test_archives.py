@@ -5,9 +5,9 @@ import struct
 import tracemalloc
 import zipfile
 
-from support.errors import UserError
 from support.files import archives
 from support.files.archives import MEMBERS, read_arrays, read_described, write_described
+from support.start import UserError
 
 import numpy as np
 import pytest

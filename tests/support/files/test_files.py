@@ -5,8 +5,8 @@ import math
 import os
 
 from support import files
-from support.errors import UserError
 from support.files import count, damaged, file_name, number, read_json, replacing, shown, write_json
+from support.start import UserError
 
 import pytest
 

@@ -10,9 +10,9 @@ import SdA
 from graphs import interpreting
 from support import pictures
 from support.command import command
-from support.environment import ROOT
 from support.pictures import figures as drawing
 from support.runs.models import SavedModel, save_model
+from support.start import ROOT
 
 import numpy as np
 import pytensor

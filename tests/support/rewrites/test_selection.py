@@ -7,12 +7,11 @@ import sys
 from graphs import nodes, parameter, row_or_batch
 from lessons import short_schedules
 from support import rewrites
-from support.environment import ROOT
-from support.errors import UserError
 from support.rewrites import SUPPORTING
 from support.rewrites.internals import InterpretingLinker, PositionalLinker
 from support.rewrites.products import SparseProduct
 from support.rewrites.updates import RankUpdate
+from support.start import ROOT, UserError
 
 import numpy as np
 import pytensor

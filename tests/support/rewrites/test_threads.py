@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from support.environment import ROOT
+from support.start import ROOT
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ sda = SdA(rng, n_ins=9, hidden_layers_sizes=[20], n_outs=3)
 steps = sda.pretraining_functions(x, batch_size=1)
 for batch_size in 1, 4:
     steps += sda.build_finetune_functions([(x, y)] * 3, batch_size, 0.1)[:1]
-print(json.dumps([support.environment.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
+print(json.dumps([support.start.THREADS, [float(step(i)) for step in steps for i in range(5)]]))
 """
 
 
@@ -49,11 +49,11 @@ def test_two_threads_compute_what_one_computes(monkeypatch):
 EMPTY = """
 import json
 import numpy as np, pytensor, pytensor.tensor as pt
-from support import environment, rewrites
+from support import rewrites, start
 D = pt.matrix("D", shape=(None, 20))
 W = pytensor.shared(np.ones((6, 20)), shape=(6, 20))
 product = pytensor.function([D], pt.dot(D, W.T), mode=rewrites.mode())
-print(json.dumps([environment.THREADS, product(np.ones((2, 20))[:0]).shape]))
+print(json.dumps([start.THREADS, product(np.ones((2, 20))[:0]).shape]))
 """
 
 

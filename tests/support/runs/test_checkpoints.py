@@ -10,13 +10,13 @@ from dataclasses import asdict
 
 from small_runs import Step, network, start, train, train_levels
 from support import files
-from support.errors import UserError
 from support.files.archives import read_described, write_described
 from support.runs import checkpoint, records
 from support.runs.checkpoint import FILE, State, named, pack, read_checkpoint, unpack, write_checkpoint
 from support.runs.interruption import Interrupted
 from support.runs.models import SavedModel
 from support.runs.run import Run
+from support.start import UserError
 
 import numpy as np
 import pytensor

@@ -1,7 +1,7 @@
 """Saved models: they come back as they were, or are refused in one line."""
 
-from support.errors import UserError
 from support.runs.models import SavedModel, save_model
+from support.start import UserError
 
 import numpy as np
 import pytensor

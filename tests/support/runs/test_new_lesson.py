@@ -7,9 +7,9 @@ import random
 import torture
 from lessons import FLAGS
 from support.command import command
-from support.environment import ROOT
 from support.report.recipes import Figure, Recipe
 from support.report.tables import results_table
+from support.start import ROOT
 
 import pytest
 

@@ -8,8 +8,8 @@ from functools import partial
 
 import logistic_sgd
 from small_runs import Step, datasets_of, network, start
-from support.errors import UserError
 from support.runs import clock
+from support.start import UserError
 
 import numpy as np
 import pytensor
