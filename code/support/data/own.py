@@ -23,6 +23,7 @@ FOREIGN = {  # beginnings and endings of files that are often mistaken for data 
     b"\x93NUMPY": "an .npy file of one array",
     b"<": "an HTML page, and no data: a download may have gone wrong",
     ".csv": "text, of which np.loadtxt makes an array",
+    ".tsv": "text, of which np.loadtxt makes an array",
     ".txt": "text, of which np.loadtxt makes an array",
 }
 # How a picture with colours becomes grey: {(axis of the colours, how many): what to write}

@@ -194,7 +194,7 @@ def test_refuses(tmp_path, kind):
 
 BOMBS = {
     "bytes that are not there": b"\x80\x03B\xff\xff\xff\x3f.",
-    "half a gigabyte that is not there": b"\x80\x05\x96" + struct.pack("<Q", 1 << 29) + b".",
+    "60 MiB that are not there": b"\x80\x05\x96" + struct.pack("<Q", 60 << 20) + b".",
     "frame of exabytes": b"\x80\x04\x95" + struct.pack("<Q", 1 << 62) + b".",
     "memo of gigabytes": b"\x80\x02Nr\xff\xff\xff\x7f.",
     "a million lists": b"\x80\x02" + b"]" * 1_000_000 + b".",
