@@ -141,7 +141,9 @@ def _check_x(x, of):
         )
     if x.ndim == 4 and 1 in x.shape[1::2]:  # grey pictures with an axis for their one channel
         x = x.squeeze(3 if x.shape[3] == 1 else 1)
-    if x.ndim not in (2, 3) or x.size == 0:
+    if x.size == 0:
+        raise UserError(f"{of} has x of shape {x.shape}, which holds nothing; save examples in it")
+    if x.ndim not in (2, 3):
         greys = [grey for (axis, n_colours), grey in GREY.items() if x.ndim == 4 and x.shape[axis] == n_colours]
         advice = "x[None] is one example" if x.ndim < 2 else "x.reshape(len(x), -1) makes each example a row"
         advice = f"{greys[0]}.astype(x.dtype) makes colours grey" if greys else advice

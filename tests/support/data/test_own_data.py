@@ -152,6 +152,7 @@ WRONG = {
     "objects": (dict(x=X.astype(object)), f"x of object; {FLOATS}np.stack(x).astype(np.float32)"),
     "NaN": (dict(x=np.where(X == X[9, 3, 3], np.nan, X)), "not a finite number"),
     "split of another sum": (dict(split=[50, 10, 9]), "split is [50 10  9], not three counts of its 70 examples"),
+    "no examples": (dict(x=X[:0], y=Y[:0]), "x of shape (0, 6, 4), which holds nothing"),
     "six examples": (dict(x=X[:6], y=Y[:6]), "6 examples are too few to split"),
 }
 
