@@ -25,6 +25,7 @@ def pytest_addoption(parser):
     group.addoption("--graph-seed", type=int, default=0, help="of the random graphs (default: %(default)s)")
 
 
+@pytest.hookimpl(trylast=True)  # after what is not to run has been left out
 def pytest_collection_modifyitems(items):
     """Long files first. Without MNIST, skip the tests that need it; a MNIST_DIR that is set and wrong is an error."""
     global missing_mnist

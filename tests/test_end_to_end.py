@@ -57,6 +57,7 @@ def test_quick_shows_all_phases_and_leaves_its_records(quick):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("quick", ["1000 1000 1000"], indirect=True)
 def test_the_lessons_rank_on_the_embedded_digits_as_on_mnist(quick, tmp_path):
     _, folder = quick
     sda = json.loads((folder / "result.json").read_text())["test_error"]

@@ -239,7 +239,7 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
         ('options = ["--seed", "1"]', "options = [1]", "row 5: '1' is not str"),
         ("digits = 2", "digits = -2", "row 1: -2 is not a count"),
         ("[[run]]", "[[run", "Expected ']]'"),
-        ("[97.34]", "[" * 100_000, "nested"),
+        ("[97.34]", "[" * 100_000, "its form is different"),
         ("97.34", "9" * 5000, ""),
     ],
 )

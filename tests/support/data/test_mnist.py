@@ -245,7 +245,7 @@ def listing(folder):
 
 BAD = {
     "missing": "404", "truncating": "it is damaged", "altering": "it is damaged", "page": "an HTML page",
-    "stalling": "timed out", "endless": "it is damaged", "to_a_file": "file",
+    "stalling": "timed out", "endless": "another SHA-256", "to_a_file": "file",
 }  # fmt: skip
 
 

@@ -169,7 +169,8 @@ def test_a_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(tried, 
 
     monkeypatch.setattr(os, "fsync", fsync)
     train(tmp_path / "counted")
-    for limit in range(15, len(written), len(written) // tried):
+    # The last write of all is that of the folder's new name for a whole file: an error there changes nothing.
+    for limit in range(15, len(written) - 1, len(written) // tried):
         folder = tmp_path / f"full after {limit}"
         written.clear()
         limits.append(limit)
