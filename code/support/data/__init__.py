@@ -3,12 +3,13 @@
 import hashlib
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from support.console import say
-from support.data.mnist import find_mnist, read_mnist
-from support.data.own import PARTS, ROWS, read_examples, read_own
+from support.data.mnist import read_mnist
+from support.data.own import PARTS, read_own
 from support.files import replacing, shown
 from support.start import ROOT, UserError, aligned_empty
 
@@ -69,10 +70,9 @@ class Datasets(list):
         A UserError says that one of the three sets does not fill one minibatch.
         """
         sizes = {part: len(y.get_value(borrow=True)) for part, (_, y) in zip(PARTS, self)}
-        if batch_size > min(sizes.values()):
-            raise UserError(
-                f"batch_size must be at most {min(sizes.values())}, the size of the smallest set, not {batch_size}"
-            )
+        smallest = min(sizes.values())
+        if batch_size > smallest:
+            raise UserError(f"batch_size must be at most {smallest}, the size of the smallest set, not {batch_size}")
         left = [f"{n % batch_size} of {n} {part}" for part, n in sizes.items() if n % batch_size]
         if left:
             say(f"minibatches of {batch_size} leave out the last {', '.join(left)} examples")
@@ -89,11 +89,9 @@ class Datasets(list):
             values = x.get_value(borrow=True)
             low, high = float(values.min()), float(values.max())
             if low < 0 or high > 1:
-                raise UserError(
-                    f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}, and an "
-                    "autoencoder rebuilds values from 0 to 1; scale them, such as by "
-                    "(x - x.min()) / (x.max() - x.min())"
-                )
+                told = f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}"
+                remedy = "scale them, such as by (x - x.min()) / (x.max() - x.min())"
+                raise UserError(f"{told}, and an autoencoder rebuilds values from 0 to 1; {remedy}")
 
 
 def load_data(dataset=PICKLE):
@@ -119,22 +117,9 @@ def load_data(dataset=PICKLE):
     Datasets
         x : shared, (n, width) of floatX (MNIST: width 784, values byte / 256); y : shared, (n,) of int32.
 
-    Raises
-    ------
-    UserError
-        There is no such data set, it cannot be downloaded, or a file is damaged or has other contents.
+    A UserError says that there is no such data set, that it cannot be downloaded, or why a file cannot be used.
     """
-    dataset, image_shape = str(dataset), None
-    if dataset in ("mnist", PICKLE):
-        name = "MNIST"
-        sets, source = _mnist()
-    elif dataset == "digits":
-        name = "digits"
-        sets, source = _digits(), "the embedded digits, drawn by support.data.digits"
-    else:
-        path = _existing(dataset)
-        name = f"another {path.name}" if path.name in NAMES.values() else path.name
-        sets, source, image_shape = read_own(path)
+    sets, name, source, image_shape = _find(dataset)
     sha256, pairs = checksum(sets), []
     for part in SETS:  # one set after the other: the memory of its arrays is free before the next set is converted
         x, y = sets.pop(0)
@@ -149,17 +134,14 @@ def load_examples(dataset):
     An .npz file without a split gives all its examples, and needs no y. Any other data set gives its test set. The
     exceptions are those of `load_data`.
     """
-    if str(dataset) not in ("mnist", PICKLE, "digits"):
-        path = _existing(str(dataset))
-        if found := read_examples(path):
-            x, y = found
-            return Examples(_to_float(x), y, False, path.name, f"the arrays in {path.resolve()}, all of them predicted")
-    return load_data(dataset).test_examples()
+    pairs, name, source, _ = _find(dataset, to_predict=True)
+    x, y = pairs[-1]
+    return Examples(_to_float(x), y, len(pairs) == len(SETS), name, source)
 
 
 def fetch_mnist():
     """Find MNIST, or download it to data/. Return the place where it is, in one line, or raise a UserError."""
-    return _mnist()[1]
+    return _mnist()[2]
 
 
 def checksum(sets):
@@ -174,61 +156,56 @@ def checksum(sets):
     for x, y in sets:
         for array, form in (x, "|u1" if x.dtype == np.uint8 else "<f8"), (y, "<i4"):
             digest.update(f"{form} {array.shape}\n".encode())
-            for start in range(0, len(array), ROWS):
-                digest.update(np.ascontiguousarray(array[start : start + ROWS], form))
+            digest.update(np.ascontiguousarray(array, form))
     return digest.hexdigest()
 
 
+def _find(dataset, to_predict=False):
+    """What `read_own` returns of a data set, with its name before the source."""
+    dataset = str(dataset)
+    if dataset in ("mnist", PICKLE):
+        return _mnist()
+    if dataset == "digits":
+        return _digits(), dataset, "the embedded digits, drawn by support.data.digits", None
+    if not os.path.isfile(dataset):
+        fault = "is not a file" if os.path.exists(dataset) else "does not exist"
+        known = f"give mnist (or {PICKLE}), digits, or the path of a pickle or of an .npz file"
+        raise UserError(f"dataset {shown(dataset)!r} {fault}: {known}")
+    path = Path(dataset)
+    sets, source, image_shape = read_own(path, to_predict=to_predict)
+    return sets, f"another {path.name}" if path.name in NAMES.values() else path.name, source, image_shape
+
+
 def _mnist():
-    """The three pairs (x, y) of MNIST, uint8, and a line that says where they were found."""
     for path in Path(PICKLE), DATA / PICKLE:
-        if os.path.isfile(path):
+        if path.is_file():
             remedy = "rename it and give its path as the dataset to use it, or delete it to use MNIST's four files"
             sets, *_ = read_own(path, remedy)
             if checksum(sets) != MNIST_SHA256:
                 raise UserError(f"{path} is a data set, but not MNIST: {remedy}")
-            return sets, f"MNIST, from the pickle {path.resolve()}"
-    folder = find_mnist(DATA)
-    return read_mnist(folder), f"MNIST, from the IDX files in {folder.resolve()}"
+            return sets, "MNIST", f"MNIST, from the pickle {path.resolve()}", None
+    sets, folder = read_mnist(DATA)
+    return sets, "MNIST", f"MNIST, from the IDX files in {folder.resolve()}", None
 
 
 def _digits():
-    """The three pairs (x, y) of the embedded digits, uint8. They are read from data/, or drawn and kept there."""
     path = DATA / "digits.npz"
-    try:
+    with suppress(UserError, FileNotFoundError):  # it is only a copy
         sets, *_ = read_own(path)
         if checksum(sets) == DIGITS_SHA256:
             return sets
-    except UserError:  # the file is missing or damaged: it is only a copy
-        pass
     from support.data.digits import make_digits
 
     sets = list(make_digits())
-    try:
+    with suppress(OSError):  # if the folder cannot be written, the digits are drawn again at the next run
         DATA.mkdir(exist_ok=True)
         with replacing(path) as file:
             x, y = (np.concatenate(arrays) for arrays in zip(*sets))
             np.savez(file, x=x, y=y, split=[len(y) for _, y in sets])
-    except OSError:  # the folder cannot be written: the digits are drawn again at the next run
-        pass
     return sets
-
-
-def _existing(dataset):
-    """The path of a data set. A UserError says that it is not a file."""
-    if not os.path.isfile(dataset):
-        fault = "is not a file" if os.path.exists(dataset) else "does not exist"
-        raise UserError(
-            f"dataset {shown(dataset)!r} {fault}: give mnist (or {PICKLE}), digits, or the path of a pickle or of an "
-            ".npz file"
-        )
-    return Path(dataset)
 
 
 def _to_float(x):
     """A new matrix of floatX. Bytes are divided by 256, which is exact."""
     matrix = aligned_empty(x.shape, pytensor.config.floatX)
-    if x.dtype == np.uint8:
-        return np.divide(x, 256, out=matrix, dtype=matrix.dtype)
-    matrix[...] = x
-    return matrix
+    return np.divide(x, 256 if x.dtype == np.uint8 else 1, out=matrix, dtype=matrix.dtype)

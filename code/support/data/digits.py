@@ -58,13 +58,9 @@ SKELETONS = [
 
 
 def _spline(strokes):
-    """Tabulate the strokes of a skeleton. Each of the SAMPLES points of its curve is a weighted sum of control points.
+    """A skeleton as control points, (points, 2), -1..1 in the box, and for each sample of its curve three of them.
 
-    Returns
-    -------
-    control : (points, 2) float64, the control points; the box is -1..1 in both directions
-    index : (3, SAMPLES) int, the three control points of each sample
-    weight : (3, SAMPLES, 1) float64, the weights of the three
+    The three are given by their indices, (3, SAMPLES), and by their weights, (3, SAMPLES, 1).
     """
     control, triples = [], []
     for stroke in strokes.split("|"):
@@ -105,10 +101,7 @@ COLUMNS = 2 + 2 * (TRAITS + 2 * max(len(control) for control, _, _ in SPLINES)) 
 
 
 def _draw(spline, u):
-    """Draw one skeleton n times: (BOX, BOX, n) uint8.
-
-    `spline` is the result of `_spline`. `u` is (COLUMNS - 2, n) float64, uniform random numbers in [0, 1).
-    """
+    """Draw a skeleton n times, (BOX, BOX, n) uint8, by random numbers from 0 to 1, (COLUMNS - 2, n) float64."""
     control, index, weight = spline
     u = u[0::2] + u[1::2] - 1  # triangular in (-1, 1): small values are more frequent
     slant, turn, aspect, arch, sway, swell, sink, wobble, size, pen, press, ink = u[:TRAITS]
@@ -148,10 +141,7 @@ def _draw(spline, u):
 
 
 def _centre(box):
-    """Place boxes, (BOX, BOX, n) uint8, in fields, (n, FIELD * FIELD) uint8.
-
-    The centre of mass of each box is in the middle of its field, to the pixel.
-    """
+    """Place boxes, (BOX, BOX, n), with their centre of mass in the middle of fields, (n, FIELD * FIELD) uint8."""
     n = box.shape[2]
     mass = box.sum(axis=(0, 1), dtype=np.int64)
     place = 2 * np.arange(BOX)[:, None] + 1  # the middle of each pixel, in half pixels
@@ -165,13 +155,9 @@ def _centre(box):
 
 
 def make_digits(sizes=(50_000, 10_000, 10_000)):
-    """Draw the embedded digits.
+    """Draw the embedded digits: as many as `sizes` says for the training, the validation and the test set.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        How many images the training, validation and test set have. An image depends only on its place in the sequence
-        of all images. So shorter sets are the beginning of longer ones.
+    An image depends only on its place in the sequence of all images. So shorter sets are the beginning of longer ones.
 
     Returns
     -------

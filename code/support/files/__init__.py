@@ -67,22 +67,23 @@ def read_json(path, lines=False):
 
 @contextmanager
 def damaged(path, remedy):
-    """If the content of a file has another form than the block expects, raise one UserError that names the file.
+    """If the block cannot use the content of a file, raise one UserError that names the file and ends with the remedy.
 
-    The message ends with the remedy. The block reads the file and checks the values, such as by `number`. A UserError
-    and a FileNotFoundError pass.
+    The block reads the file and checks the values, such as by `number`. A UserError and a FileNotFoundError pass.
     """
     try:
         yield
     except (UserError, FileNotFoundError):
         raise
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}): {remedy}") from error
-    except (LookupError, AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        reason = shown(error, 200) if isinstance(error, ValueError) else "its form is different"
+    except Exception as error:  # a damaged file can make json, zipfile, gzip, NumPy and pickle raise almost anything
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(f"{path} cannot be read: {error.strerror}; {remedy}") from error
+        reason = shown(error, 200)
         if isinstance(error, KeyError):
-            reason = f"it lacks {shown(error)}"
-        raise UserError(f"{path} is damaged ({reason}): {remedy}") from error
+            reason = f"it lacks {reason}"
+        elif isinstance(error, (LookupError, AttributeError, TypeError, ArithmeticError, RuntimeError)) or not reason:
+            reason = "its form is different"
+        raise UserError(f"{path} is damaged or of another kind ({reason}): {remedy}") from error
 
 
 def exactly(value, *types):

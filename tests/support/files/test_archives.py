@@ -6,7 +6,7 @@ import tracemalloc
 import zipfile
 
 from support.files import archives
-from support.files.archives import MEMBERS, read_arrays, read_described, write_described
+from support.files.archives import read_arrays, read_described, write_described
 from support.start import UserError
 
 import numpy as np
