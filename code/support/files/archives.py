@@ -1,7 +1,8 @@
 """Arrays from files of strangers: nothing in a file is run, and no size in it is trusted.
 
 An .npz file is a zip archive, which says how large its members are. The sum of these sizes is checked against a limit
-before anything is inflated. NumPy then reads each array, and nothing of it may be left over.
+before anything is inflated. NumPy then reads each array piece by piece, so that a false shape takes addresses, but no
+memory; and nothing of a member may be left over.
 """
 
 import json

@@ -5,7 +5,7 @@ import struct
 import tracemalloc
 import zipfile
 
-from support.files import archives
+from support.files import archives, damaged
 from support.files.archives import read_arrays, read_described, write_described
 from support.start import UserError
 
@@ -13,35 +13,28 @@ import numpy as np
 import pytest
 
 
-def refusal(path):
-    """The one line with which it is refused."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(UserError) as caught:
-            read_arrays(path, "make it anew")
-        assert tracemalloc.get_traced_memory()[1] < 4 << 20
-    finally:
-        tracemalloc.stop()
-    text = str(caught.value)
-    assert text.startswith(str(path)) and text.isprintable()
-    return text
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "a.npz"
 
 
-def npy(array, version=(1, 0)):
-    file = io.BytesIO()
-    np.lib.format.write_array(file, array, version)
-    return file.getvalue()
+def read(path):
+    with damaged(path, "make it anew"), open(path, "rb") as file:
+        return read_arrays(file)
 
 
-def archive(path, members, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", compression) as file:
-        for name, content in members:
-            file.writestr(name, content)
+def refusal(path):
+    """The one line with which it is refused, without much memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError) as caught:
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    text = str(caught.value)
+    assert text.startswith(f"{path} is damaged or of another kind (") and text.isprintable()
+    return text
 
 
 @pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
@@ -56,78 +49,83 @@ def test_every_type_shape_and_order_comes_back(path, writer):
         "text": np.array("a text"),
     }
     writer(path, **arrays)
-    found = read_arrays(path, "")
+    found = read(path)
     assert list(found) == list(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array, strict=True)
-    assert all(array.flags.writeable for array in found.values())
 
 
-def test_the_second_version_of_the_header_is_read_too(path):
-    archive(path, [("x.npy", npy(np.arange(3), (2, 0)))])
-    assert read_arrays(path, "")["x"].tolist() == [0, 1, 2]
-
-
-def test_what_claims_more_than_the_limit_is_refused(path, monkeypatch):
+def test_a_compressed_file_may_not_hold_more_than_the_limit(path, monkeypatch):
     monkeypatch.setattr(archives, "EXPANSION", 1)
     monkeypatch.setattr(archives, "SMALL", 1 << 20)
     np.savez_compressed(path, x=np.zeros((1 << 20) - 128, "u1"))  # and a header of 128 bytes
-    assert len(read_arrays(path, "")["x"]) == (1 << 20) - 128
+    assert len(read(path)["x"]) == (1 << 20) - 128
     np.savez_compressed(path, x=np.zeros((1 << 20) - 127, "u1"))
     assert "it holds more than 1 MiB" in refusal(path)
     np.savez(path, x=np.zeros(1 << 20))  # a file that is not compressed may have any size
-    assert len(read_arrays(path, "")["x"]) == 1 << 20
+    assert len(read(path)["x"]) == 1 << 20
 
 
-def test_objects_are_not_unpickled(path):
-    """Only their type is told, so that a message can name it."""
-    np.savez(path, x=np.array([{}]), y=np.zeros(2))
-    arrays = read_arrays(path, "")
-    assert arrays["x"].dtype == object and arrays["x"].size == 0 and arrays["y"].tolist() == [0, 0]
+def npy(shape, content=b"abc", descr="|u1"):
+    """The file of an array, which may claim anything."""
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + content
 
 
-def test_thousands_of_arrays_are_refused(path):
-    archive(path, [(f"{i}.npy", npy(np.zeros(0))) for i in range(MEMBERS + 1)])
-    assert "more than 1000 arrays" in refusal(path)
+def archive(member, compression=zipfile.ZIP_DEFLATED):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as members:
+        members.writestr("x.npy", member)
+    return file.getvalue()
 
 
-def test_a_compression_that_cannot_be_bounded_is_refused(path):
-    archive(path, [("x.npy", npy(np.zeros(9)))], zipfile.ZIP_LZMA)
-    assert "compressed in a way that NumPy does not use" in refusal(path)
+LARGE = npy((32 << 20,), bytes(32 << 20))
+CLAIMS = struct.Struct("<L").pack
+REFUSED = {
+    "larger shape": (archive(npy("(4,)")), "EOF"),
+    "smaller shape": (archive(npy("(2,)")), "whose shape and size differ"),
+    "negative shape": (archive(npy((-3, -1))), "only specify one unknown dimension"),
+    "giant shape": (archive(npy((10**30,))), "(its form is different)"),
+    "shape that is none": (archive(npy(3)), "shape is not valid"),
+    "nested shape": (archive(npy("(" * 2000 + ")" * 2000)), ""),
+    "objects": (archive(npy((3,), descr="|O")), "Object arrays cannot be loaded"),
+    "no array": (archive(b"hello"), "EOF"),
+    "large, no array": (archive(bytes(32 << 20)), "magic string"),
+    "large, claims little": (archive(LARGE).replace(CLAIMS(len(LARGE)), CLAIMS(200)), "Bad CRC"),
+    "compressed otherwise": (archive(npy((3,)), zipfile.ZIP_LZMA), "compressed in a way that NumPy does not use"),
+    "list of members cut": (archive(npy((3,)))[:-12] + b"\2\0" + archive(npy((3,)))[-10:], "list of arrays is cut"),
+    "no archive": (b"x", "File is not a zip file"),
+}
 
 
-@pytest.mark.parametrize("shape", ["(2,)", "(-3, -1)", "(10**30,)", "3"])
-def test_a_shape_that_is_not_the_sizes_is_refused(path, shape):
-    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(999) + b"\n"
-    archive(path, [("x.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + b"abc")])
-    text = refusal(path)
-    assert "shape and size differ" in text or "damaged" in text
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_lies_about_itself_is_refused_without_much_memory(path, kind):
+    content, reason = REFUSED[kind]
+    path.write_bytes(content)
+    assert reason in refusal(path)
 
 
-@pytest.mark.slow
-def test_every_altered_byte_is_refused_or_changes_nothing(path):
-    """The archive's own checksum goes over each array; what is in none, such as the time of writing, may differ."""
-    arrays = {"x": np.arange(5.0), "y": np.arange(3)}
-    np.savez(path, **arrays)
-    content, refused = path.read_bytes(), 0
-    for place in range(len(content)):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 0x21]) + content[place + 1 :])
-        try:
-            found = read_arrays(path, "make it anew")
-        except UserError:
-            refused += 1
-        else:
-            assert [array.tolist() for array in found.values()] == [array.tolist() for array in arrays.values()]
-    assert refused > 0.7 * len(content)
+def test_a_shape_of_terabytes_takes_addresses_but_no_memory(path):
+    path.write_bytes(archive(npy((1 << 42,))))
+    with pytest.raises(UserError, match="Unable to allocate|EOF"):  # as the system allows
+        read(path)
+
+
+def test_an_archive_that_tells_the_truth_is_read(path):
+    """So each of `REFUSED` is refused for what it changes."""
+    path.write_bytes(archive(npy((3,))))
+    assert read(path)["x"].tolist() == list(b"abc")
 
 
 def test_a_description_comes_back(path):
     write_described(path, {"about": {"name": "x", "count": 3}}, {"W": np.ones(2)})
     about, arrays = read_described(path, "about", "make it anew")
     assert about == {"name": "x", "count": 3} and {name: a.tolist() for name, a in arrays.items()} == {"W": [1, 1]}
-    with pytest.raises(UserError) as refusal:
+    with pytest.raises(UserError, match="it lacks 'state'.: make it anew"):
         read_described(path, "state", "make it anew")
-    assert str(refusal.value) == f"{path} is damaged (it lacks 'state'): make it anew"
+    path.unlink()
+    with pytest.raises(UserError, match="cannot be read: No such file or directory; make it anew"):
+        read_described(path, "about", "make it anew")
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, np.zeros(3)])
