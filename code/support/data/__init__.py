@@ -70,9 +70,8 @@ class Datasets(list):
         A UserError says that one of the three sets does not fill one minibatch.
         """
         sizes = {part: len(y.get_value(borrow=True)) for part, (_, y) in zip(PARTS, self)}
-        smallest = min(sizes.values())
-        if batch_size > smallest:
-            raise UserError(f"batch_size must be at most {smallest}, the size of the smallest set, not {batch_size}")
+        if batch_size > (least := min(sizes.values())):
+            raise UserError(f"batch_size must be at most {least}, the size of the smallest set, not {batch_size}")
         left = [f"{n % batch_size} of {n} {part}" for part, n in sizes.items() if n % batch_size]
         if left:
             say(f"minibatches of {batch_size} leave out the last {', '.join(left)} examples")
@@ -145,12 +144,11 @@ def fetch_mnist():
 
 
 def checksum(sets):
-    """The SHA-256 of the contents of a data set, which is a list of pairs of array, as `read_own` returns it.
+    """The SHA-256 of the contents of a data set, three pairs of array, as `read_own` returns them.
 
-    The arrays are hashed in the order x, y of training, validation and test. Of each array a line of ASCII comes first,
-    its type and shape, such as '|u1 (50000, 784)'. Its values follow in C order: labels as <i4; x as bytes if it is
-    made of bytes / 256, else as <f8. So MNIST has one checksum, whether it comes from IDX files or a pickle, in bytes,
-    float32 or float64.
+    The arrays are hashed in the order x, y of training, validation and test. Of each, a line of ASCII comes first, its
+    type and shape, such as '|u1 (50000, 784)'; then its values in C order: labels as <i4, x as bytes if it is made of
+    bytes / 256, else as <f8. So MNIST has one checksum, from IDX files or a pickle, in bytes, float32 or float64.
     """
     digest = hashlib.sha256()
     for x, y in sets:

@@ -47,21 +47,17 @@ def read_own(path, remedy=NEEDED, to_predict=False):
                 raise UserError(f"{refused} it has no y, the labels; {remedy}")
             pairs, how = _split(x, y, content.get("split"), refused)
         source = f"the arrays in {path.resolve()}, {how}"
-    first, floatX = pairs[0][0], np.dtype(pytensor.config.floatX)
-    for part, (x, _) in zip(PARTS, pairs):
-        if x[0].size != first[0].size:
-            raise UserError(
-                f"{refused} its {part} set has rows of {x[0].size} values, the training set of {first[0].size}"
-            )
+    widths, floatX = [x[0].size for x, _ in pairs], np.dtype(pytensor.config.floatX)
+    if len(set(widths)) > 1:
+        raise UserError(f"{refused} its sets have rows of {widths} values; save the same number in each")
     if sum(x.size for x, _ in pairs) * floatX.itemsize > LIMIT:
         raise UserError(f"{refused} in {floatX} it needs more than {LIMIT >> 20} MiB")
-    _tell_classes([y for _, y in pairs])
+    if len(pairs) == len(PARTS):
+        _tell_classes([y for _, y in pairs])
     _tell_range([x for x, _ in pairs])
-    return (
-        [(_to_bytes(x.reshape(len(x), -1)), y) for x, y in pairs],
-        source,
-        first.shape[1:] if first.ndim == 3 else None,
-    )
+    _, *image_shape = pairs[0][0].shape
+    pairs = [(_to_bytes(x.reshape(len(x), -1)), y) for x, y in pairs]
+    return pairs, source, tuple(image_shape) if len(image_shape) == 2 else None
 
 
 def _read(path, remedy):
@@ -131,8 +127,6 @@ def _check_y(y, n, told):
 
 def _tell_classes(labels):
     """Print which classes a set lacks: a classifier cannot learn them, or its error does not count them."""
-    if len(labels) < len(PARTS):  # examples to predict
-        return
     there = [set(y.tolist()) for y in labels]
     classes = set.union(*there)
     notes = {"no example has": set(range(max(classes))) - classes}

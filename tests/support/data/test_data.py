@@ -185,7 +185,7 @@ def test_only_mnist_is_called_so(house):
 
 
 WRONG = {
-    "another width": (2, np.zeros((4, 6)), SETS[2][1], "test set has rows of 6 values, the training set of 5"),
+    "another width": (2, np.zeros((4, 6)), SETS[2][1], "sets have rows of [5, 5, 6] values"),
     "negative label": (2, SETS[2][0], np.array([0, 1, -1, 2]), "test set has labels from -1 to 2; needed are whole"),
     "giant label": (0, SETS[0][0], np.full(6, 2**64 - 1, "u8"), "training set has labels from 18446744073709551615 to"),
     "too large": (1, np.full((3, 5), -1e39), SETS[1][1], "validation set has an x that is not a finite number of"),
