@@ -8,11 +8,10 @@ import os
 import struct
 import threading
 import time
-from pathlib import Path
 
 from support.data import mnist
 from support.data.mnist import read_mnist
-from support.start import ROOT, UserError
+from support.start import UserError
 
 import numpy as np
 import pytest
@@ -267,14 +266,3 @@ def test_the_published_mirrors_are_asked_by_https():
     assert len(mnist.MIRRORS) == 3
     assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in mnist.MIRRORS)
     assert mnist.TIMEOUT * len(mnist.MIRRORS) < 30  # seconds without a network
-
-
-@pytest.mark.mnist
-def test_downloads_the_published_files(monkeypatch, server, data):
-    folder = Path(os.environ.get("MNIST_DIR") or ROOT / "data")
-    server.contents = {f"{name}.gz": (folder / f"{name}.gz").read_bytes() for name in mnist.FILES}
-    monkeypatch.delenv("MNIST_DIR", raising=False)
-    monkeypatch.setattr(mnist, "MIRRORS", [f"{server.url}/truncating/", f"{server.url}/good/"])
-    sets, _ = read_mnist(data)
-    assert listing(data) == server.contents
-    assert [x.shape for x, _ in sets] == [(50000, 784), (10000, 784), (10000, 784)]

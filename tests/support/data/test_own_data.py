@@ -16,19 +16,15 @@ from PIL import Image
 N, HEIGHT, WIDTH = 70, 6, 4
 
 
-def examples(n=N):
-    """Bytes of noise with a bright upper or lower half, class 0 or 1, sorted by class."""
-    random = np.random.RandomState(0)
-    y = np.arange(n) * 2 // n
-    x = random.randint(128, size=(n, HEIGHT, WIDTH)).astype(np.uint8)
-    x[y == 0, :3] += 128
-    x[y == 1, 3:] += 128
-    return x, y
+# Bytes of noise with a bright upper or lower half, class 0 or 1, sorted by class.
+Y = np.arange(N) * 2 // N
+X = np.random.RandomState(0).randint(128, size=(N, HEIGHT, WIDTH)).astype(np.uint8)
+X[Y == 0, :3] += 128
+X[Y == 1, 3:] += 128
 
 
-def save(path, x=None, y=None, **others):
-    own_x, own_y = examples()
-    np.savez(path, x=own_x if x is None else x, y=own_y if y is None else y, **others)
+def save(path, x=X, y=Y, **others):
+    np.savez(path, x=x, y=y, **others)
     return path
 
 
@@ -43,11 +39,10 @@ def values(datasets):
 
 @pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
 def test_the_split_is_three_counts_in_the_files_order(path, writer):
-    x, y = examples()
-    writer(path, x=x, y=y, split=[40, 20, 10])
+    writer(path, x=X, y=Y, split=[40, 20, 10])
     datasets = load_data(path)
     assert (datasets.name, datasets.n_in, datasets.n_out, datasets.image_shape) == ("my.npz", 24, 2, (HEIGHT, WIDTH))
-    wanted = [(x[:40], y[:40]), (x[40:60], y[40:60]), (x[60:], y[60:])]
+    wanted = [(X[:40], Y[:40]), (X[40:60], Y[40:60]), (X[60:], Y[60:])]
     for (found_x, found_y), (wanted_x, wanted_y) in zip(values(datasets), wanted, strict=True):
         np.testing.assert_array_equal(found_x, (wanted_x.reshape(-1, 24) / 256).astype(pytensor.config.floatX))
         np.testing.assert_array_equal(found_y, wanted_y)
@@ -71,10 +66,9 @@ def test_without_a_split_they_are_shuffled_the_same_way_each_time(path):
 
 
 def test_24_values_that_fill_no_square_are_drawn_as_a_row(path):
-    assert load_data(save(path, examples()[0].reshape(N, -1))).image_shape == (1, 24)
+    assert load_data(save(path, X.reshape(N, -1))).image_shape == (1, 24)
 
 
-X, Y = examples()
 NOTES = {
     "gaps": (X, 2 + 2 * Y, None, "note: no example has the label 0, 1, 3\n"),
     "one class": (X, 0 * Y, None, "note: every example has the label 0: there is nothing to tell apart\n"),
@@ -182,17 +176,18 @@ def test_an_archive_is_known_by_its_contents(path):
 # Predictions of one's own images
 
 
-def save_small_model(path, W, dataset):
-    params = [pytensor.shared(value, name=name) for value, name in ((W, "W"), (np.zeros(2), "b"))]
+@pytest.fixture
+def model(path, tmp_path):
+    """The model of a logistic regression, trained on my.npz, with b = 0 and W the numbers from 0 to 47, row by row."""
     about = {"lesson": "logistic_sgd", "dataset": {"name": "my.npz", "sha256": "0"}, "floatX": "float64"}
-    save_model(path, params, {**about, "settings": {"dataset": str(dataset)}})
-    return path
+    params = [pytensor.shared(np.arange(48.0).reshape(24, 2), name="W"), pytensor.shared(np.zeros(2), name="b")]
+    save_model(tmp_path / "model.npz", params, {**about, "settings": {"dataset": str(path)}})
+    return tmp_path / "model.npz"
 
 
 @pytest.fixture
-def model(tmp_path):
-    """The model of a logistic regression with b = 0 and W the numbers from 0 to 47, row by row."""
-    return save_small_model(tmp_path / "model.npz", np.arange(48.0).reshape(24, 2), "absent.npz")
+def other(tmp_path):
+    return tmp_path / "other.npz"
 
 
 def one_pixel(n=1):
@@ -202,52 +197,47 @@ def one_pixel(n=1):
     return x
 
 
-def test_one_image_without_a_label_is_predicted(path, model, capsys):
-    np.savez(path, x=one_pixel())
-    assert logistic_sgd.predict(model, path) is None
+def test_one_image_without_a_label_is_predicted(other, model, capsys):
+    np.savez(other, x=one_pixel())
+    assert logistic_sgd.predict(model, other) is None
     # exp(2) / (1 + exp(2)) = 0.8808
     assert capsys.readouterr().out.splitlines() == [
-        f"dataset: the arrays in {path}, all of them predicted",
+        f"dataset: the arrays in {other}, all of them predicted",
         "example 0: class 1 with probability 0.8808, class 0 with probability 0.1192",
     ]
 
 
-def test_labels_give_an_error(path, model, capsys):
+def test_labels_give_an_error(other, model, capsys):
     """None is left out, though seven examples could be split."""
-    np.savez(path, x=one_pixel(12), y=[1] * 9 + [0] * 3)
-    assert logistic_sgd.predict(model, path) == 0.25
+    np.savez(other, x=one_pixel(12), y=[1] * 9 + [0] * 3)
+    assert logistic_sgd.predict(model, other) == 0.25
     _, *lines, error = capsys.readouterr().out.splitlines()
     assert len(lines) == 10 and error == "error 25.000000 % of 12 images"
     assert lines[9] == "example 9: class 1 with probability 0.8808, class 0 with probability 0.1192; its label is 0"
 
 
-def test_a_split_gives_the_test_set(path, model, capsys):
-    save(path, one_pixel(8), [0] * 6 + [1] * 2, split=[3, 3, 2])
-    assert logistic_sgd.predict(model, path) == 0
+def test_a_split_and_the_models_own_data_give_the_test_set(path, other, model, capsys):
+    """The other examples may have trained the model."""
+    save(other, one_pixel(8), [0] * 6 + [1] * 2, split=[3, 3, 2])
+    assert logistic_sgd.predict(model, other) == 0
     assert "test error 0.000000 % of 2 images" in capsys.readouterr().out
-
-
-def test_the_models_own_data_give_their_test_set(path, tmp_path, capsys):
-    """Its other examples have trained the model."""
-    save(path)
-    save_small_model(tmp_path / "model.npz", np.zeros((24, 2)), path)
-    logistic_sgd.predict(tmp_path / "model.npz", path)
+    logistic_sgd.predict(model, save(path))
     assert "% of 10 images" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     "arrays, reason",
     [
-        (dict(x=np.zeros((1, 5, 5))), "takes 24 inputs, but my.npz has 25"),
+        (dict(x=np.zeros((1, 5, 5))), "takes 24 inputs, but other.npz has 25"),
         (dict(x=np.zeros(24)), "x[None] is one example"),
         (dict(x=one_pixel(), y=[1, 2]), "y of shape (2,); needed is (1,)"),
         (dict(y=[1]), "it holds y; needed"),
     ],
 )
-def test_what_cannot_be_predicted_is_refused(path, model, arrays, reason):
-    np.savez(path, **arrays)
+def test_what_cannot_be_predicted_is_refused(other, model, arrays, reason):
+    np.savez(other, **arrays)
     with pytest.raises(UserError) as refusal:
-        logistic_sgd.predict(model, path)
+        logistic_sgd.predict(model, other)
     assert reason in str(refusal.value)
 
 
@@ -262,22 +252,17 @@ def test_values_that_an_autoencoder_cannot_rebuild_are_told(path, part, low, hig
 
 
 @pytest.mark.usefixtures("interpreted")
-def test_a_lesson_trains_on_it_draws_it_and_predicts(path, tmp_path, capsys):
-    save(path)
-    common = ["--dataset", str(path), "--batch-size", "5", "--output-folder"]
-    lessons = {
-        "logistic_sgd": (logistic_sgd.sgd_optimization_mnist, logistic_sgd.predict, ["--n-epochs", "5"]),
-        "dA": (dA.test_dA, None, ["--training-epochs", "1", "--n-hidden", "9"]),
-    }
-    for name, (driver, predict, options) in lessons.items():
-        folder, actions = tmp_path / name, {"predict": predict} if predict else {}
-        assert command(driver, {}, [*common, str(folder), *options], **actions) == 0, capsys.readouterr().err
-        out = capsys.readouterr().out
-        assert f"dataset: the arrays in {path}, shuffled and split 5 : 1 : 1: 50 + 10 + 10" in out
-        if predict is not None:
-            assert "these figures are for my.npz" in out
-            assert command(driver, {}, ["--predict", str(folder / "model.npz")], **actions) == 0
-            assert "test error 0.000000 % of 10 images" in capsys.readouterr().out
+def test_lessons_train_on_it_predict_and_draw_it(path, tmp_path, capsys):
+    common = ["--dataset", str(save(path)), "--batch-size", "5", "--output-folder"]
+    driver, predict = logistic_sgd.sgd_optimization_mnist, {"predict": logistic_sgd.predict}
+    assert command(driver, {}, [*common, str(tmp_path / "run"), "--n-epochs", "5"], **predict) == 0
+    out = capsys.readouterr().out
+    assert f"dataset: the arrays in {path}, shuffled and split 5 : 1 : 1: 50 + 10 + 10" in out
+    assert "these figures are for my.npz" in out
+    assert command(driver, {}, ["--predict", str(tmp_path / "run" / "model.npz")], **predict) == 0
+    assert "test error 0.000000 % of 10 images" in capsys.readouterr().out
+    options = ["--training-epochs", "1", "--n-hidden", "9"]
+    assert command(dA.test_dA, {}, [*common, str(tmp_path / "dA"), *options]) == 0
     # Ten rows and columns of tiles of 6 x 4, with a pixel between them; Pillow tells the width first.
     with Image.open(tmp_path / "dA" / "filters_corruption_30.png") as image:
         assert image.size == (10 * (WIDTH + 1) - 1, 10 * (HEIGHT + 1) - 1)
