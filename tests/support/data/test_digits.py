@@ -64,13 +64,3 @@ def test_every_skeleton_is_drawn_as_its_digit_with_its_share():
         assert {d for d, _, _ in drawn} == {digit}
         assert len(drawn) == 6
     assert set(digits.KINDS.ravel()) == set(range(len(digits.SKELETONS)))
-
-
-def test_a_curve_meets_its_ends_and_corners_and_is_sampled_evenly():
-    control, index, weight = digits._spline("0,0 20,0* 20,20")  # an angle: two straight legs
-    x, y = digits._blend(control, index, weight).T
-    np.testing.assert_allclose(weight.sum(axis=0), 1)
-    assert np.minimum(np.abs(x - 1), np.abs(y + 1)).max() < 1e-12  # in units of half a box, on one leg or the other
-    half = digits.SAMPLES // 2
-    np.testing.assert_allclose(x[:half], (2 * np.arange(half) + 1) / half - 1, atol=0.03)
-    np.testing.assert_allclose(y[half:], (2 * np.arange(half) + 1) / half - 1, atol=0.03)
