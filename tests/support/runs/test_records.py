@@ -12,7 +12,7 @@ from support.command import command
 from support.runs import interruption, records
 from support.runs.models import SavedModel
 from support.runs.records import RecordedRun, machine, peak_memory, read_curve, read_result, read_settings
-from support.runs.result import Result
+from support.runs.models import Result
 from support.settings import digests
 from support.start import UserError
 

@@ -139,7 +139,7 @@ def test_figures_are_averaged_and_those_of_a_lesson_stay(run, stage, tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["epochs"] == 2 and result["size"] == 2  # though `keep` got no figures
     begun = {"trained": 1, "sums": {}, "figures": {}, "seconds": 5.0}
-    assert 5 <= Epoch(stage, 1, 0, begun).line()["seconds"] < 6  # of an epoch that was interrupted
+    assert 5 <= Epoch(stage, 1, begun).line()["seconds"] < 6  # of an epoch that was interrupted
 
 
 @pytest.mark.parametrize("leave", ["break", "is_last"])
@@ -154,7 +154,7 @@ def test_a_lesson_may_leave_its_loops_when_it_likes(leave, run, stage, model):
             if leave == "break":
                 break
     second = run.stage(model, name="second", phase="training", level=1)
-    assert second.n_done == 0 and stage.n_done == 3 and run.state.over == 1
+    assert second.n_done == 0 and stage.n_done == 3 and stage.is_over
     assert [line["cost"] for line in stage.curve] == [1, 1, 0]
     with pytest.raises(ValueError, match="'training' is over"):
         next(stage.epochs(3))
@@ -179,7 +179,7 @@ def test_stages_of_a_phase_are_timed_together(run, model, capsys):
             for epoch in run.stage(model, name=f"layer {layer}", layer=layer).epochs(1):
                 for _ in epoch:
                     epoch.add(cost=1.0)
-    assert list(run.seconds) == ["pretraining"] and run.seconds["pretraining"] > 0
+    assert list(run.seconds) == ["pretraining"]
     assert capsys.readouterr().err == "The pretraining code for file small_runs.py ran for 0.00m\n"
     with pytest.raises(ValueError, match="has a stage 'layer 0' already"):
         run.stage(model, name="layer 0")
@@ -217,7 +217,7 @@ def test_an_earlier_runs_files_are_moved_aside_where_it_cannot_be_continued(tmp_
     with start(tmp_path) as run:
         run.stage(network()).keep()
         with pytest.raises(UserError, match="costs.png, which no run there wrote"):
-            records.claim(tmp_path, run.state.about, "costs.png")
+            records.claim(tmp_path, run.about, "costs.png")
     (tmp_path / "earlier.1").symlink_to(tmp_path / "nowhere")
     with start(tmp_path) as run:  # of the one before there is no checkpoint
         run.save("pretrained", network().params)
@@ -270,19 +270,16 @@ def test_no_file_of_a_run_is_written_through_a_link(others, target, tmp_path):
 def test_graphs_are_not_written_into_a_folder_behind_a_link(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "graphs").symlink_to(tmp_path)
-    with pytest.raises(UserError, match="cannot write to .*graphs .it is a link.: choose another"):
+    with pytest.raises(UserError, match="cannot write to .*run .its folder graphs is a link.: choose another"):
         start(tmp_path / "run", show_graph=True).__enter__()
 
 
-def test_a_folder_that_vanishes_is_told_as_what_it_is(run, stage, tmp_path):
-    with pytest.raises(UserError, match="is gone, and what the run had written there"):
-        for epoch in stage.epochs(1):
-            for _ in epoch:
-                epoch.add(cost=1.0)
-            for path in tmp_path.iterdir():
-                path.unlink()
-            tmp_path.rmdir()
-    tmp_path.mkdir()
+def test_a_folder_that_vanishes_is_told(tmp_path):
+    with pytest.raises(UserError, match="cannot write to .*gone .No such file or directory.: make room there"):
+        with start(tmp_path / "gone") as run:
+            run.stage(network())
+            (tmp_path / "gone").rename(tmp_path / "moved")
+            run.stages[0].record(1, cost=1.0)
 
 
 @pytest.mark.parametrize("name", ["../notes.txt", ""])
@@ -298,7 +295,7 @@ def test_settings_that_name_files_elsewhere_are_no_runs(name, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to the output folder .*another --output-folder"):
+    with pytest.raises(UserError, match="cannot write to .*runs .Not a directory.: choose another --output-folder"):
         start(tmp_path / "file" / "runs").__enter__()
 
 
