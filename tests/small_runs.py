@@ -49,6 +49,14 @@ def network(*names):
     return SimpleNamespace(params=[pytensor.shared(np.zeros(2), name=name) for name in names or ["W"]])
 
 
+def train_a_stage(stage, n_epochs=1, **figures):
+    """Go through epochs at a constant cost, and keep the model."""
+    for epoch in stage.epochs(n_epochs):
+        for _ in epoch:
+            epoch.add(cost=1.0, **figures)
+        stage.keep()
+
+
 def train(folder, stop_after=None, n_epochs=4, killed_after_pretraining=False, wobble=0, **settings):
     """A lesson in small, two stages of a random walk; stopped after so many minibatches as by Ctrl-C, or let end.
 

@@ -1,4 +1,4 @@
-"""Trained models: the result of a driver; and saved models, arrays by name and a description in JSON, in an .npz file."""
+"""Trained models: the result of a driver; and saved models, arrays and a description in JSON, in an .npz file."""
 
 import base64
 import hashlib
@@ -34,7 +34,7 @@ def save_model(path, params, about):
 
 @dataclass(repr=False)
 class Result:
-    """The result of a driver.
+    """The result of a driver, which a notebook shows as a line and a picture.
 
     Attributes
     ----------
@@ -57,13 +57,12 @@ class Result:
 
     def __repr__(self):
         """One line: the model and its figures; without figures, the last cost."""
-        figures = self.figures or {name: line["cost"] for line in self.curve[-1:] for name in ["cost"]}
+        figures = self.figures or {name: line[name] for line in self.curve[-1:] for name in line.keys() & {"cost"}}
         shown = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items())
         epochs = "" if "epochs" in figures else f" after {len(self.curve)} epochs"
         return f"{type(self.model).__name__}{epochs}: {shown or 'not trained'}"
 
     def _repr_html_(self):
-        """For a notebook: the line, and the picture."""
         image = f'<br><img width="600" src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
         return html.escape(repr(self)) + (image if self.picture else "")
 
@@ -177,12 +176,12 @@ class PretrainedStack(SavedModel):
             )
         return found
 
-    def fitting(self, data):
-        """The data. A UserError says that they do not have as many inputs, or as many classes."""
+    def check(self, data):
+        """Raise a UserError if the layers cannot rebuild the data, or have not as many inputs or classes."""
+        data.check_that_they_can_be_rebuilt()
         n_out = self.layer_sizes()[-1]
-        if super().fitting(data).n_out != n_out:
+        if self.fitting(data).n_out != n_out:
             raise UserError(f"{self.path} tells {n_out} classes apart, but {data.name} has {data.n_out}")
-        return data
 
 
 def outputs_for(x, outputs, examples, chunk=1000):

@@ -113,7 +113,7 @@ def check_settings_file(record):
 def check_curve(lines):
     """The lines of a curve.jsonl, if they can be used."""
     for line in lines:
-        check([line["cost"], *line.values()], [number])
+        check(list(line.values()), [number])
         check([line["epoch"], line.get("patience", 0)], [count])
         if "validation_error" in line or "iteration" in line:
             line["validation_error"]

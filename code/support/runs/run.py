@@ -151,8 +151,9 @@ class Run:
         """
         self._end_stage()
         stage, path = self.stages[-1], self.folder / "result.json"
+        self.result = Result(stage.model, [])
         if self.shows_graphs:
-            return Result(stage.model, [])
+            return self.result
         with damaged(self.folder / FILE, REMEDY):
             if self.unread:
                 raise ValueError("it is one of more stages")
@@ -175,16 +176,17 @@ class Run:
         return self.result
 
     def draw(self, plot):
-        """Call `plot` with the folder and the data, if the run has just ended. The result gets the first picture.
+        """Call `plot` with the folder and the data, if the run has just ended. An error there does not end the run.
 
-        An error there does not end the run.
+        Return the result, which gets the first picture.
         """
         try:
             if self.trains:
                 plot(self.folder, self.data)
-            if self.result is not None:
+            if not self.shows_graphs:
                 pictures = [name for name in records.read_settings(self.folder)["files"] if name.endswith(".png")]
                 self.result.picture = (self.folder / pictures[0]).read_bytes() if pictures else b""
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             print(f"pictures are left out: {reason}", file=sys.stderr, flush=True)
+        return self.result

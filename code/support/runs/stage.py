@@ -31,6 +31,10 @@ class Stage:
         The phase in words, for the line that is printed at its end.
     chance_cost : float, optional
         The cost of a model that has learnt nothing. It is printed beside the first cost.
+    chance_of : str, optional
+        The figure that it compares with, such as reconstruction, if the cost holds a penalty, too.
+    n_minibatches : int, optional
+        Steps in an epoch; by default the minibatches of the training set.
     place
         Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
 
@@ -42,11 +46,12 @@ class Stage:
 
     def __init__(
         self, run, model, name="training", rate="learning_rate", file="model", phase=None, title=None,
-        chance_cost=None, **place,
+        chance_cost=None, chance_of=None, n_minibatches=None, **place,
     ):  # fmt: skip
         self.run, self.model, self.name, self.rate, self.file = run, model, name, rate, file
         self.phase, self.title = run.phase_in_progress or phase or name, title
-        self.chance_cost, self.place, self.epoch_started = chance_cost, place, clock.now()
+        self.chance_cost, self.chance_of, self.place = chance_cost, chance_of, place
+        self.n_minibatches, self.epoch_started = n_minibatches or run.n_minibatches, clock.now()
         self.curve, self.is_over, self.has_ended = [], not run.trains, False
         self.kept, self.values = None, None  # the figures and the parameters of the model that was kept last
         self.epoch, self.begun, self.memory = None, None, None
@@ -69,10 +74,6 @@ class Stage:
         return {f"kept/{self.name}/{name}": value for name, value in by_name(self.model.params, values).items()}
 
     @property
-    def n_done(self):
-        return len(self.curve)
-
-    @property
     def result(self):
         """The `Result` of this stage alone."""
         return Result(self.model, self.curve, self.kept or {})
@@ -85,7 +86,7 @@ class Stage:
     def where(self):
         """The place that the stage has reached."""
         if self.epoch is not None:
-            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.run.n_minibatches}"
+            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.n_minibatches}"
         return self.label(self.curve[-1]["epoch"]) if self.curve else f"the stage {self.name}"
 
     def epochs(self, n_epochs, first=1, memory=None):
@@ -106,7 +107,7 @@ class Stage:
             if memory is not None:
                 vars(memory).update(self.memory or {})
                 self.memory = vars(memory)
-            for done in range(self.n_done, n_epochs):
+            for done in range(len(self.curve), n_epochs):
                 self.epoch = Epoch(self, first + done, self.begun)
                 yield self.epoch
                 if self.epoch.is_last:
@@ -207,7 +208,7 @@ class Epoch:
 
     def __iter__(self):
         run = self.stage.run
-        for index in progress(range(self.trained, run.n_minibatches), self.label):
+        for index in progress(range(self.trained, self.stage.n_minibatches), self.label):
             yield index
             self.trained = index + 1
             run.reach(run.seconds_within_an_epoch)
@@ -223,19 +224,21 @@ class Epoch:
     @property
     def iteration(self):
         """The number of minibatches before the present one, over all epochs of the stage."""
-        return self.stage.n_done * self.stage.run.n_minibatches + self.trained
+        return len(self.stage.curve) * self.stage.n_minibatches + self.trained
 
     def add(self, cost, **figures):
         """Add the cost of a minibatch, and further figures. The curve will hold the mean of each over the epoch.
 
         A UserError says that one of them is not finite: the run has diverged.
         """
-        where = f"{self.label}, minibatch {self.trained + 1}/{self.stage.run.n_minibatches}"
+        where = f"{self.label}, minibatch {self.trained + 1}/{self.stage.n_minibatches}"
         for name, value in {"cost": cost, **figures}.items():
             total, n = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + float(self.stage.finite(name, value, where)), n + 1
         if self.iteration == 0 and self.sums["cost"][1] == 1 and self.stage.chance_cost is not None:
-            say(f"first cost {cost:f}, by chance {self.stage.chance_cost:f}")
+            part = self.stage.chance_of
+            of_which = f", of which {part} {figures[part]:f}" if part else ""
+            say(f"first cost {cost:f}{of_which}, by chance {self.stage.chance_cost:f}")
 
     def mean(self, name):
         """The mean of a figure that `add` got, over the minibatches so far."""

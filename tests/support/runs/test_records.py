@@ -10,9 +10,8 @@ from small_runs import network, start
 from support import settings
 from support.command import command
 from support.runs import interruption, records
-from support.runs.models import SavedModel
+from support.runs.models import Result, SavedModel
 from support.runs.records import RecordedRun, machine, peak_memory, read_curve, read_result, read_settings
-from support.runs.models import Result
 from support.settings import digests
 from support.start import UserError
 
