@@ -9,6 +9,7 @@ import SdA
 from support.command import build_parser, command
 from support.console import progress
 from support.runs.clock import COMPILES, PASSES, Compiling
+from support.runs.interruption import Interrupted
 from support.settings import parameters
 from support.start import ROOT, UserError
 
@@ -116,6 +117,7 @@ def test_bad_input_gets_one_line_and_status_2(argv, complaint, small_dataset, tm
     "error, status, told",
     [
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Interrupted(15, "epoch 2"), 143, "stopped (epoch 2): the same command goes on from there"),
         (OSError(28, "No space left on device", "x"), 2, "error: [Errno 28] No space left on device: 'x'"),
         (MemoryError("no 8 TiB"), 2, "error: no 8 TiB"),
         (ValueError("a bug"), None, ""),  # is not hidden
