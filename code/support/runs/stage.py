@@ -65,6 +65,8 @@ class Stage:
         """Go on where a checkpoint was written. An exception says that it does not fit."""
         put_back(variables, checkpoint)
         vars(self).update(checkpoint["stages"][self.name])
+        if not (self.is_over or self.run.trains):
+            raise ValueError("it is of an unfinished run")  # though there is a result.json
         if self.kept is not None and not self.is_over:
             keys = self.kept_arrays(self.model.params)
             self.values = [fitting(param, checkpoint["arrays"][key]) for key, param in keys.items()]
@@ -167,13 +169,6 @@ class Stage:
         if not all(isinstance(value, np.random.Generator) or np.isfinite(value).all() for value in values):
             raise self.diverged(f"the parameters became infinite or NaN in {self.where()}")
 
-    def finite(self, name, value, where):
-        """A figure as a number of Python. A UserError says that it is not finite."""
-        value = plain(value)
-        if not math.isfinite(value):
-            raise self.diverged(f"the {name} became {value} in {where}")
-        return value
-
     def diverged(self, what):
         """The error that ends a run whose numbers are no longer finite."""
         advice = "start over with other settings, and --fresh"
@@ -231,10 +226,13 @@ class Epoch:
 
         A UserError says that one of them is not finite: the run has diverged.
         """
-        where = f"{self.label}, minibatch {self.trained + 1}/{self.stage.n_minibatches}"
         for name, value in {"cost": cost, **figures}.items():
+            value = float(value)
+            if not math.isfinite(value):
+                place = f"{self.label}, minibatch {self.trained + 1}/{self.stage.n_minibatches}"
+                raise self.stage.diverged(f"the {name} became {value} in {place}")
             total, n = self.sums.get(name, (0.0, 0))
-            self.sums[name] = total + float(self.stage.finite(name, value, where)), n + 1
+            self.sums[name] = total + value, n + 1
         if self.iteration == 0 and self.sums["cost"][1] == 1 and self.stage.chance_cost is not None:
             part = self.stage.chance_of
             of_which = f", of which {part} {figures[part]:f}" if part else ""
@@ -248,7 +246,9 @@ class Epoch:
     def note(self, **figures):
         """Add figures to the epoch's line of the curve, such as those of a validation. None takes one out again."""
         for name, value in figures.items():
-            self.figures[name] = None if value is None else self.stage.finite(name, value, self.label)
+            self.figures[name] = value = plain(value)
+            if value is not None and not math.isfinite(value):
+                raise self.stage.diverged(f"the {name} became {value} in {self.label}")
 
     def line(self):
         """The epoch's line of the curve."""

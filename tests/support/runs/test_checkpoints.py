@@ -313,3 +313,10 @@ def test_values_go_back_where_they_were(tmp_path):
     put_back(variables, read_checkpoint(tmp_path / FILE))
     assert memory.tolist() == [0, 1, 2] and W.get_value(borrow=True) is memory
     np.testing.assert_array_equal(rng.get_value().random(5), expected)
+
+
+def test_a_result_beside_the_checkpoint_of_an_unfinished_run_is_told(whole, tmp_path):
+    train(tmp_path)
+    write_described(tmp_path / FILE, {"state": whole[0]}, whole[1])
+    with pytest.raises(UserError, match="it is of an unfinished run.*: --fresh"):
+        train(tmp_path)
