@@ -47,8 +47,9 @@ class Run:
         """{phase: the seconds of its epochs}."""
         seconds = {}
         for stage in self.stages:
-            seconds[stage.phase] = seconds.get(stage.phase, 0) + sum(line["seconds"] for line in stage.curve)
-        return {phase: round(total, 3) for phase, total in seconds.items()}
+            for line in stage.curve:
+                seconds[stage.phase] = round(seconds.get(stage.phase, 0) + line["seconds"], 3)
+        return seconds
 
     def say(self, line):
         """Print a line, if there is anything to train."""

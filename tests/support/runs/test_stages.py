@@ -168,8 +168,12 @@ def test_stages_of_a_phase_are_timed_together(run, model, capsys):
     with run.phase("pretraining"):
         for layer in range(2):
             train_a_stage(run.stage(model, name=f"layer {layer}", layer=layer))
+    train_a_stage(run.stage(model, name="without an epoch"), n_epochs=0)
     assert list(run.seconds) == ["pretraining"]
-    assert capsys.readouterr().err == "The pretraining code for file small_runs.py ran for 0.00m\n"
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        f"The {phase} code for file small_runs.py ran for 0.00m" for phase in ("pretraining", "without an epoch")
+    ]
     with pytest.raises(ValueError, match="has a stage 'layer 0' already"):
         run.stage(model, name="layer 0")
 
