@@ -117,9 +117,9 @@ class SavedModel:
         arrays = self.arrays if arrays is None else arrays
         shapes = [array.shape for array in arrays]
         sizes = [*shapes[0][:1], *(n for shape in shapes[1::2] for n in shape)]
-        fitting = [shape for n_in, n_out in zip(sizes, sizes[1:]) for shape in ((n_in, n_out), (n_out,))]
+        wanted = [shape for n_in, n_out in zip(sizes, sizes[1:]) for shape in ((n_in, n_out), (n_out,))]
         n_found = len(shapes) // 2
-        if shapes != fitting or not (n_found == n_layers if n_layers else n_found > 1):
+        if shapes != wanted or not (n_found == n_layers if n_layers else n_found > 1):
             raise self.of_another_network(arrays)
         return sizes
 
