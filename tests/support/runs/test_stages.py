@@ -271,11 +271,11 @@ def link_to_graphs(folder):
     start(folder, show_graph=True).__enter__()
 
 
-def files_elsewhere(folder, name="../notes.txt"):
+def other_settings(folder, **changed):
     with start(folder):
         pass
     record = json.loads((folder / "settings.json").read_text())
-    (folder / "settings.json").write_text(json.dumps({**record, "files": [name]}))
+    (folder / "settings.json").write_text(json.dumps({**record, **changed}))
     start(folder).__enter__()
 
 
@@ -285,8 +285,11 @@ def files_elsewhere(folder, name="../notes.txt"):
         (no_folder, "cannot write to .*runs .Not a directory.: choose another --output-folder"),
         (vanishing, "cannot write to .*run .No such file or directory.: make room there"),
         (link_to_graphs, "cannot write to .*run .its folder graphs is a link.: choose another"),
-        (files_elsewhere, "settings.json is damaged .*move it away, or choose another --output-folder"),
-        (partial(files_elsewhere, name=""), "settings.json is damaged"),
+        (partial(other_settings, files=["../notes.txt"]), "settings.json is damaged .*move it away, or choose another"),
+        (partial(other_settings, files=[""]), "settings.json is damaged"),
+        (partial(other_settings, parts=[]), "settings.json is damaged"),
+        (partial(other_settings, parts=[{}]), "settings.json is damaged"),
+        (partial(other_settings, code={"mlp": 1}), "settings.json is damaged"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_told_in_one_line(spoil, told, tmp_path):
