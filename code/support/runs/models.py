@@ -34,26 +34,17 @@ def save_model(path, params, about):
 
 @dataclass(repr=False)
 class Result:
-    """The result of a driver, which a notebook shows as a line and a picture.
+    """The result of a driver, which a notebook shows as a line and a picture."""
 
-    Attributes
-    ----------
-    model : the trained model; with validation the best one, which may not be the last
-    curve : list of dict, one an epoch, as in curve.jsonl
-    figures : dict of float, what the model reached, as in result.json
-    picture : bytes, the PNG of the curve that the run has drawn; empty without one
-    validation_error, test_error : float in 0..1, two of the figures; None without validation
-    best_iteration : int, the number of minibatches trained when the model was found; None without validation
-    """
+    model: object  # the trained model; with validation the best one, which may not be the last
+    curve: list  # one dict an epoch, as in curve.jsonl
+    figures: dict = field(default_factory=dict)  # the numbers that the model reached, as in result.json
+    picture: bytes = b""  # the PNG of the first picture that the run has drawn; empty without one
 
-    model: object
-    curve: list
-    figures: dict = field(default_factory=dict)
-    picture: bytes = b""
-
+    # Three of the figures; None without validation. The errors are in 0..1.
     validation_error = property(lambda self: self.figures.get("validation_error"))
     test_error = property(lambda self: self.figures.get("test_error"))
-    best_iteration = property(lambda self: self.figures.get("iteration"))
+    best_iteration = property(lambda self: self.figures.get("iteration"))  # minibatches trained until then
 
     def __repr__(self):
         """One line: the model and its figures; without figures, the last cost."""
