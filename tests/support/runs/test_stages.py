@@ -297,6 +297,11 @@ def test_a_folder_that_cannot_be_used_is_told_in_one_line(spoil, told, tmp_path)
         spoil(tmp_path / "run")
 
 
+def test_a_reader_that_closes_the_pipe_during_a_run_is_no_error_of_the_folder(tmp_path):
+    with pytest.raises(BrokenPipeError), start(tmp_path):
+        raise BrokenPipeError
+
+
 def test_the_first_picture_of_a_run_is_its_result_s(tmp_path, capsys):
     def plot(folder, data):
         for name in "errors.png", "others.png":
