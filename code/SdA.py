@@ -100,6 +100,7 @@ from logistic_sgd import (
 from mlp import HiddenLayer, number_parameters
 from support.command import command
 from support.console import say
+from support.data import Datasets
 from support.inputs import REBUILT, check_rebuilt, symbolic_generator
 from support.pictures import Pictures
 from support.runs import open_run
@@ -312,41 +313,28 @@ def test_SdA(
     hidden_layers_sizes : list of int, at least 1
         Units of each hidden layer, from the bottom up (default: 1000 1000 1000, or those of `pretrained`).
     corruption_levels : list of float, in [0, 1)
-        Probability of setting an entry to zero, one for each layer (default: 0.1 0.2 0.3, cut, or continued with
-        the last, to fit the layers).
+        Probability of setting an entry to zero, one for each layer (default: 0.1 0.2 0.3, cut or continued to fit).
     pretrained : path
-        The pretrained.npz of a run, whose stack is trained with labels at once: no autoencoder is trained then, and
-        what sets their training has no effect.
+        The pretrained.npz of a run. Its stack is only fine-tuned; options of the pre-training have no effect.
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    support.runs.result.Result
-        A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result`. A ValueError says which argument cannot be used, and why.
     """
-    stack, further = None, {}
+    check, further = Datasets.check_that_they_can_be_rebuilt, {}
     if pretrained is not None:
         stack = PretrainedStack(pretrained, lesson="SdA")
         hidden_layers_sizes, pretraining_epochs = stack.hidden_layers_sizes(hidden_layers_sizes), 0
-        further = {"pretrained_sha256": stack.sha256}
+        check, further = stack.check, {"pretrained_sha256": stack.sha256}
     hidden_layers_sizes = hidden_layers_sizes or HIDDEN_LAYERS_SIZES
     corruption_levels = fit_corruption_levels(corruption_levels, len(hidden_layers_sizes))
-
-    def check(data):
-        data.check_that_they_can_be_rebuilt()
-        if stack is not None:
-            stack.fitting(data)
-
     with open_run(test_SdA, locals(), check, **further) as run:
         say("... building the model")
-        sda = SdA(
-            np.random.RandomState(seed), n_ins=run.data.n_in, hidden_layers_sizes=hidden_layers_sizes,
-            n_outs=run.data.n_out, corruption_levels=corruption_levels,
-        )  # fmt: skip
-        visible_biases = [layer.b_prime for layer in sda.dA_layers]
-        if stack is not None:
-            stack.restore([*sda.params, *visible_biases])
+        rng = np.random.RandomState(seed)
+        sda = SdA(rng, None, run.data.n_in, hidden_layers_sizes, run.data.n_out, corruption_levels)
+        whole = [*sda.params, *(layer.b_prime for layer in sda.dA_layers)]
+        if pretrained is not None:
+            stack.restore(whole)
 
         say("... getting the pretraining functions")
         pretraining_fns = sda.pretraining_functions(train_set_x=run.data.train_x, batch_size=batch_size)
@@ -355,19 +343,16 @@ def test_SdA(
         steps = [partial(fn, corruption=level, lr=pretrain_lr) for fn, level in zip(pretraining_fns, corruption_levels)]
         chance_costs = [layer.n_visible * np.log(2) for layer in sda.dA_layers]  # of guessing every entry at 1/2
         pretrain_layers(run, sda, steps, pretraining_epochs, chance_costs)
-        if pretraining_epochs > 0 or stack is not None:
-            run.save("pretrained", [*sda.params, *visible_biases], pretrained=True)
+        if pretraining_epochs > 0 or pretrained is not None:
+            run.save("pretrained", whole, pretrained=True)
 
         say("... getting the finetuning functions")
         functions = sda.build_finetune_functions(run.data, batch_size, finetune_lr)
 
         run.say("... finetunning the model")
         patience = PATIENCE * run.n_minibatches
-        result = train_with_early_stopping(
-            run, sda, functions, training_epochs, patience, rate="finetune_lr", name="finetuning"
-        )
-        run.draw(plot)
-        return result
+        train_with_early_stopping(run, sda, functions, training_epochs, patience, rate="finetune_lr", name="finetuning")
+        return run.draw(plot)
 
 
 def load_model(saved):

@@ -178,10 +178,7 @@ def test_cA(
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    dict of support.runs.result.Result
-        By contraction level. A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result` for each level. A ValueError says which argument cannot be used, and why.
     """
     stages = {}
     with open_run(test_cA, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
@@ -209,11 +206,9 @@ def test_cA(
                 stage.keep()
 
         def evaluate():
-            figures = {}
-            for level, stage in stages.items():
-                for name in "reconstruction", "jacobian_norm":
-                    figures[name if level == contraction_level else f"{name}_without_penalty"] = stage.curve[-1][name]
-            return figures
+            endings = {0.0: "_without_penalty", contraction_level: ""}
+            names = "reconstruction", "jacobian_norm"
+            return {name + endings[level]: stages[level].curve[-1][name] for level in stages for name in names}
 
         closing = (
             "Optimization complete with reconstruction cost {reconstruction:f} and jacobian norm {jacobian_norm:f} in "

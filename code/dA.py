@@ -238,10 +238,7 @@ def test_dA(
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    dict of support.runs.result.Result
-        By corruption level. A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result` for each level. A ValueError says which argument cannot be used, and why.
     """
     if len(set(map(percent, corruption_levels))) < len(corruption_levels):
         raise UserError(f"corruption_levels must differ in their first six digits, not {corruption_levels}")

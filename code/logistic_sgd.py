@@ -330,7 +330,7 @@ def train_with_early_stopping(
 
     Returns
     -------
-    support.runs.result.Result
+    support.runs.models.Result
     """
     train_model, valid_score, test_score = functions
     chance_cost = np.log(run.data.n_out)  # of guessing all classes alike
@@ -385,10 +385,7 @@ def sgd_optimization_mnist(
     dataset, batch_size, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    support.runs.result.Result
-        A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result`. A ValueError says which argument cannot be used, and why.
     """
     with open_run(sgd_optimization_mnist, locals()) as run:  # `locals()` are the values of the arguments above
         say("... building the model")
@@ -400,12 +397,11 @@ def sgd_optimization_mnist(
         functions = supervised_functions(classifier, cost, errors, y, run.data, batch_size, learning_rate)
 
         run.say("... training the model")
-        result = train_with_early_stopping(run, classifier, functions, n_epochs, PATIENCE)
-        if result.curve:
-            speed = len(result.curve) / max(run.seconds.get("training", 0), 0.001)
-            say(f"The code run for {len(result.curve)} epochs, with {speed:f} epochs/sec")
-        run.draw(plot)
-        return result
+        train_with_early_stopping(run, classifier, functions, n_epochs, PATIENCE)
+        if run.curve:
+            speed = len(run.curve) / max(run.seconds["training"], 0.001)
+            say(f"The code run for {len(run.curve)} epochs, with {speed:f} epochs/sec")
+        return run.draw(plot)
 
 
 def load_model(saved):

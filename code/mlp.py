@@ -227,10 +227,7 @@ def test_mlp(
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    support.runs.result.Result
-        A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result`. A ValueError says which argument cannot be used, and why.
     """
     with open_run(test_mlp, locals()) as run:
         say("... building the model")
@@ -243,12 +240,11 @@ def test_mlp(
         functions = supervised_functions(classifier, cost, errors, y, run.data, batch_size, learning_rate)
 
         run.say("... training")
-        result = train_with_early_stopping(
+        train_with_early_stopping(
             run, classifier, functions, n_epochs, PATIENCE, title="The code",
             closing=". Best validation score of {:f} % obtained at iteration {}, with test performance {:f} %",
         )  # fmt: skip
-        run.draw(plot)
-        return result
+        return run.draw(plot)
 
 
 def load_model(saved):

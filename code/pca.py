@@ -181,7 +181,7 @@ def minimise(stage, cost_and_gradient, max_iterations, optimum):
         return
     W = stage.model.W
     shape = W.get_value(borrow=True).shape
-    n_left = max_iterations - stage.n_done
+    n_left = max_iterations - len(stage.curve)
     bar = iter(progress(range(n_left), "iterations"))
 
     def of_weights(weights):
@@ -191,7 +191,7 @@ def minimise(stage, cost_and_gradient, max_iterations, optimum):
     def after_iteration(intermediate_result):
         next(bar, None)
         W.set_value(intermediate_result.x.reshape(shape))
-        cost, number = float(intermediate_result.fun), stage.n_done + 1
+        cost, number = float(intermediate_result.fun), len(stage.curve) + 1
         if number % 10 == 0:
             say(f"Iteration {number}, cost {cost:f}, above the optimum by {cost - optimum:.3g}")
         stage.keep()
@@ -206,7 +206,7 @@ def minimise(stage, cost_and_gradient, max_iterations, optimum):
         # It ends where no entry of the gradient is larger than gtol, not where the cost falls slowly (ftol).
         options={"maxiter": n_left, "maxfun": 10 * max_iterations, "maxcor": MEMORY, "gtol": GRADIENT, "ftol": 0},
     )
-    if stage.n_done == 0:
+    if not stage.curve:
         after_iteration(found)  # the weights were at the optimum from the start
 
 
@@ -226,10 +226,7 @@ def test_pca(
     dataset, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    support.runs.result.Result
-        A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result`. A ValueError says which argument cannot be used, and why.
     """
 
     def check(data):
@@ -245,18 +242,13 @@ def test_pca(
 
         say("... building the model")
         x = pt.matrix("x")  # (n, n_visible)
-        autoencoder = LinearAutoencoder(
-            np.random.RandomState(seed), x, run.data.n_in, n_hidden, bvis=parameter(mean, "b_prime")
-        )
+        rng, bias = np.random.RandomState(seed), parameter(mean, "b_prime")
+        autoencoder = LinearAutoencoder(rng, x, run.data.n_in, n_hidden, bvis=bias)
         weights = pt.matrix("weights", shape=(run.data.n_in, n_hidden))
         # With their number known, the division by it costs no pass over a matrix of this size.
         images = pt.specify_shape(run.data.train_x, train_x.shape)
-        cost_and_gradient = pytensor.function(
-            [weights],
-            autoencoder.get_cost_gradient(),
-            givens={x: images, autoencoder.W: weights},
-            mode=rewrites.mode(),
-        )
+        outputs, givens = autoencoder.get_cost_gradient(), {x: images, autoencoder.W: weights}
+        cost_and_gradient = pytensor.function([weights], outputs, givens=givens, mode=rewrites.mode())
 
         run.say("... minimising the cost")
         # Nothing is in `updates`: the optimiser sets W. The weights are given for the page of the graph.
@@ -264,26 +256,18 @@ def test_pca(
         minimise(stage, cost_and_gradient, max_iterations, optimum)
 
         def evaluate():
-            W = autoencoder.W.get_value()
-            centred = run.data.test_x.get_value(borrow=True) - mean
-            test_cost = np.mean(np.sum((centred - centred @ W @ W.T) ** 2, axis=1))
-            cost = float(cost_and_gradient(W)[0])
-            return {
-                "cost": cost,
-                "optimum": optimum,
-                "excess": cost - optimum,
-                "largest_angle": largest_angle(W, eigenvectors[:, :n_hidden]),
-                "test_cost": float(test_cost),
-                "iterations": len(run.curve),
-            }
+            W, centred = autoencoder.W.get_value(), run.data.test_x.get_value(borrow=True) - mean
+            cost, angle = float(cost_and_gradient(W)[0]), largest_angle(W, eigenvectors[:, :n_hidden])
+            test_cost = float(np.mean(np.sum((centred - centred @ W @ W.T) ** 2, axis=1)))
+            figures = {"cost": cost, "optimum": optimum, "excess": cost - optimum, "largest_angle": angle}
+            return {**figures, "test_cost": test_cost, "iterations": len(run.curve)}
 
         closing = (
             "Optimization complete after {iterations:.0f} iterations: cost {cost:.11f}, above the optimum by "
             "{excess:.3g}; largest angle between the planes {largest_angle:.4f} degrees"
         )
-        result = run.finish(closing.format_map, evaluate)
-        run.draw(plot)
-        return result
+        run.finish(closing.format_map, evaluate)
+        return run.draw(plot)
 
 
 def load_model(saved, mean):

@@ -176,10 +176,7 @@ def test_sA(
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    dict of support.runs.result.Result
-        By the weight of the penalty. A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result` for each weight. A ValueError says which argument cannot be used, and why.
     """
     stages = {}
     with open_run(test_sA, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
@@ -209,24 +206,26 @@ def test_sA(
                 )
                 stage.keep()
 
-        def evaluate():
-            cost, activations = activation_function(stages[sparsity_weight].model, run.data.test_x)()
-            plain_cost, plain_activations = activation_function(stages[0.0].model, run.data.test_x)()
-            return {
-                "test_cost": float(cost),
-                **spread(activations),
-                "distance_from_target": float(np.mean(np.abs(activations - sparsity_target))),
-                "test_cost_without_penalty": float(plain_cost),
-                "mean_activation_without_penalty": float(np.mean(plain_activations)),
-            }
-
+        sparse, plain = stages[sparsity_weight].model, stages[0.0].model
         closing = (
             "Optimization complete with test reconstruction cost {test_cost:f}, mean activation of a unit "
             "{mean_activation:f}, from {lowest_activation:f} to {highest_activation:f}"
         )
-        run.finish(closing.format_map, evaluate)
+        run.finish(closing.format_map, lambda: test_figures(sparse, plain, run.data.test_x, sparsity_target))
         run.draw(plot)
     return {weight: stage.result for weight, stage in stages.items()}
+
+
+def test_figures(sa, plain, test_x, target):
+    """The figures of a sparse autoencoder, and of one without the penalty, on the test set."""
+    (cost, activations), (plain_cost, plain_activations) = (activation_function(each, test_x)() for each in (sa, plain))
+    return {
+        "test_cost": float(cost),
+        **spread(activations),
+        "distance_from_target": float(np.mean(np.abs(activations - target))),
+        "test_cost_without_penalty": float(plain_cost),
+        "mean_activation_without_penalty": float(np.mean(plain_activations)),
+    }
 
 
 def spread(activations):

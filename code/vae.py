@@ -374,18 +374,14 @@ def test_vae(
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    support.runs.result.Result
-        A ValueError says which argument cannot be used, and why.
+    Returns a `support.runs.models.Result`. A ValueError says which argument cannot be used, and why.
     """
     with open_run(test_vae, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         say("... building the model")
-        x = pt.matrix("x")  # (batch, n_visible)
-        vae = VAE(np.random.RandomState(seed), None, x, run.data.n_in, n_hidden, n_latent)
+        vae = VAE(np.random.RandomState(seed), None, None, run.data.n_in, n_hidden, n_latent)
         cost, updates = vae.get_cost_updates(learning_rate)
         figures = [cost, pt.mean(vae.log_likelihood), pt.mean(vae.divergence)]
-        train_vae = minibatch_function(figures, {x: run.data.train_x}, batch_size, updates)
+        train_vae = minibatch_function(figures, {vae.x: run.data.train_x}, batch_size, updates)
         validate = bound_function(vae, run.data.valid_x, batch_size)
 
         run.say("... training")
@@ -407,19 +403,16 @@ def test_vae(
 
         def evaluate():
             say("... estimating the log-likelihood of test images")
-            images = run.data.test_x.get_value(borrow=True)[:N_ESTIMATED]
-            return {
-                "test_bound": bound_function(vae, run.data.test_x, batch_size)(),
-                "test_log_likelihood": estimate_log_likelihood(vae, images, n_importance_samples),
-            }
+            test_bound = bound_function(vae, run.data.test_x, batch_size)()
+            estimate = estimate_log_likelihood(vae, value_of(run.data.test_x)[:N_ESTIMATED], n_importance_samples)
+            return {"test_bound": test_bound, "test_log_likelihood": estimate}
 
         closing = (
             "Optimization complete with best validation bound of {validation_bound:f} nats, in epoch {best_epoch:.0f}, "
             "with test bound {test_bound:f} and estimated log-likelihood {test_log_likelihood:f}"
         )
-        result = run.finish(closing.format_map, evaluate)
-        run.draw(plot)
-        return result
+        run.finish(closing.format_map, evaluate)
+        return run.draw(plot)
 
 
 def load_model(saved):

@@ -49,6 +49,14 @@ def network(*names):
     return SimpleNamespace(params=[pytensor.shared(np.zeros(2), name=name) for name in names or ["W"]])
 
 
+def train_a_stage(stage, n_epochs=1, **figures):
+    """Go through epochs at a constant cost, and keep the model."""
+    for epoch in stage.epochs(n_epochs):
+        for _ in epoch:
+            epoch.add(cost=1.0, **figures)
+        stage.keep()
+
+
 def train(folder, stop_after=None, n_epochs=4, killed_after_pretraining=False, wobble=0, **settings):
     """A lesson in small, two stages of a random walk; stopped after so many minibatches as by Ctrl-C, or let end.
 
@@ -72,7 +80,7 @@ def train(folder, stop_after=None, n_epochs=4, killed_after_pretraining=False, w
         return [abs(np.sin(W.get_value()[0]))]
 
     with start(folder, **settings) as run:
-        stage = run.stage(model, Step(step, W, rng), name="pretraining", rate="learning_rate", layer=0)
+        stage = run.stage(model, Step(step, W), Step(step, rng), name="pretraining", layer=0)  # as of two players
         for epoch in stage.epochs(2, first=0):
             for minibatch_index in epoch:
                 epoch.add(cost=step(minibatch_index))
@@ -91,9 +99,7 @@ def train_levels(folder, stop_after=None):
         for level in range(2):
             model = network()
             (W,) = model.params
-            stage = run.stage(
-                model, Step(None, W), name=f"level {level}", file=f"model_{level}", rate="learning_rate", level=level
-            )
+            stage = run.stage(model, Step(None, W), name=f"level {level}", file=f"model_{level}", level=level)
             for epoch in stage.epochs(2, first=0):
                 for _ in epoch:
                     W.set_value(W.get_value() + 1 + level)

@@ -73,19 +73,24 @@ def test_a_compile_folder_that_the_user_chose_is_used(check, tmp_path):
     assert "cannot be written" not in done.stderr and any(tmp_path.iterdir())
 
 
+NO_NUMBER = "OMP_NUM_THREADS='abc' is not a number of threads: one thread is used\n"
+
+
 @pytest.mark.parametrize(
-    "text, threads, is_told", [("abc", "1", True), pytest.param("2,1", "2", False, marks=pytest.mark.slow)]
+    "name, variables, python, threads, told",
+    [
+        ("Zürich-→", {"PYTHONIOENCODING": "ascii"}, [], "1", r"Z\xfcrich-\u2192"),
+        ("threads", {"OMP_NUM_THREADS": "abc"}, [], "1", NO_NUMBER),
+        pytest.param("two threads", {"OMP_NUM_THREADS": "2,1"}, [], "2", "", marks=pytest.mark.slow),
+        pytest.param("without asserts", {}, ["-O"], "1", "", marks=pytest.mark.slow),
+    ],
 )
-def test_any_number_of_threads_is_understood_or_told(check, folder, text, threads, is_told):
-    done = check(f"threads{threads}", OMP_NUM_THREADS=text)
-    told = f"OMP_NUM_THREADS='{text}' is not a number of threads: one thread is used\n"
-    assert done.stderr.count(told) == is_told
-    assert f'"threads": "{threads}"' in (folder / f"threads{threads}" / "settings.json").read_text()
-
-
-def test_a_path_that_the_terminal_cannot_show_is_shown_in_codes(check):
-    done = check("Zürich-→", PYTHONIOENCODING="ascii")
-    assert r"Z\xfcrich-\u2192" in done.stdout
+def test_a_lesson_is_the_same_and_tells_what_it_makes_of_its_surroundings(
+    check, folder, name, variables, python, threads, told
+):
+    done = check(name, python=python, **{"OMP_NUM_THREADS": "1", **variables})
+    assert told in done.stdout + done.stderr and done.stderr.count(NO_NUMBER) == (told == NO_NUMBER)
+    assert f'"threads": "{threads}"' in (folder / name / "settings.json").read_text()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a closed pipe is told otherwise there")
@@ -98,11 +103,6 @@ def test_a_reader_that_closes_the_pipe_is_no_error(start, options):
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode == NOBODY_READS or options == ("--help",)  # argparse itself passes over it
-
-
-@pytest.mark.slow
-def test_without_asserts_a_lesson_is_the_same(check):
-    check("optimized", python=["-O"])
 
 
 @pytest.mark.slow

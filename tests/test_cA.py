@@ -1,3 +1,5 @@
+import json
+
 import cA
 import logistic_sgd
 from graphs import interpreted_mode, nodes
@@ -66,6 +68,13 @@ def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, capsys, f
             figures = f"reconstruction cost {L_rec.mean():f} jacobian norm {np.sqrt(L_jacob).mean():f}"
             assert f"Training epoch {number}, {figures}\n" in printed
         np.testing.assert_allclose(result.model.W.get_value(), ca.W.get_value(), rtol=1e-9)
+
+
+def test_without_the_penalty_there_is_one_autoencoder_and_its_figures(small_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(cA, "plot", lambda *_: None)
+    results = cA.test_cA(0.02, 1, small_dataset, 20, tmp_path, 0.0, 7)
+    figures = json.loads((tmp_path / "result.json").read_text())
+    assert list(results) == [0.0] and figures["reconstruction"] == results[0.0].curve[-1]["reconstruction"]
 
 
 @pytest.mark.parametrize("n_visible, n_hidden", [(6, 4), (3, 5)])

@@ -33,35 +33,26 @@ def dataset(small_dataset, tmp_path_factory):
     return path
 
 
-def fraction_wrong(classifier, dataset):
-    """The fraction of a set that is misclassified; the set consists of full minibatches."""
-    x, y = (shared.get_value() for shared in dataset)
-    return np.mean(pytensor.function([classifier.input], classifier.y_pred)(x) != y)
+@pytest.fixture
+def common(dataset, tmp_path):
+    """The arguments that all drivers are given."""
+    return {"dataset": dataset, "batch_size": BATCH_SIZE, "output_folder": tmp_path}
 
 
-def finetuned(classifier, functions, datasets, n_epochs):
-    """The lines of the curve that training a classifier by hand gives, up to the test error."""
-    lines = []
-    for _ in range(n_epochs):
-        costs = [functions[0](index) for index in range(60 // BATCH_SIZE)]
-        valid, test = (fraction_wrong(classifier, each) for each in datasets[1:])
-        lines.append((np.mean(costs), valid, test))
-    return lines
-
-
-def assert_curve(curve, expected, n_epochs):
-    assert [line["epoch"] for line in curve] == list(range(1, n_epochs + 1))
-    for line, (cost, valid, test) in zip(curve, expected, strict=True):
-        assert line["cost"] == pytest.approx(cost, rel=1e-12) and line["validation_error"] == pytest.approx(valid)
-        if "test_error" in line:  # each new best model's
-            assert line["test_error"] == pytest.approx(test)
-    assert "test_error" in curve[0]
+def assert_finetuned(curve, classifier, functions, datasets, n_epochs=3):
+    """The lines of a curve are those of training the classifier by hand."""
+    predict = pytensor.function([classifier.input], classifier.y_pred)
+    assert [line["epoch"] for line in curve] == list(range(1, n_epochs + 1)) and "test_error" in curve[0]
+    for line in curve:
+        cost = np.mean([functions[0](index) for index in range(60 // BATCH_SIZE)])
+        valid, test = (np.mean(predict(x.get_value()) != y.get_value()) for x, y in datasets[1:])
+        assert line["cost"] == pytest.approx(cost, rel=1e-12)
+        assert (line["validation_error"], line.get("test_error", test)) == pytest.approx((valid, test))
 
 
 @pytest.mark.parametrize("lesson", [logistic_sgd, mlp])
-def test_a_classifier(lesson, dataset, tmp_path):
-    common = {"dataset": dataset, "batch_size": BATCH_SIZE, "output_folder": tmp_path}
-    datasets, x, y = load_data(dataset), pt.matrix("x"), pt.ivector("y")
+def test_a_classifier(lesson, common):
+    datasets, x, y = load_data(common["dataset"]), pt.matrix("x"), pt.ivector("y")
     if lesson is mlp:
         result = mlp.test_mlp(learning_rate=0.3, L1_reg=0.02, L2_reg=0.07, n_epochs=3, n_hidden=6, seed=5, **common)
         model = mlp.MLP(np.random.RandomState(5), x, 49, 6, 10)
@@ -71,45 +62,43 @@ def test_a_classifier(lesson, dataset, tmp_path):
         model = logistic_sgd.LogisticRegression(x, 49, 10)
         cost, rate = model.negative_log_likelihood(y), 0.7
     functions = supervised_functions(model, cost, model.errors(y), y, datasets, BATCH_SIZE, rate)
-    assert_curve(result.curve, finetuned(model, functions, datasets, 3), 3)
+    assert_finetuned(result.curve, model, functions, datasets)
 
 
-def test_dA(dataset, tmp_path):
-    common = {"dataset": dataset, "batch_size": BATCH_SIZE, "output_folder": tmp_path}
+def test_dA(common):
     results = dA.test_dA(
         learning_rate=0.3, training_epochs=2, n_hidden=7, corruption_levels=[0.2, 0.6], seed=9, **common
     )
-    (train_set_x, _), *_ = load_data(dataset)
-    for level in 0.2, 0.6:
+    for level, result in results.items():
         da = dA.dA(np.random.RandomState(9), n_visible=49, n_hidden=7)
         cost, updates = da.get_cost_updates(level, 0.3)
-        train = minibatch_function(cost, {da.x: train_set_x}, BATCH_SIZE, updates)
+        train = minibatch_function(cost, {da.x: load_data(common["dataset"]).train_x}, BATCH_SIZE, updates)
         expected = [np.mean([train(index) for index in range(6)]) for _ in range(2)]
-        assert [line["cost"] for line in results[level].curve] == pytest.approx(expected, rel=1e-12)
-        np.testing.assert_array_equal(results[level].model.W.get_value(), da.W.get_value())
+        assert [line["cost"] for line in result.curve] == pytest.approx(expected, rel=1e-12)
+        np.testing.assert_array_equal(result.model.W.get_value(), da.W.get_value())
+    assert list(results) == [0.2, 0.6]
 
 
 @pytest.mark.parametrize("levels", [[0.2, 0.6], None])
-def test_SdA(dataset, tmp_path, levels):
+def test_SdA(common, levels):
     result = SdA.test_SdA(
         finetune_lr=0.4, pretraining_epochs=2, pretrain_lr=0.03, training_epochs=3, hidden_layers_sizes=[6, 5],
-        corruption_levels=levels, seed=11, dataset=dataset, batch_size=BATCH_SIZE, output_folder=tmp_path,
+        corruption_levels=levels, seed=11, **common,
     )  # fmt: skip
-    datasets = load_data(dataset)
+    datasets = load_data(common["dataset"])
     sda = SdA.SdA(np.random.RandomState(11), n_ins=49, hidden_layers_sizes=[6, 5], n_outs=10)
     pretrained = []
-    for layer, pretrain in enumerate(sda.pretraining_functions(datasets[0][0], BATCH_SIZE)):
+    for layer, pretrain in enumerate(sda.pretraining_functions(datasets.train_x, BATCH_SIZE)):
         level = (levels or [0.1, 0.2])[layer]
         pretrained += [np.mean([pretrain(index, level, 0.03) for index in range(6)]) for _ in range(2)]
     assert [line["cost"] for line in result.curve if "layer" in line] == pytest.approx(pretrained, rel=1e-12)
     functions = sda.build_finetune_functions(datasets, BATCH_SIZE, 0.4)
-    lines = [line for line in result.curve if "layer" not in line]
-    assert_curve(lines, finetuned(sda, functions, datasets, 3), 3)
+    assert_finetuned([line for line in result.curve if "layer" not in line], sda, functions, datasets)
     assert result.model.corruption_levels == (levels or [0.1, 0.2])
 
 
 def test_pretraining_arguments_by_position_by_name_and_by_default(dataset):
-    (train_set_x, _), *_ = load_data(dataset)
+    train_set_x = load_data(dataset).train_x
 
     def cost_and_weights(*arguments, **named):
         sda = SdA.SdA(np.random.RandomState(1), n_ins=49, hidden_layers_sizes=[6], n_outs=10)

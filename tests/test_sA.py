@@ -54,9 +54,12 @@ def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, float64, 
             expected |= {"mean_activation": activations.mean(), "highest_activation": activations.max()}
             assert {name: line[name] for name in expected} == pytest.approx(expected, rel=1e-11)
         np.testing.assert_allclose(result.model.W.get_value(), sa.W.get_value(), rtol=1e-9)
+        found, activations = json.loads((tmp_path / "result.json").read_text()), activations_of(test_x)
+        expected = {"mean_activation_without_penalty": activations.mean()}
         if weight:
-            figures = json.loads((tmp_path / "result.json").read_text())
-            assert figures["lowest_activation"] == pytest.approx(activations_of(test_x).min(), rel=1e-9)
+            distance = np.abs(activations - 0.2).mean()
+            expected = {"lowest_activation": activations.min(), "distance_from_target": distance}
+        assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("target", [0.0, 1.0, -0.1])

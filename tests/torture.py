@@ -45,10 +45,8 @@ def make_dataset(path):
     """300 / 100 / 100 embedded digits of 7 x 7 pixels."""
     from support.data.digits import make_digits
 
-    sets = [
-        (x.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).reshape(-1, 49) / 256, y) for x, y in make_digits((300, 100, 100))
-    ]
-    path.write_bytes(pickle.dumps(tuple((x.astype("float32"), y.astype("int64")) for x, y in sets)))
+    sets = [(x.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)), y) for x, y in make_digits((300, 100, 100))]
+    path.write_bytes(pickle.dumps(tuple((x.reshape(-1, 49).astype("uint8"), y.astype("int64")) for x, y in sets)))
 
 
 def start(lesson, dataset, folder):

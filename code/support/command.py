@@ -21,21 +21,23 @@ def build_parser(driver, quick, actions):
     """The parser of a lesson. Its parameters are those of `command`."""
     parser = OneLineParser(description=summary(driver), argument_default=argparse.SUPPRESS, allow_abbrev=False)
     for name, parameter in parameters(driver).items():
-        if parameter.type is bool:
-            parser.add_argument(option(name), action="store_true", help=parameter.description)
-            continue
-        default = "" if parameter.default is None else f" (default: {spelled(parameter.default)})"
-        metavar = "PATH" if parameter.type is str else parameter.type.__name__.upper()
-        nargs, text = "+" if parameter.is_list else None, (parameter.description + default).replace("%", "%%")
-        parser.add_argument(option(name), type=parameter.type, nargs=nargs, metavar=metavar, help=text)
+        text, form = parameter.description, {"action": "store_true"}
+        if parameter.type is not bool:
+            text += "" if parameter.default is None else f" (default: {spelled(parameter.default)})"
+            metavar = "PATH" if parameter.type is str else parameter.type.__name__.upper()
+            form = {"type": parameter.type, "nargs": "+" if parameter.is_list else None, "metavar": metavar}
+        parser.add_argument(option(name), **form, help=text.replace("%", "%%"))
     schedule = " ".join(f"{option(name)} {spelled(value)}" for name, value in quick.items())
     parser.add_argument("--quick", action="store_true", help=f"a schedule of about a minute: {schedule}")
     some = f"graph rewrites to compile with: all (the default), none, or some of {', '.join(rewrites.NAMES)}"
     parser.add_argument("--rewrites", nargs="+", metavar="NAME", help=some)
     for name, action in actions.items():
-        metavar = next(iter(inspect.signature(action).parameters)).upper()
-        parser.add_argument(option(name), metavar=metavar, help=summary(action))
+        parser.add_argument(option(name), metavar=arguments_of(action)[0].upper(), help=summary(action))
     return parser
+
+
+def arguments_of(function):
+    return list(inspect.signature(function).parameters)
 
 
 def option(name):
@@ -80,7 +82,8 @@ def command(driver, quick, argv=None, **actions):
         with Signals():
             options = vars(build_parser(driver, quick, actions).parse_args(argv))
             if chosen := [name for name in actions if name in options]:
-                return _act(actions[chosen[-1]], chosen[-1], options)
+                act(actions[chosen[-1]], chosen[-1], options)
+                return 0
             if "rewrites" in options:
                 rewrites.select(options.pop("rewrites"))
             if options.pop("quick", False):
@@ -90,22 +93,20 @@ def command(driver, quick, argv=None, **actions):
     except BrokenPipeError:
         raise
     except (UserError, OSError, MemoryError) as error:  # the messages of the system are clear enough
-        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        told, status = f"error: {' '.join(str(error).split())}", 2
     except Interrupted as stop:
-        print(f"{program}: stopped ({stop}): the same command goes on from there", file=sys.stderr)
-        return 128 + stop.signum
+        told, status = f"stopped ({stop}): the same command goes on from there", 128 + stop.signum
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
-        return 130
+        told, status = "interrupted", 130
+    print(f"{program}: {told}", file=sys.stderr)
+    return status
 
 
-def _act(action, name, options):
+def act(action, name, options):
     """Call an action with its path and with the options that are its own. No other option may be given."""
-    first, *others = inspect.signature(action).parameters
+    _, *others = arguments_of(action)
     given = {other: options[other] for other in others if other in options}
     if options.keys() != {name, *given}:
         allowed = [option(other) for other in others if other in ("dataset", "seed")]
         raise UserError(f"{option(name)} goes {f'with {allowed[0]} only' if allowed else 'alone'}")
     action(options[name], **given)
-    return 0

@@ -25,16 +25,15 @@ def say(line):
 
 def progress(iterable, label):
     """The same iterable. On a terminal or in a notebook, a bar shows how much is done, and the time that is left."""
-    if tqdm is None:
-        return iterable
     bar = tqdm
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and "IPKernelApp" in shell.config:
-        with suppress(ImportError):
+    in_notebook = shell is not None and "IPKernelApp" in shell.config
+    if tqdm is None or not (in_notebook or sys.stderr.isatty()):
+        return iterable
+    with suppress(ImportError):
+        if in_notebook:
             import ipywidgets  # noqa: F401  with which tqdm draws its bar for notebooks
             from tqdm.notebook import tqdm as bar
-    elif not sys.stderr.isatty():
-        return iterable
     return bar(iterable, desc=label, leave=False, mininterval=0.5, dynamic_ncols=True)
 
 

@@ -29,8 +29,6 @@ import pytensor
 CODE = {}  # {lesson: `digests` of its code when it was imported}
 
 COMMON = """
-Parameters
-----------
 dataset : path
     mnist.pkl.gz or mnist; digits (drawn, not downloaded); or your own: an .npz file of x and y, or a pickle of
     ((x, y), (x, y), (x, y)).
@@ -45,6 +43,12 @@ fresh : bool
 show_graph : bool
     Train nothing. Write the graph of a training step, as built and as it runs, to graphs/ in the run's folder.
 """
+KINDS = {  # the type, the types of Python that may be given, and the kind in words
+    "float": (float, Real, "number"),
+    "int": (int, Integral, "whole number"),
+    "bool": (bool, (bool, np.bool_), "truth value"),
+    "path": (str, (str, os.PathLike), "path"),
+}
 
 
 class Parameter:
@@ -53,27 +57,20 @@ class Parameter:
     `kind` is the kind and the range, such as "list of float, in [0, 1)". If `default` is None, it is an allowed value.
     """
 
-    types = {"float": float, "int": int, "bool": bool, "path": str}
-    allowed = {float: Real, int: Integral, bool: (bool, np.bool_), str: (str, os.PathLike)}
-    words = {float: "number", int: "whole number", bool: "truth value", str: "path"}
-
     def __init__(self, kind, description, default=None):
         self.description, self.default = description, default
         kind, _, self.range = kind.partition(", ")
         self.is_list = kind.startswith("list of ")
-        self.type = self.types[kind.removeprefix("list of ")]
+        self.type, self.allowed, self.word = KINDS[kind.removeprefix("list of ")]
         interval = re.sub("^at least (.*)", r"in [\1, inf)", re.sub("^above (.*)", r"in (\1, inf)", self.range))
-        self.opening, low, high, self.closing = re.fullmatch(
-            r"in ([\[(])(\S+), (\S+)([\])])", interval or "in (-inf, inf)"
-        ).groups()
-        self.low, self.high = _number(low), _number(high)
+        parts = re.fullmatch(r"in ([\[(])(\S+), (\S+)([\])])", interval or "in (-inf, inf)")
+        self.opening, self.low, self.high, self.closing = parts[1], _number(parts[2]), _number(parts[3]), parts[4]
 
     @property
     def requirement(self):
         """The kind and the range of a value, in words."""
-        which = self.range.replace("at least", "of at least")
-        kind = f"one or more {self.words[self.type]}s" if self.is_list else f"a {self.words[self.type]}"
-        return f"{kind} {which}".strip()
+        kind = f"one or more {self.word}s" if self.is_list else f"a {self.word}"
+        return f"{kind} {self.range.replace('at least', 'of at least')}".strip()
 
     def plain(self, value):
         """The value in the plain types that JSON can hold. A ValueError says that it is not allowed."""
@@ -87,7 +84,7 @@ class Parameter:
 
     def _plain_item(self, value):
         is_truth = isinstance(value, (bool, np.bool_))
-        if not isinstance(value, self.allowed[self.type]) or is_truth and self.type is not bool:
+        if not isinstance(value, self.allowed) or is_truth and self.type is not bool:
             raise ValueError
         if self.type is str:
             return os.fspath(value)
@@ -110,13 +107,16 @@ def parameters(driver):
 
     A UserError says which argument is not explained, or not in a way that can be read, and shows what to write.
     """
-    documented = {**_documented(COMMON), **_documented(inspect.getdoc(driver) or "")}
+    section = re.search(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", inspect.getdoc(driver) or "", re.DOTALL)
+    text = COMMON + (section[1] if section else "")
+    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", text, re.MULTILINE)
+    documented = {name: (kind, " ".join(lines.split())) for name, kind, lines in entries}
     found = {}
     for name, parameter in inspect.signature(driver).parameters.items():
         default = None if parameter.default is parameter.empty else parameter.default
         try:
             found[name] = Parameter(*documented[name], default)
-        except (AttributeError, KeyError, ValueError):
+        except (KeyError, TypeError, ValueError):
             kind = {bool: "bool", int: "int, at least 0", float: "float, at least 0", list: "list of int, at least 1"}
             wanted = f"'{name} : {kind.get(type(default), 'path')}', and below it a line that explains it"
             fault = f"has {documented[name][0]!r} as its kind" if name in documented else "is not in its docstring"
@@ -124,13 +124,6 @@ def parameters(driver):
                 f"the argument {name} of {driver.__name__} {fault}: write, below Parameters there, {wanted}"
             ) from None
     return found
-
-
-def _documented(docstring):
-    """{name: (kind, description)} from the "Parameters" section of a numpydoc docstring."""
-    section = re.search(r"Parameters\n-+\n(.*?)(?:\n\n\w+\n-+\n|\Z)", docstring, re.DOTALL)
-    entries = re.findall(r"^(\w+) : (.*)\n((?:    .*\n?)+)", section[1], re.MULTILINE) if section else ()
-    return {name: (kind, " ".join(text.split())) for name, kind, text in entries}
 
 
 def digests(path):
@@ -145,10 +138,9 @@ def digests(path):
             tree = ast.parse(path.read_text(encoding="utf-8"))
             found[path.stem] = hashlib.sha256(json.dumps(_plain(tree)).encode()).hexdigest()[:16]
             for node in ast.walk(tree):
-                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names = [node.module] if isinstance(node, ast.ImportFrom) else []
                 names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                files = [(path.with_name(f"{name}.py"), ROOT / "code" / f"{name}.py") for name in names]
-                left += [beside if beside.is_file() else lesson for beside, lesson in files]
+                left += [folder / f"{name}.py" for name in names for folder in (ROOT / "code", path.parent)]
     return dict(sorted(found.items()))
 
 

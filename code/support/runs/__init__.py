@@ -1,14 +1,13 @@
 """A run of training: its folder, stages, epochs, checkpoints, models, records."""
 
 import inspect
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from support import graphs
 from support.console import say
 from support.data import load_data
-from support.runs.checkpoint import State
-from support.runs.folder import find_run, locked, opening
+from support.runs.folder import ELSEWHERE, GOES_ON, NOTHING, find_run, locked, writing
 from support.runs.interruption import Signals
 from support.runs.records import lesson_of
 from support.runs.run import Run
@@ -53,22 +52,26 @@ def open_run(driver, values, check=None, **further):
         "floatX": pytensor.config.floatX,
         "code": CODE.get(lesson, {}),
     }
-    folder, shows_graphs = Path(values.get("output_folder") or ROOT / "runs" / lesson), bool(values.get("show_graph"))
-    with graphs.shown() if shows_graphs else locked(folder), Signals() as signals:
-        with opening(place := folder / "graphs" if shows_graphs else folder):
-            if shows_graphs:
-                if place.is_symlink():
-                    raise OSError(0, "it is a link")
-                place.mkdir(parents=True, exist_ok=True)
-                found, moved = (State(about), {}, False), None
-                note = "nothing is trained: the graphs of the training steps are written there"
-            else:
-                *found, moved = find_run(folder, about, values.get("fresh", False))
-                note = "functions are compiled at their first call: about a minute the first time, a few seconds later"
-        if moved:
-            say(f"an earlier run's files were moved to {moved}")
+    folder = place = Path(values.get("output_folder") or ROOT / "runs" / lesson)
+    shows_graphs, checkpoint = bool(values.get("show_graph")), NOTHING
+    note = "functions are compiled at their first call: about a minute the first time, a few seconds later"
+    if shows_graphs:
+        place, note = folder / "graphs", "nothing is trained: the graphs of the training steps are written there"
+    with ExitStack() as stack:
+        with writing(folder, ELSEWHERE):
+            stack.enter_context(graphs.shown() if shows_graphs else locked(folder))
+            signals = stack.enter_context(Signals())
+            if not shows_graphs:
+                about, checkpoint = find_run(folder, about, values.get("fresh", False))
+            elif place.is_symlink():
+                raise OSError(0, "its folder graphs is a link")
+            place.mkdir(parents=True, exist_ok=True)
         say(f"dataset: {data.source}")
         say("settings: " + ", ".join(f"{name} = {value}" for name, value in settings.items()))
         say(f"output folder: {place}")
         say(note)
-        yield Run(folder, data, n_minibatches, signals, shows_graphs, *found)
+        stack.enter_context(writing(folder, GOES_ON))
+        run = Run(folder, data, n_minibatches, signals, shows_graphs, about, checkpoint)
+        if checkpoint["stages"]:
+            run.say(f"continuing the unfinished run in {folder}: {checkpoint['where']}")
+        yield run

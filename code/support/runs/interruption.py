@@ -13,16 +13,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """A context in which both signals raise `Interrupted`. In a thread other than the main one, nothing changes.
+    """A context in which both signals raise `Interrupted`. In a thread other than the main one, nothing changes."""
 
-    Attributes
-    ----------
-    waits : bool
-        Whether the first signal only sets `signum`, so that the present minibatch can be trained to its end.
-    signum : int, the number of the first signal, or None
-    """
-
-    signum, waits = None, False
+    waits = False  # whether the first signal only sets `signum`, so that the present minibatch is trained to its end
+    signum = None  # the number of the first signal
 
     def handle(self, signum, frame):
         if not self.waits or self.signum is not None:

@@ -1,14 +1,17 @@
-"""Saved models: arrays by name in an .npz file, and a description in JSON. There is no pickle."""
+"""Trained models: the result of a driver; and saved models, arrays and a description in JSON, in an .npz file."""
 
+import base64
 import hashlib
+import html
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.data import load_data, load_examples
 from support.files import damaged, shown
 from support.files.archives import read_described, write_described
 from support.graphs.execution import evaluate
-from support.runs.records import check_origin, tell_other_code
+from support.runs.records import check_lesson, check_origin
 from support.start import UserError
 
 import numpy as np
@@ -16,9 +19,9 @@ import numpy as np
 NEEDED = "needed is a model saved by this project"
 
 
-def parameter_names(params):
-    """A unique name for each parameter: its place in `params`, and its own name."""
-    return [f"{place}.{param.name}" for place, param in enumerate(params)]
+def by_name(params, values):
+    """{name: value} of parameters. Each has a name of its own: its place in `params`, and the parameter's name."""
+    return {f"{place}.{param.name}": value for place, (param, value) in enumerate(zip(params, values, strict=True))}
 
 
 def save_model(path, params, about):
@@ -26,8 +29,33 @@ def save_model(path, params, about):
 
     `about` describes the model: a dict of the lesson, its settings, the data set and the errors, for JSON.
     """
-    arrays = {name: param.get_value(borrow=True) for name, param in zip(parameter_names(params), params, strict=True)}
-    write_described(path, {"about": about}, arrays)
+    write_described(path, {"about": about}, by_name(params, [param.get_value(borrow=True) for param in params]))
+
+
+@dataclass(repr=False)
+class Result:
+    """The result of a driver, which a notebook shows as a line and a picture."""
+
+    model: object  # the trained model; with validation the best one, which may not be the last
+    curve: list  # one dict an epoch, as in curve.jsonl
+    figures: dict = field(default_factory=dict)  # the numbers that the model reached, as in result.json
+    picture: bytes = b""  # the PNG of the first picture that the run has drawn; empty without one
+
+    # Three of the figures; None without validation. The errors are in 0..1.
+    validation_error = property(lambda self: self.figures.get("validation_error"))
+    test_error = property(lambda self: self.figures.get("test_error"))
+    best_iteration = property(lambda self: self.figures.get("iteration"))  # minibatches trained until then
+
+    def __repr__(self):
+        """One line: the model and its figures; without figures, the last cost."""
+        figures = self.figures or {name: line[name] for line in self.curve[-1:] for name in line.keys() & {"cost"}}
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items())
+        epochs = "" if "epochs" in figures else f" after {len(self.curve)} epochs"
+        return f"{type(self.model).__name__}{epochs}: {shown or 'not trained'}"
+
+    def _repr_html_(self):
+        image = f'<br><img width="600" src="data:image/png;base64,{base64.b64encode(self.picture).decode()}">'
+        return html.escape(repr(self)) + (image if self.picture else "")
 
 
 class SavedModel:
@@ -45,9 +73,7 @@ class SavedModel:
         self.arrays = list(arrays.values())
         with damaged(path, NEEDED):
             check_origin(self.about)
-        if self.about["lesson"] != lesson:
-            raise UserError(f"{path} is a model of the lesson {shown(self.about['lesson'])!r}, not of {lesson!r}")
-        tell_other_code(path, lesson, self.about)
+        check_lesson(path, self.about, lesson, "is a model")
         is_numbers = [array.dtype.kind == "f" and array.size and np.isfinite(array).all() for array in self.arrays]
         if not is_numbers or not all(is_numbers):
             raise UserError(f"{path} holds something other than finite numbers: train the model again")
@@ -57,10 +83,9 @@ class SavedModel:
 
         A UserError says that the shapes differ, or that a value is too large for floatX.
         """
-        saved = [array.shape for array in self.arrays]
         wanted = [param.get_value(borrow=True).shape for param in params]
-        if saved != wanted:
-            raise UserError(f"{self.path} fits another network: its shapes are {shown(saved)}, not {wanted}")
+        if [array.shape for array in self.arrays] != wanted:
+            raise self.of_another_network(self.arrays, f", not {wanted}")
         for param, array in zip(params, self.arrays):
             with np.errstate(over="ignore"):
                 value = array.astype(param.dtype)
@@ -69,6 +94,11 @@ class SavedModel:
                 raise UserError(f"{told}: set PYTENSOR_FLAGS=floatX=float64")
             param.get_value(borrow=True)[...] = value  # the parameter keeps its place in memory
 
+    def of_another_network(self, arrays, wanted=""):
+        """The error that says that the shapes of the arrays are others."""
+        shapes = shown([array.shape for array in arrays])
+        return UserError(f"{self.path} fits another network: its shapes are {shapes}{wanted}")
+
     def layer_sizes(self, n_layers=None, arrays=None):
         """[inputs, units of each layer ...] of a network. `arrays` are its pairs of W and b, by default all arrays.
 
@@ -76,16 +106,13 @@ class SavedModel:
         two or more.
         """
         arrays = self.arrays if arrays is None else arrays
-        shapes, biases = [w.shape for w in arrays[::2]], [b.shape for b in arrays[1::2]]
-        fits = (
-            all(len(shape) == 2 for shape in shapes)
-            and [shape[1:] for shape in shapes] == biases
-            and all(below[1] == above[0] for below, above in zip(shapes, shapes[1:]))
-            and (len(shapes) == n_layers if n_layers else len(shapes) > 1)
-        )
-        if not fits:
-            raise UserError(f"{self.path} fits another network: its shapes are {shown(shapes)}")
-        return [shapes[0][0]] + [shape[1] for shape in shapes]
+        shapes = [array.shape for array in arrays]
+        sizes = [*shapes[0][:1], *(n for shape in shapes[1::2] for n in shape)]
+        wanted = [shape for n_in, n_out in zip(sizes, sizes[1:]) for shape in ((n_in, n_out), (n_out,))]
+        n_found = len(shapes) // 2
+        if shapes != wanted or not (n_found == n_layers if n_layers else n_found > 1):
+            raise self.of_another_network(arrays)
+        return sizes
 
     def load_data(self):
         """Load the data that the model was trained on."""
@@ -140,12 +167,12 @@ class PretrainedStack(SavedModel):
             )
         return found
 
-    def fitting(self, data):
-        """The data. A UserError says that they do not have as many inputs, or as many classes."""
+    def check(self, data):
+        """Raise a UserError if the layers cannot rebuild the data, or have not as many inputs or classes."""
+        data.check_that_they_can_be_rebuilt()
         n_out = self.layer_sizes()[-1]
-        if super().fitting(data).n_out != n_out:
+        if self.fitting(data).n_out != n_out:
             raise UserError(f"{self.path} tells {n_out} classes apart, but {data.name} has {data.n_out}")
-        return data
 
 
 def outputs_for(x, outputs, examples, chunk=1000):

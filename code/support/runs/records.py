@@ -17,6 +17,12 @@ FILES = "settings.json", "curve.jsonl", "checkpoint.npz", "result.json"  # every
 VERSIONS = {"python": "Python", "pytensor": "PyTensor", "numpy": "NumPy", "scipy": "SciPy", "numba": "Numba"}
 AGAIN = "make the run again, or remove its folder"
 
+# The forms of records, for `check`. A settings.json and a saved model's description begin alike.
+ORIGIN = {"lesson": str, "floatX": str, "dataset": {"name": str, "sha256": str}, "settings": {"dataset": str}}
+MACHINE = {"processor": str, "system": str, "threads": str, "cores": lambda cores: count(cores or 0)}
+PART = {"epochs": count, "rewrites": [str], "versions": dict.fromkeys(VERSIONS, str), "machine": MACHINE}
+SETTINGS = {**ORIGIN, "files": [file_name], "parts": [PART]}
+
 
 def lesson_of(driver):
     """The name of a driver's lesson: the name of its file, without .py."""
@@ -31,8 +37,7 @@ def circumstances():
 
 def versions():
     """The versions of Python and of the packages that a run's figures depend on."""
-    packages = [name for name in VERSIONS if name != "python"]
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {name: platform.python_version() if name == "python" else version(name) for name in VERSIONS}
 
 
 def machine():
@@ -62,48 +67,54 @@ def claim(folder, record, name):
 
     `record` is the content of settings.json. A UserError says that another file has this name already.
     """
+    check_that_it_is_free(folder, name, record["files"])
     if name not in record["files"]:
-        check_that_it_is_free(folder, name)
         record["files"].append(name)
         write_json(folder / "settings.json", record)
     return folder / name
 
 
-def check_that_it_is_free(folder, name):
-    """Raise a UserError if there is a file of this name. The caller knows that no run wrote it."""
-    if os.path.lexists(folder / name):
+def check_that_it_is_free(folder, name, files):
+    """Raise a UserError if there is a file of this name that is not among the `files` of runs."""
+    if name not in files and os.path.lexists(folder / name):
         raise UserError(
             f"{folder} holds {name}, which no run there wrote: move it away, or choose another --output-folder"
         )
 
 
-def check_origin(about):
-    """Check the part that a settings.json and a model's description share. `damaged` explains the exceptions."""
-    dataset, code = about["dataset"], about.get("code", {})  # runs of earlier versions have no code
-    texts = [about["lesson"], about["floatX"], dataset["name"], dataset["sha256"], about["settings"]["dataset"]]
-    for text in (*texts, *exactly(code, dict).values()):
-        exactly(text, str)
+def check(value, form):
+    """Check a value from a JSON file. An exception of those that `damaged` explains says that it has another form.
+
+    A form is a type, a function that raises a ValueError, [the form of each item], or {name: the form of its value}.
+    """
+    if isinstance(form, dict):
+        for name, each in form.items():
+            check(value[name], each)
+    elif isinstance(form, list):
+        for item in exactly(value, list):
+            check(item, form[0])
+    else:
+        exactly(value, form) if isinstance(form, type) else form(value)
 
 
-def check_record(record):
-    """The content of a settings.json, if it can be used. Otherwise an exception of those that `damaged` explains."""
-    check_origin(record)
-    parts = exactly(record["parts"], list)
-    for part in [parts[0], *parts]:
-        machine = part["machine"]
-        list(map(count, [part["epochs"], machine["cores"] or 0]))
-        texts = [*exactly(part["rewrites"], list), *(part["versions"][name] for name in VERSIONS)]
-        for text in (*texts, *(machine[name] for name in ("processor", "system", "threads"))):
-            exactly(text, str)
-    list(map(file_name, exactly(record["files"], list)))
-    return record
+def check_origin(about, form=ORIGIN):
+    """The content of a settings.json or of a model's description, if it can be used."""
+    check(about, form)
+    check(list(about.get("code", {}).values()), [str])  # runs of earlier versions have no code
+    return about
+
+
+def check_settings_file(record):
+    """The content of a settings.json, if it can be used: it tells of one part at least."""
+    record["parts"][0]
+    return check_origin(record, SETTINGS)
 
 
 def check_curve(lines):
     """The lines of a curve.jsonl, if they can be used."""
-    for line in exactly(lines, list):
-        list(map(number, [line["cost"], *line.values()]))
-        list(map(count, [line["epoch"], line.get("patience", 0)]))
+    for line in lines:
+        check(list(line.values()), [number])
+        check([line["epoch"], line.get("patience", 0)], [count])
         if "validation_error" in line or "iteration" in line:
             line["validation_error"]
             if not line["epoch"] * count(line["iteration"]) > 0:
@@ -113,11 +124,9 @@ def check_curve(lines):
 
 def check_result(result):
     """The content of a result.json, if it can be used."""
-    figures = {**result, **result["seconds"]}
-    del figures["seconds"]
-    if figures.get("peak_memory_mb", 0) is None:  # a system that does not tell it
-        del figures["peak_memory_mb"]
-    list(map(number, figures.values()))
+    peak = result.get("peak_memory_mb")
+    figures = {**result, **result["seconds"], "seconds": 0, "peak_memory_mb": 0 if peak is None else peak}
+    check(list(figures.values()), [number])
     count(figures.get("epochs", 0))
     return result
 
@@ -129,23 +138,25 @@ def read_record(name, check, folder, remedy=AGAIN):
         return check(read_json(path, lines=path.suffix == ".jsonl"))
 
 
-read_settings = partial(read_record, "settings.json", check_record)
+read_settings = partial(read_record, "settings.json", check_settings_file)
 read_curve = partial(read_record, "curve.jsonl", check_curve)
 read_result = partial(read_record, "result.json", check_result)
 
 
-def changed_code(lesson, record):
-    """The files of a lesson, or of lessons that it imports, that have changed since a run: names, in words, or ""."""
-    now, then = CODE.get(lesson, {}), record.get("code")
+def changed_code(record):
+    """The files of a run's lesson, or of lessons that it imports, that have changed since: names in words, or ""."""
+    now, then = CODE.get(record["lesson"], {}), record.get("code")
     if not now or then is None:
         return ""
-    return " and ".join(f"{name}.py" for name in sorted(now.keys() | then) if now.get(name) != then.get(name))
+    return shown(" and ".join(f"{name}.py" for name in sorted(now.keys() | then) if now.get(name) != then.get(name)))
 
 
-def tell_other_code(path, lesson, record):
-    """Print a line if a run or a model was made by other code than today's."""
-    if changed := changed_code(lesson, record):
-        say(f"note: {path} was made by other code: {shown(changed)} changed since then")
+def check_lesson(path, record, lesson, what):
+    """Raise a UserError if what lies at a path is of another lesson. Print a line if it was made by other code."""
+    if record["lesson"] != lesson:
+        raise UserError(f"{path} {what} of the lesson {shown(record['lesson'])!r}, not of {lesson!r}")
+    if changed := changed_code(record):
+        say(f"note: {path} was made by other code: {changed} changed since then")
 
 
 class RecordedRun:
@@ -160,11 +171,7 @@ class RecordedRun:
             self.record, self.curve = read_settings(folder), read_curve(folder)
         except FileNotFoundError as error:
             raise UserError(f"{folder} is not the folder of a run: it has no {Path(error.filename).name}") from error
-        if self.record["lesson"] != self.lesson:
-            raise UserError(
-                f"{folder} holds a run of the lesson {shown(self.record['lesson'])!r}, not of {self.lesson!r}"
-            )
-        tell_other_code(folder, self.lesson, self.record)
+        check_lesson(folder, self.record, self.lesson, "holds a run")
         self.settings = check_settings(driver, self.record["settings"])
         self.dataset, self.sha256 = self.record["dataset"]["name"], self.record["dataset"]["sha256"]
         self.is_finished = (self.folder / "result.json").exists()

@@ -2,18 +2,16 @@
 
 import json
 import math
-import time
 
 from support.console import progress, say
-from support.files import damaged, exactly
 from support.runs import clock
-from support.runs.checkpoint import FILE, REMEDY
-from support.runs.folder import writing
-from support.runs.interruption import Interrupted
-from support.runs.result import Result
+from support.runs.checkpoint import fitting, put_back
+from support.runs.models import Result, by_name
 from support.start import UserError
 
 import numpy as np
+
+SAVED = "curve", "is_over", "kept", "begun", "memory"  # the attributes of a stage that a checkpoint holds
 
 
 class Stage:
@@ -33,58 +31,65 @@ class Stage:
         The phase in words, for the line that is printed at its end.
     chance_cost : float, optional
         The cost of a model that has learnt nothing. It is printed beside the first cost.
+    chance_of : str, optional
+        The figure that it compares with, such as reconstruction, if the cost holds a penalty, too.
+    n_minibatches : int, optional
+        Steps in an epoch; by default the minibatches of the training set.
     place
         Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
+
+    Attributes
+    ----------
+    curve : list of dict, the lines of the curve that the stage has written
+    is_over : bool, whether no epoch is left to train
     """
 
     def __init__(
         self, run, model, name="training", rate="learning_rate", file="model", phase=None, title=None,
-        chance_cost=None, **place,
+        chance_cost=None, chance_of=None, n_minibatches=None, **place,
     ):  # fmt: skip
         self.run, self.model, self.name, self.rate, self.file = run, model, name, rate, file
-        self.title, self.phase = title, run.phase_in_progress or phase or name
-        self.chance_cost, self.place, self.number = chance_cost, place, len(run.stages)
-        self.values = None  # of the parameters, as they were kept last
-        self.memory, self.epoch, self.has_ended, self.saved_at = None, None, False, time.monotonic()
+        self.phase, self.title = run.phase_in_progress or phase or name, title
+        self.chance_cost, self.chance_of, self.place = chance_cost, chance_of, place
+        self.n_minibatches, self.epoch_started = n_minibatches or run.n_minibatches, clock.now()
+        self.curve, self.is_over, self.has_ended = [], not run.trains, False
+        self.kept, self.values = None, None  # the figures and the parameters of the model that was kept last
+        self.epoch, self.begun, self.memory = None, None, None
 
-    @property
-    def is_over(self):
-        """Whether no epoch is left to train."""
-        return not self.run.trains or self.number < self.run.state.over
+    def snapshot(self):
+        """What a checkpoint holds of the stage, apart from arrays."""
+        self.begun = self.epoch and self.epoch.state()
+        return {name: getattr(self, name) for name in SAVED}
 
-    @property
-    def curve(self):
-        """The lines of the curve that this stage has written."""
-        starts = [*self.run.state.stages.values(), None, None][self.number :]
-        return [] if starts[0] is None else self.run.curve[starts[0] : starts[1]]
+    def restore(self, checkpoint, variables):
+        """Go on where a checkpoint was written. An exception says that it does not fit."""
+        put_back(variables, checkpoint)
+        vars(self).update(checkpoint["stages"][self.name])
+        if not (self.is_over or self.run.trains):
+            raise ValueError("it is of an unfinished run")  # though there is a result.json
+        if self.kept is not None and not self.is_over:
+            keys = self.kept_arrays(self.model.params)
+            self.values = [fitting(param, checkpoint["arrays"][key]) for key, param in keys.items()]
 
-    n_done = property(lambda self: len(self.curve))
+    def kept_arrays(self, values):
+        """{key in a checkpoint: value} of the parameters that were kept last."""
+        return {f"kept/{self.name}/{name}": value for name, value in by_name(self.model.params, values).items()}
 
     @property
     def result(self):
         """The `Result` of this stage alone."""
-        return Result(self.model, self.curve, self.run.state.kept.get(self.name, {}))
+        return Result(self.model, self.curve, self.kept or {})
 
     def label(self, number):
         """The place of an epoch in the run, such as "layer 0, epoch 3"."""
         where = {**self.place, "epoch": number}
         return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in where.items())
 
-    def _where(self):
+    def where(self):
         """The place that the stage has reached."""
         if self.epoch is not None:
-            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.run.n_minibatches}"
+            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.n_minibatches}"
         return self.label(self.curve[-1]["epoch"]) if self.curve else f"the stage {self.name}"
-
-    def start(self):
-        """Start the clock. From here on, a signal waits until the present minibatch is trained."""
-        self.counted_until = self.epoch_started = clock.now()
-        self.run.signals.waits = not self.is_over
-
-    def count_seconds(self):
-        now = clock.now()
-        self.run.seconds[self.phase] = self.run.seconds.get(self.phase, 0) + now - self.counted_until
-        self.counted_until = now
 
     def epochs(self, n_epochs, first=1, memory=None):
         """Yield an `Epoch` for each epoch that is left to train. When it is over, write its line of the curve.
@@ -98,117 +103,78 @@ class Stage:
             Its attributes are numbers that the lesson carries from minibatch to minibatch, such as the best error so
             far. They are saved in checkpoints, and put back.
         """
-        state = self.run.state
         if self.has_ended:
             raise ValueError(f"the stage {self.name!r} is over: begin another one for further epochs")
         if not self.is_over:
-            self.start()
-            self.memory = memory
-            with damaged(self.run.folder / FILE, REMEDY):
-                self._check_place(n_epochs)
-            for done in range(state.epochs, n_epochs):
-                self.epoch = Epoch(self, first + done, done * self.run.n_minibatches, state.epoch)
-                self._say_that_it_goes_on()
+            if memory is not None:
+                vars(memory).update(self.memory or {})
+                self.memory = vars(memory)
+            for done in range(len(self.curve), n_epochs):
+                self.epoch = Epoch(self, first + done, self.begun)
                 yield self.epoch
-                if self.epoch.is_last or done + 1 == n_epochs:
+                if self.epoch.is_last:
                     break
-                self._end_epoch(self.epoch)
-                self.reach(self.run.seconds_between_checkpoints)
+                self._end_epoch()
         self.end()
-
-    def _check_place(self, n_epochs):
-        """Raise a ValueError if the checkpoint has another schedule. Put the memory back, if it has one."""
-        state = self.run.state
-        if state.epochs == 0 and state.epoch is None:
-            return
-        if state.epochs >= n_epochs or state.epoch and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
-            raise ValueError("it is one of a longer schedule")
-        if self.memory is not None:
-            vars(self.memory).update({name: exactly(state.memory[name], int, float) for name in vars(self.memory)})
-
-    def _say_that_it_goes_on(self):
-        if self.run.goes_on:
-            say(f"continuing the unfinished run in {self.run.folder}: {self._where()}")
-            self.run.goes_on = False
 
     def record(self, number, cost, **figures):
         """Write the line of an epoch of a loop that is not ours, such as an optimiser's. Instead of `epochs`."""
-        self._say_that_it_goes_on()
-        epoch = Epoch(self, number, n_before=0, begun=None)
-        epoch.started, self.epoch_started = self.epoch_started, clock.now()
-        epoch.note(cost=cost, **figures)
-        self._end_epoch(epoch)
-        self.reach(self.run.seconds_between_checkpoints)
+        self.epoch = Epoch(self, number)
+        self.epoch.note(cost=cost, **figures)
+        self._end_epoch()
 
-    def _end_epoch(self, epoch):
-        """Write the line of an epoch that is over."""
-        run, line, self.epoch = self.run, epoch.line(), None
-        run.curve.append(line)
-        with writing(run.folder), open(run.folder / "curve.jsonl", "a") as file:  # `find_run` made it: it is no link
+    def _end_epoch(self):
+        """Write the line of an epoch that is over, and a checkpoint if the last one is old."""
+        self.check_finite()
+        self.curve.append(line := self.epoch.line())
+        self.epoch, self.begun, self.epoch_started = None, None, clock.now()
+        with open(self.run.folder / "curve.jsonl", "a") as file:  # `find_run` made it: it is no link
             file.write(json.dumps(line) + "\n")
-        run.state.epochs, run.state.epoch = run.state.epochs + 1, None
-
-    def reach(self, seconds):
-        """Write a checkpoint if the last one is older than this, or if the run was asked to stop."""
-        signum = self.run.signals.signum
-        if signum is not None or time.monotonic() - self.saved_at > seconds:
-            self.run.state.epoch = self.epoch and self.epoch.state()
-            self.run.write_checkpoint()
-            self.saved_at = time.monotonic()
-        if signum is not None:
-            raise Interrupted(signum, self._where())
+        self.run.reach(self.run.seconds_between_checkpoints)
 
     def keep(self, **figures):
         """Save the model as its file, in place of an earlier one, with the figures that it reached.
 
         At the end of the stage, the parameters become those that were kept last.
         """
-        if self.run.trains:
-            self.check_finite([param.get_value(borrow=True) for param in self.model.params])
+        if not self.is_over:
+            self.check_finite()
             self.values = [param.get_value() for param in self.model.params]
-            kept = self.run.state.kept[self.name] = {name: plain(value) for name, value in figures.items()}
-            self.run.save_model(self.file, self.model.params, kept)
+            self.kept = {name: plain(value) for name, value in figures.items()}
+            self.run.save_model(self.file, self.model.params, self.kept)
 
     def end(self):
         """End the stage, once. A lesson need not call it: the loop over epochs, the next stage and the run's end do."""
         if self.has_ended:
             return
-        run, state, self.has_ended = self.run, self.run.state, True
+        self.has_ended = True
         if not self.is_over:
-            self.check_finite([param.get_value(borrow=True) for param in self.model.params])
             if self.epoch is not None:
-                self._end_epoch(self.epoch)
+                self._end_epoch()
             if self.values is not None:
                 for param, value in zip(self.model.params, self.values):
                     param.get_value(borrow=True)[...] = value
                 # The file may be that of a better model, saved just before the run was killed.
-                run.save_model(self.file, self.model.params, state.kept[self.name])
-            has_trained = state.epochs > 0
-            state.over, state.epochs, self.memory = state.over + 1, 0, None
-            self.reach(-1 if has_trained else math.inf)
-            run.signals.waits = False
-        if run.phase_in_progress is None:
-            run.print_time(self.phase, self.title)
+                self.run.save_model(self.file, self.model.params, self.kept)
+            self.is_over, self.values = True, None
+            self.run.reach(seconds=-1)
+            self.run.signals.waits = False
+        if self.run.phase_in_progress is None:
+            self.run.print_time(self.phase, self.title)
 
-    def finite(self, name, value, where):
-        """The value as a number of Python. A UserError says that it is not finite: the run has diverged."""
-        value = plain(value)
-        if not math.isfinite(value):
-            raise self._diverged(f"the {name} became {value} in {where}")
-        return value
-
-    def check_finite(self, values):
-        """Raise a UserError before a file with NaN or infinity replaces a good one."""
+    def check_finite(self):
+        """Raise a UserError if a variable is not finite, before a file with NaN or infinity replaces a good one."""
         # The cost is computed before the update, so it can look fine while the weights are ruined.
-        if not all(np.isfinite(value).all() for value in values):
-            raise self._diverged(f"the parameters became infinite or NaN in {self._where()}")
+        values = [each.get_value(borrow=True) for each in self.run.variables.values()]
+        if not all(isinstance(value, np.random.Generator) or np.isfinite(value).all() for value in values):
+            raise self.diverged(f"the parameters became infinite or NaN in {self.where()}")
 
-    def _diverged(self, what):
+    def diverged(self, what):
         """The error that ends a run whose numbers are no longer finite."""
         advice = "start over with other settings, and --fresh"
-        if rate := self.run.state.about["settings"].get(self.rate):
+        if rate := self.run.about["settings"].get(self.rate):
             advice = f"choose --{self.rate.replace('_', '-')} below {rate}, with --fresh to start over"
-        largest = float(np.abs(self.run.data[0][0].get_value(borrow=True)).max())
+        largest = float(np.abs(self.run.data.train_x.get_value(borrow=True)).max())
         if largest > 1:
             advice = f"its inputs go up to {largest:g}: scale them to 0..1, or {advice}"
         return UserError(
@@ -225,51 +191,52 @@ def plain(value):
 class Epoch:
     """One pass over the minibatches. Iterating gives their indices, and shows the progress on a terminal.
 
-    `n_before` minibatches of the stage are before it. `begun` is the `state` of an interrupted epoch that goes on.
+    `begun` is the `state` of an interrupted epoch that goes on.
     """
 
-    def __init__(self, stage, number, n_before, begun):
+    def __init__(self, stage, number, begun=None):
         begun = begun or {"trained": 0, "sums": {}, "figures": {}, "seconds": 0}
         self.stage, self.number, self.label = stage, number, stage.label(number)
         self.is_last = False  # set by a lesson whose rule of early stopping says that the stage ends with this epoch
         self.trained, self.sums, self.figures = begun["trained"], begun["sums"], begun["figures"]
-        self.started = clock.now() - begun["seconds"]
-        self.minibatch_index = max(0, self.trained - 1)
-        self.n_before = n_before
+        self.started = stage.epoch_started - begun["seconds"]
 
     def __iter__(self):
-        for index in progress(range(self.trained, self.stage.run.n_minibatches), self.label):
-            self.minibatch_index = index
+        run = self.stage.run
+        for index in progress(range(self.trained, self.stage.n_minibatches), self.label):
             yield index
             self.trained = index + 1
-            self.stage.reach(self.stage.run.seconds_within_an_epoch)
+            run.reach(run.seconds_within_an_epoch)
+
+    @property
+    def seconds(self):
+        return clock.now() - self.started
 
     def state(self):
         """The numbers that determine the rest of the epoch, for a checkpoint."""
-        return {
-            "trained": self.trained, "sums": self.sums, "figures": self.figures, "seconds": clock.now() - self.started
-        }  # fmt: skip
+        return {"trained": self.trained, "sums": self.sums, "figures": self.figures, "seconds": self.seconds}
 
     @property
     def iteration(self):
         """The number of minibatches before the present one, over all epochs of the stage."""
-        return self.n_before + self.minibatch_index
+        return len(self.stage.curve) * self.stage.n_minibatches + self.trained
 
     def add(self, cost, **figures):
         """Add the cost of a minibatch, and further figures. The curve will hold the mean of each over the epoch.
 
         A UserError says that one of them is not finite: the run has diverged.
         """
-        is_first = self.iteration == 0 and not self.sums
         for name, value in {"cost": cost, **figures}.items():
             value = float(value)
             if not math.isfinite(value):
-                where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.stage.run.n_minibatches}"
-                self.stage.finite(name, value, where)
+                place = f"{self.label}, minibatch {self.trained + 1}/{self.stage.n_minibatches}"
+                raise self.stage.diverged(f"the {name} became {value} in {place}")
             total, n = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + value, n + 1
-        if is_first and self.stage.chance_cost is not None:
-            say(f"first cost {cost:f}, by chance {self.stage.chance_cost:f}")
+        if self.iteration == 0 and self.sums["cost"][1] == 1 and self.stage.chance_cost is not None:
+            part = self.stage.chance_of
+            of_which = f", of which {part} {figures[part]:f}" if part else ""
+            say(f"first cost {cost:f}{of_which}, by chance {self.stage.chance_cost:f}")
 
     def mean(self, name):
         """The mean of a figure that `add` got, over the minibatches so far."""
@@ -279,11 +246,12 @@ class Epoch:
     def note(self, **figures):
         """Add figures to the epoch's line of the curve, such as those of a validation. None takes one out again."""
         for name, value in figures.items():
-            self.figures.pop(name, None)
-            if value is not None:
-                self.figures[name] = self.stage.finite(name, value, self.label)
+            self.figures[name] = value = plain(value)
+            if value is not None and not math.isfinite(value):
+                raise self.stage.diverged(f"the {name} became {value} in {self.label}")
 
     def line(self):
         """The epoch's line of the curve."""
-        means, seconds = {name: self.mean(name) for name in self.sums}, round(clock.now() - self.started, 3)
-        return {**self.stage.place, "epoch": self.number, **means, **self.figures, "seconds": seconds}
+        means = {name: self.mean(name) for name in self.sums}
+        figures = {name: value for name, value in self.figures.items() if value is not None}
+        return {**self.stage.place, "epoch": self.number, **means, **figures, "seconds": round(self.seconds, 3)}

@@ -5,12 +5,11 @@ import json
 import os
 import shutil
 from contextlib import nullcontext, suppress
-from dataclasses import asdict
 
 from small_runs import Step, network, start, train, train_levels
 from support.files.archives import read_described, write_described
-from support.runs import checkpoint, records
-from support.runs.checkpoint import FILE, named, pack, read_checkpoint, unpack
+from support.runs import records
+from support.runs.checkpoint import FILE, named, put_back, read_checkpoint, write_checkpoint
 from support.runs.interruption import Interrupted
 from support.runs.models import SavedModel
 from support.runs.run import Run
@@ -58,7 +57,7 @@ def test_a_run_that_was_stopped_anywhere_ends_as_if_it_had_not_been(stop_after, 
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
     np.testing.assert_array_equal(again.model.params[0].get_value(), result.model.params[0].get_value())
     out = capsys.readouterr().out
-    assert ("continuing the unfinished run" in out) == (stop_after < n_steps)
+    assert "continuing the unfinished run" in out
     assert f"{100 * result.validation_error:f} %, on iteration {result.best_iteration}, with" in out
 
 
@@ -178,7 +177,10 @@ def test_a_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(tried, 
             train(folder)
         limits.append(np.inf)
         text = str(refusal.value)
-        assert text.startswith(f"cannot write to {folder} (No space left on device): make room") and text.isprintable()
+        assert (
+            text.startswith(f"cannot write to {folder} (No space left on device): make room there")
+            and text.isprintable()
+        )
         again, _, steps = train(folder)
         assert without_times(again.curve) == without_times(undisturbed[1].curve) and steps < undisturbed[3]
         assert not [path for path in folder.iterdir() if path.name.startswith(".model")]
@@ -186,91 +188,55 @@ def test_a_full_disk_ends_a_run_with_a_line_and_the_same_command_goes_on(tried, 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A checkpoint in the middle of the second stage, and its state and arrays."""
+    """The state and the arrays of a checkpoint in the middle of the second stage."""
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as often:
+    with pytest.MonkeyPatch.context() as often, pytest.raises(Interrupted):
         often.setattr(Run, "seconds_within_an_epoch", -1)
-        with pytest.raises(Interrupted):
-            train(folder, stop_after=11)  # past a validation, in its second epoch
-    state, arrays = read_checkpoint(folder / FILE)
-    return {"format": checkpoint.FORMAT, **asdict(state)}, arrays
-
-
-def changed(state, place, value):
-    """The state with another value at a place such as "epoch.trained", or without it."""
-    state = json.loads(json.dumps(state))
-    *path, last = [int(name) if name.isdigit() else name for name in place.split(".")]
-    parent = state
-    for name in path:
-        parent = parent[name]
-    parent[last] = value
-    if value is MISSING:
-        del parent[last]
-    return state
-
-
-MISSING = object()
-ABSURD = {
-    "format": [MISSING, 2],
-    "about": [MISSING, []],
-    "about.parts": [[], [{}]],
-    "about.files": [["../x"], [1]],
-    "stages": [[], {"other": 0, "training": 2}, {"pretraining": 3, "training": 2}],
-    "generators": [None, {"pretraining/rng": {}}],
-    "generators.pretraining/rng.bit_generator": [MISSING, "MT19937"],
-    "generators.pretraining/rng.state.state": [-1, 1 << 128, "1", 0.5],
-    "generators.pretraining/rng.uinteger": [1 << 32],
-    "curve": [{}, [1], [{}]],
-    "curve.0.epoch": [MISSING, -1, 0.5],
-    "curve.0.cost": [None, float("nan"), "1", 10**400],
-    "curve.0.seconds": [MISSING, float("inf")],
-    "seconds": [[], {"pretraining": "long"}],
-    "kept": [None, {"training": {"validation_error": "0"}}],
-    "saved": [None, [1]],
-    "over": [MISSING, -1, 1.5, 2, 3, 1 << 64],
-    "epochs": [-1, 10**6, None],
-    "memory": [MISSING, [], None],
-    "memory.patience": [MISSING, "1"],
-    "epoch": [[], {}],
-    "epoch.trained": [0, 4, 10**12, "1"],
-    "epoch.sums": [[], {"cost": 1.0}, {"cost": ["0", 1]}, {"cost": [0.5, 0]}],
-    "epoch.figures": [[], {"test_error": "0"}],
-    "another": [1],
-}
-
-
-def test_a_field_that_is_missing_or_absurd_is_told_in_one_line(whole, tmp_path):
-    state, arrays = whole
-    path = tmp_path / FILE
-    write_described(path, {"state": state}, arrays)
-    train(tmp_path)  # as it is, it is used
-    (tmp_path / "result.json").unlink()
-    for place, values in ABSURD.items():
-        for value in values:
-            write_described(path, {"state": changed(state, place, value)}, arrays)
-            with pytest.raises(UserError, match="--fresh") as refusal:
-                train(tmp_path)
-                pytest.fail(f"{place} = {value!r} passed")
-            assert str(refusal.value).isprintable() and str(path) in str(refusal.value), (place, value)
+        train(folder, stop_after=11)  # past a validation, in its second epoch
+    return read_described(folder / FILE, "state", "")
 
 
 @pytest.mark.parametrize(
-    "name, value",
+    "changed, told",
     [
-        ("pretraining/W", np.zeros(3)),
-        ("pretraining/W", np.zeros(2, "f4")),
-        ("pretraining/W", np.array([0, np.nan])),
-        ("kept/training/0.W", np.array("text")),
-        ("kept/training/0.W", None),
+        ({"text": lambda text: text.replace('"epoch": 0', '"epoch": 3')}, "its text has another checksum"),
+        ({"text": lambda text: 1}, "its form is different"),
+        ({"sha256": lambda text: None}, "its text has another checksum"),
+        ({"format": lambda version: 3}, "has the format 3, not 4"),
+        ({"pretraining/W": lambda W: np.zeros(3)}, r"W is float64 \(3,\), or not finite"),
+        ({"pretraining/W": lambda W: W.astype("f4")}, "W is float32"),
+        ({"pretraining/W": lambda W: W * np.nan}, "or not finite"),
+        ({"kept/training/0.W": lambda W: np.array("text")}, "W is <U4"),
+        ({"kept/training/0.W": None}, "it lacks 'kept/training/0.W'"),
+        ({"format": None}, "it lacks 'format'"),
     ],
 )
-def test_arrays_of_another_network_are_told_in_one_line(name, value, whole, tmp_path):
-    state, arrays = whole
-    assert name in arrays
-    arrays = {key: array for key, array in {**arrays, name: value}.items() if array is not None}
-    write_described(tmp_path / FILE, {"state": state}, arrays)
-    with pytest.raises(UserError, match="is damaged .*: --fresh"):
+def test_a_checkpoint_that_was_changed_is_told_in_one_line(changed, told, whole, tmp_path):
+    parts = [dict(each) for each in whole]
+    assert changed.keys() <= parts[0].keys() | parts[1].keys()
+    for part in parts:
+        for name in part.keys() & changed:
+            value = part.pop(name)
+            if changed[name]:
+                part[name] = changed[name](value)
+    write_described(tmp_path / FILE, {"state": parts[0]}, parts[1])
+    with pytest.raises(UserError, match=f"{FILE}.*{told}.*: --fresh") as refusal:
         train(tmp_path)
+    assert str(refusal.value).isprintable()
+
+
+def test_a_checkpoint_of_other_stages_is_told_in_one_line(whole, tmp_path):
+    """As of a driver without a file, whose code nothing compares."""
+    write_described(tmp_path / FILE, {"state": whole[0]}, whole[1])
+    with pytest.raises(UserError, match="it is one of other stages.*: --fresh"):
+        with start(tmp_path) as run:
+            run.stage(network(), name="training")
+    with pytest.raises(UserError, match="it is one of more stages.*: --fresh"):
+        with start(tmp_path) as run:
+            rng = pt.random.shared_rng(seed=3, name="rng")
+            run.stage(model := network(), Step(None, *model.params, rng), name="pretraining")
+            run.finish()
+    train(tmp_path)  # as it is, it is used
 
 
 def diverge(folder, after=3, of_cost=False, fresh=False):
@@ -301,9 +267,10 @@ def test_divergence_names_its_place_and_the_rate_and_keeps_what_was_good(of_cost
         text = str(refusal.value)
         assert text.startswith(what) and text.isprintable()
         assert "choose --learning-rate below 0.5, with --fresh to start over" in text and str(tmp_path) in text
-        state, arrays = read_checkpoint(tmp_path / FILE)
-        assert 2 * state.epochs + (state.epoch or {"trained": 0})["trained"] == (4 if of_cost else 3)
-        for values in arrays, np.load(tmp_path / "model.npz"):
+        checkpoint = read_checkpoint(tmp_path / FILE)
+        stage = checkpoint["stages"]["training"]
+        assert 2 * len(stage["curve"]) + (stage["begun"] or {"trained": 0})["trained"] == (4 if of_cost else 3)
+        for values in checkpoint["arrays"], np.load(tmp_path / "model.npz"):
             assert all(np.isfinite(values[name]).all() for name in values if name != "about")
     diverge(tmp_path, after=99, fresh=True)
 
@@ -336,14 +303,20 @@ def test_variables_of_one_name_are_told_apart():
     assert named("training", variables) == dict(zip(keys, variables))
 
 
-def test_values_go_back_where_they_were():
+def test_values_go_back_where_they_were(tmp_path):
     W, rng = pytensor.shared(np.arange(3.0), name="W"), pt.random.shared_rng(seed=1)
     variables, memory = {"W": W, "rng": rng}, W.get_value(borrow=True)
-    generators, arrays = pack(variables)
-    generators, arrays = json.loads(json.dumps(generators)), {name: array.copy() for name, array in arrays.items()}
+    write_checkpoint(tmp_path / FILE, {}, variables, {})
     expected = rng.get_value().random(5)
     memory += 1
     rng.get_value(borrow=True).random(7)
-    unpack(variables, generators, arrays)
+    put_back(variables, read_checkpoint(tmp_path / FILE))
     assert memory.tolist() == [0, 1, 2] and W.get_value(borrow=True) is memory
     np.testing.assert_array_equal(rng.get_value().random(5), expected)
+
+
+def test_a_result_beside_the_checkpoint_of_an_unfinished_run_is_told(whole, tmp_path):
+    train(tmp_path)
+    write_described(tmp_path / FILE, {"state": whole[0]}, whole[1])
+    with pytest.raises(UserError, match="it is of an unfinished run.*: --fresh"):
+        train(tmp_path)

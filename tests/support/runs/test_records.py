@@ -5,14 +5,14 @@ import importlib.util
 import json
 import signal
 import sys
+from types import SimpleNamespace
 
-from small_runs import network, start
+from small_runs import network, start, train_a_stage
 from support import settings
 from support.command import command
 from support.runs import interruption, records
-from support.runs.models import SavedModel
+from support.runs.models import Result, SavedModel
 from support.runs.records import RecordedRun, machine, peak_memory, read_curve, read_result, read_settings
-from support.runs.result import Result
 from support.settings import digests
 from support.start import UserError
 
@@ -20,24 +20,18 @@ import pytest
 
 
 def test_the_processor_is_named_without_proc(monkeypatch):
-    def absent(*_, **__):
-        raise FileNotFoundError
-
-    monkeypatch.setattr(builtins, "open", absent)
+    monkeypatch.setattr(builtins, "open", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))
     monkeypatch.setattr(records.platform, "processor", lambda: "")
     monkeypatch.setattr(records.platform, "machine", lambda: "arm64")
     assert machine()["processor"] == "arm64"
 
 
-def test_the_peak_memory_is_in_megabytes_on_each_system_that_tells_it(monkeypatch):
-    resource = pytest.importorskip("resource")
-    usage = type("Usage", (), {"ru_maxrss": 3_000_000})
-    monkeypatch.setattr(resource, "getrusage", lambda who: usage)
-    for system, megabytes in ("Linux", 3072), ("Darwin", 3):
-        monkeypatch.setattr(records.platform, "system", lambda system=system: system)
-        assert peak_memory() == megabytes
-    monkeypatch.setitem(sys.modules, "resource", None)
-    assert peak_memory() is None
+@pytest.mark.parametrize("system, megabytes", [("Linux", 3072), ("Darwin", 3), ("Windows", None)])
+def test_the_peak_memory_is_in_megabytes_on_each_system_that_tells_it(system, megabytes, monkeypatch):
+    resource = SimpleNamespace(RUSAGE_SELF=0, getrusage=lambda who: SimpleNamespace(ru_maxrss=3_000_000))
+    monkeypatch.setitem(sys.modules, "resource", None if system == "Windows" else resource)
+    monkeypatch.setattr(records.platform, "system", lambda: system)
+    assert peak_memory() == megabytes
 
 
 def test_signals_are_handled_where_there_is_no_other_way_to_end_a_process(monkeypatch, tmp_path):
@@ -114,10 +108,7 @@ def lesson_of(folder, helper=HELPER, argument="rate=0.5"):
 
 def run_it(driver, folder, finish=True):
     with start(folder, lesson=driver) as run:
-        for epoch in run.stage(network()).epochs(2):
-            for _ in epoch:
-                epoch.add(cost=1.0)
-            run.stages[0].keep()
+        train_a_stage(run.stage(network()), 2)
         if finish:
             run.finish()
 

@@ -7,7 +7,7 @@ import time
 from functools import partial
 
 import logistic_sgd
-from small_runs import Step, datasets_of, network, start
+from small_runs import Step, datasets_of, network, start, train_a_stage
 from support.runs import records
 from support.runs.stage import Epoch
 from support.start import UserError
@@ -36,29 +36,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def stage(run, model):
-    return run.stage(model, rate="learning_rate")
-
-
-def early_stopping(folder, errors, patience, n_minibatches, n_epochs=1000):
-    """Run the rule on a script of validation errors. Return the patience at the end, the errors of the models that
-    were kept, the iterations trained, and the iterations of the validations."""
-    trained, validated, bests, script, model = [], [], [], iter(errors), network()
-
-    def validate():
-        validated.append(len(trained) - 1)
-        return [next(script)]
-
-    functions = Step(lambda index: trained.append(index) or 0.0), validate, lambda: [0.0]
-    with start(folder, n_minibatches) as run:
-        save_model = run.save_model
-        run.save_model = lambda name, params, figures: (
-            bests.append(figures["validation_error"]),
-            save_model(name, params, figures),
-        )
-        result = logistic_sgd.train_with_early_stopping(run, model, functions, n_epochs, patience)
-    *bests, again = bests  # the best one is written once more at the end of the stage
-    assert again == result.validation_error == bests[-1]
-    return result.curve[-1]["patience"], bests, len(trained), validated
+    return run.stage(model)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +54,21 @@ def early_stopping(folder, errors, patience, n_minibatches, n_epochs=1000):
         ([0.5, 0.5], 4, 2, 2, (4, [0.5], 4, [1, 3])),
     ],
 )
-def test_the_rule_of_early_stopping(errors, patience, n_minibatches, n_epochs, expected, tmp_path):
-    assert early_stopping(tmp_path, errors, patience, n_minibatches, n_epochs) == expected
+def test_the_rule_of_early_stopping(errors, patience, n_minibatches, n_epochs, expected, tmp_path, monkeypatch):
+    """On a script of validation errors: patience at the end, errors of the kept models, iterations, validations."""
+    trained, validated, kept, script = [], [], [], iter(errors)
+
+    def validate():
+        validated.append(len(trained) - 1)
+        return [next(script)]
+
+    functions = Step(lambda index: trained.append(index) or 0.0), validate, lambda: [0.0]
+    with start(tmp_path, n_minibatches) as run:
+        monkeypatch.setattr(run, "save_model", lambda name, params, figures: kept.append(figures["validation_error"]))
+        result = logistic_sgd.train_with_early_stopping(run, network(), functions, n_epochs, patience)
+    *kept, again = kept  # the best one is written once more at the end of the stage
+    assert again == result.validation_error == kept[-1]
+    assert (result.curve[-1]["patience"], kept, len(trained), validated) == expected
 
 
 def test_full_minibatches_are_counted_and_the_rest_is_told_in_a_line(capsys):
@@ -109,7 +100,8 @@ def test_the_loop_yields_minibatches_keeps_the_best_and_writes_its_records(run, 
     assert [(line["epoch"], line["cost"], line["validation_error"]) for line in lines] == [(1, 2, 0.25), (2, 3, 0.5)]
     assert "test_error" in lines[0] and "test_error" not in lines[1]
     record = json.loads((tmp_path / "result.json").read_text())
-    assert record["validation_error"] == 0.25 and record["epochs"] == 2 and record["seconds"]["training"] >= 0
+    assert record["validation_error"] == 0.25 and record["epochs"] == 2
+    assert record["seconds"]["training"] == round(sum(line["seconds"] for line in lines), 3)
 
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
@@ -125,21 +117,23 @@ def test_the_loop_yields_minibatches_keeps_the_best_and_writes_its_records(run, 
     assert "\r" not in captured.out + captured.err and "\x1b" not in captured.out + captured.err
 
 
-def test_figures_are_averaged_and_those_of_a_lesson_stay(run, stage, tmp_path):
+def test_figures_are_averaged_and_those_of_a_lesson_stay(run, model, tmp_path, capsys):
+    stage = run.stage(model, n_minibatches=2, chance_cost=0.5, chance_of="penalty")
     for epoch in stage.epochs(2):
         for minibatch_index in epoch:
             epoch.add(cost=1.0, penalty=epoch.number + minibatch_index)
         epoch.note(spread=np.float32(0.5), gone=1)
         epoch.note(gone=None)
-        assert epoch.mean("penalty") == epoch.number + 1
+        assert epoch.mean("penalty") == epoch.number + 0.5
         stage.keep()
+    assert "first cost 1.000000, of which penalty 1.000000, by chance 0.500000\n" in capsys.readouterr().out
     run.finish(evaluate=lambda: {"size": 2})
     lines = [{name: value for name, value in line.items() if name != "seconds"} for line in run.curve]
-    assert lines == [{"epoch": n, "cost": 1.0, "penalty": n + 1.0, "spread": 0.5} for n in (1, 2)]
+    assert lines == [{"epoch": n, "cost": 1.0, "penalty": n + 0.5, "spread": 0.5} for n in (1, 2)]
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["epochs"] == 2 and result["size"] == 2  # though `keep` got no figures
     begun = {"trained": 1, "sums": {}, "figures": {}, "seconds": 5.0}
-    assert 5 <= Epoch(stage, 1, 0, begun).line()["seconds"] < 6  # of an epoch that was interrupted
+    assert 5 <= Epoch(stage, 1, begun).line()["seconds"] < 6  # of an epoch that was interrupted
 
 
 @pytest.mark.parametrize("leave", ["break", "is_last"])
@@ -153,39 +147,38 @@ def test_a_lesson_may_leave_its_loops_when_it_likes(leave, run, stage, model):
             epoch.is_last = True
             if leave == "break":
                 break
-    second = run.stage(model, name="second", phase="training", level=1)
-    assert second.n_done == 0 and stage.n_done == 3 and run.state.over == 1
+    second = run.stage(model, name="second", level=1)
+    assert not second.curve and not second.is_over and stage.is_over
     assert [line["cost"] for line in stage.curve] == [1, 1, 0]
     with pytest.raises(ValueError, match="'training' is over"):
         next(stage.epochs(3))
 
 
-def test_weights_that_the_last_step_ruined_end_the_run(run, model):
-    """Though an earlier model was kept."""
-    stage = run.stage(model)
+def test_weights_that_the_last_step_ruined_end_the_run_though_an_earlier_model_was_kept(stage, model):
     with pytest.raises(UserError, match="infinite or NaN in epoch 2, after minibatch 3/3"):
         for epoch in stage.epochs(2):
             for _ in epoch:
                 epoch.add(cost=1.0)
             if epoch.number == 1:
                 stage.keep()
-
             model.params[0].set_value(np.full(2, [0, np.nan][epoch.number - 1]))
 
 
 def test_stages_of_a_phase_are_timed_together(run, model, capsys):
     with run.phase("pretraining"):
         for layer in range(2):
-            for epoch in run.stage(model, name=f"layer {layer}", layer=layer).epochs(1):
-                for _ in epoch:
-                    epoch.add(cost=1.0)
-    assert list(run.seconds) == ["pretraining"] and run.seconds["pretraining"] > 0
-    assert capsys.readouterr().err == "The pretraining code for file small_runs.py ran for 0.00m\n"
+            train_a_stage(run.stage(model, name=f"layer {layer}", layer=layer))
+    train_a_stage(run.stage(model, name="without an epoch"), n_epochs=0)
+    assert list(run.seconds) == ["pretraining"]
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        f"The {phase} code for file small_runs.py ran for 0.00m" for phase in ("pretraining", "without an epoch")
+    ]
     with pytest.raises(ValueError, match="has a stage 'layer 0' already"):
         run.stage(model, name="layer 0")
 
 
-def test_the_clocks_stand_still_while_machine_code_is_compiled(run, stage):
+def test_the_clock_stands_still_while_machine_code_is_compiled(run, stage):
     started = time.perf_counter()
     for epoch in stage.epochs(1):
         for minibatch_index in epoch:
@@ -194,8 +187,7 @@ def test_the_clocks_stand_still_while_machine_code_is_compiled(run, stage):
                     numba.njit(lambda x: x + n)(1)
             time.sleep(0.01)
             epoch.add(cost=1.0)
-    for seconds in run.curve[0]["seconds"], run.seconds["training"]:
-        assert 0.03 <= seconds < 0.5 * (time.perf_counter() - started)
+    assert 0.03 <= run.seconds["training"] < 0.5 * (time.perf_counter() - started)
 
 
 @pytest.mark.parametrize("cost", [math.nan, -math.inf])
@@ -217,15 +209,14 @@ def test_an_earlier_runs_files_are_moved_aside_where_it_cannot_be_continued(tmp_
     with start(tmp_path) as run:
         run.stage(network()).keep()
         with pytest.raises(UserError, match="costs.png, which no run there wrote"):
-            records.claim(tmp_path, run.state.about, "costs.png")
+            records.claim(tmp_path, run.about, "costs.png")
     (tmp_path / "earlier.1").symlink_to(tmp_path / "nowhere")
-    with start(tmp_path) as run:  # of the one before there is no checkpoint
-        run.save("pretrained", network().params)
+    for _ in range(2):  # there is no checkpoint of the run before; of the second one, there is nothing to keep, either
+        with start(tmp_path) as run:
+            run.save("pretrained", network().params)
     assert f"moved to {tmp_path / 'earlier.2'}" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "earlier.2").iterdir()} == {"settings.json", "curve.jsonl", "model.npz"}
     assert (tmp_path / "costs.png").exists() and not (tmp_path / "model.npz").exists()
-    with start(tmp_path) as run:  # of the one before there is nothing to keep, and its file may be overwritten
-        run.save("pretrained", network().params)
     assert not (tmp_path / "earlier.3").exists()
 
 
@@ -250,56 +241,65 @@ def test_no_file_of_a_run_is_written_through_a_link(others, target, tmp_path):
         pass
     record = json.loads((folder / "settings.json").read_text())
     names = ".lock", "settings.json", "curve.jsonl", *others
-    record["files"] = list(names)[1:]
-    (outside / "settings.json").write_text(json.dumps(record))
+    (outside / "settings.json").write_text(json.dumps({**record, "files": names[1:]}))
     before = {path: path.read_bytes() for path in outside.iterdir()}
     for name in names:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(outside / ("settings.json" if name == "settings.json" else target))
     with start(folder) as run:
-        stage = run.stage(network())
-        for epoch in stage.epochs(1):
-            for _ in epoch:
-                epoch.add(cost=1.0)
-            stage.keep()
+        train_a_stage(run.stage(network()))
         run.finish()
         assert all((folder / name).is_file() and not (folder / name).is_symlink() for name in names)
     assert {path: path.read_bytes() for path in outside.iterdir()} == before
 
 
-def test_graphs_are_not_written_into_a_folder_behind_a_link(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "graphs").symlink_to(tmp_path)
-    with pytest.raises(UserError, match="cannot write to .*graphs .it is a link.: choose another"):
-        start(tmp_path / "run", show_graph=True).__enter__()
+def no_folder(folder):
+    (folder.parent / "file").write_text("")
+    start(folder.parent / "file" / "runs").__enter__()
 
 
-def test_a_folder_that_vanishes_is_told_as_what_it_is(run, stage, tmp_path):
-    with pytest.raises(UserError, match="is gone, and what the run had written there"):
-        for epoch in stage.epochs(1):
-            for _ in epoch:
-                epoch.add(cost=1.0)
-            for path in tmp_path.iterdir():
-                path.unlink()
-            tmp_path.rmdir()
-    tmp_path.mkdir()
+def vanishing(folder):
+    with start(folder) as run:
+        run.stage(network())
+        folder.rename(folder.parent / "moved")
+        run.stages[0].record(1, cost=1.0)
 
 
-@pytest.mark.parametrize("name", ["../notes.txt", ""])
-def test_settings_that_name_files_elsewhere_are_no_runs(name, tmp_path):
-    folder = tmp_path / "run"
+def link_to_graphs(folder):
+    folder.mkdir()
+    (folder / "graphs").symlink_to(folder)
+    start(folder, show_graph=True).__enter__()
+
+
+def other_settings(folder, **changed):
     with start(folder):
         pass
     record = json.loads((folder / "settings.json").read_text())
-    (folder / "settings.json").write_text(json.dumps({**record, "files": [name]}))
-    with pytest.raises(UserError, match="settings.json is damaged .*move it away, or choose another --output-folder"):
-        start(folder).__enter__()
+    (folder / "settings.json").write_text(json.dumps({**record, **changed}))
+    start(folder).__enter__()
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to the output folder .*another --output-folder"):
-        start(tmp_path / "file" / "runs").__enter__()
+@pytest.mark.parametrize(
+    "spoil, told",
+    [
+        (no_folder, "cannot write to .*runs .Not a directory.: choose another --output-folder"),
+        (vanishing, "cannot write to .*run .No such file or directory.: make room there"),
+        (link_to_graphs, "cannot write to .*run .its folder graphs is a link.: choose another"),
+        (partial(other_settings, files=["../notes.txt"]), "settings.json is damaged .*move it away, or choose another"),
+        (partial(other_settings, files=[""]), "settings.json is damaged"),
+        (partial(other_settings, parts=[]), "settings.json is damaged"),
+        (partial(other_settings, parts=[{}]), "settings.json is damaged"),
+        (partial(other_settings, code={"mlp": 1}), "settings.json is damaged"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_told_in_one_line(spoil, told, tmp_path):
+    with pytest.raises(UserError, match=told):
+        spoil(tmp_path / "run")
+
+
+def test_a_reader_that_closes_the_pipe_during_a_run_is_no_error_of_the_folder(tmp_path):
+    with pytest.raises(BrokenPipeError), start(tmp_path):
+        raise BrokenPipeError
 
 
 def test_the_first_picture_of_a_run_is_its_result_s(tmp_path, capsys):
@@ -310,11 +310,9 @@ def test_the_first_picture_of_a_run_is_its_result_s(tmp_path, capsys):
 
     for drawn in True, False:  # the second time, the finished run is shown again
         with start(tmp_path) as run:
-            for epoch in run.stage(network()).epochs(1):
-                for _ in epoch:
-                    epoch.add(cost=1.0)
-            result = run.finish()
-            run.draw(plot)
+            train_a_stage(run.stage(network()))
+            run.finish()
+            result = run.draw(plot)
         assert ("pictures are left out: no more" in capsys.readouterr().err) == drawn
     assert result.picture == b"errors.png" and "base64,ZXJyb3JzLnBuZw==" in result._repr_html_()
 
@@ -328,8 +326,8 @@ def test_a_shown_graph_is_a_stage_that_yields_no_epochs(tmp_path, capsys, interp
         run.say("... training")
         assert list(stage.epochs(3)) == []
         run.save("pretrained", [W])
-        assert run.finish(closing="{cost}".format_map).curve == []
-        run.draw(None)
+        run.finish(closing="{cost}".format_map)
+        assert run.draw(None).curve == []
     assert W.get_value() == 1 and "... training" not in capsys.readouterr().out
     assert {path.name for path in tmp_path.rglob("*")} >= {"graphs", "first_step.txt"}
     assert {path.name for path in tmp_path.iterdir()} == {"graphs"}
