@@ -163,19 +163,12 @@ class Pictures(RecordedRun):
     def draw_errors(self):
         """Draw validation and test error by epoch, if the curve has them."""
         if self.series("validation_error")[0]:
-            caption = (
-                "Errors by epoch: the star marks the model that is kept, and early stopping ends the training "
-                "where the epochs trained reach the horizon."
-            )
+            caption = "Errors by epoch: the star marks the model that is kept; training ends at the horizon."
             self.save(figures.errors_figure(self.curve), "errors", caption)
 
     def draw_images(self, name, title, images, caption, **options):
-        """Draw images, (n, n_in) with values in 0..1; or panels, a list of (name, images, note).
-
-        The options are those of `images_figure`.
-        """
-        panels = images if isinstance(images, list) else [("", images, "")]
-        if panels:
+        """Draw images, an array or panels of them. The options are those of `images_figure`."""
+        if panels := images if isinstance(images, list) else [("", images)]:
             self.save(figures.images_figure(panels, self.datasets.image_shape, title, **options), name, caption)
 
     def draw_filters(self, weights, caption, name="filters", title="Filters of the first layer"):
@@ -214,9 +207,9 @@ class Pictures(RecordedRun):
     def draw_reconstructions(self, rows, caption):
         """Draw the first test images, and below them the `rows`, a list of (name, images)."""
         if rows:
-            rows = [(name, images, "") for name, images in [("input", self.test_set[0][:N_RECONSTRUCTED]), *rows]]
-            note = "the first {} test images, {} × {} pixels each".format(len(rows[0][1]), *self.datasets.image_shape)
-            rows[-1] = *rows[-1][:2], note
+            inputs, (*others, last) = self.test_set[0][:N_RECONSTRUCTED], rows
+            note = "the first {} test images, {} × {} pixels each".format(len(inputs), *self.datasets.image_shape)
+            rows = [("input", inputs), *others, (*last, note)]
             self.draw_images("reconstructions", "Test images and their reconstructions", rows, caption)
 
     def draw_predictions(self, x, y_pred):

@@ -173,7 +173,7 @@ def images_figure(panels, image_shape, title, columns=10, beside=False, stretche
 
     Parameters
     ----------
-    panels : list of (name, images, note)
+    panels : list of (name, images) or (name, images, note)
         The images are (n, height * width), with values in 0..1, and are shown black on white. The note stands below.
     columns : int
         Tiles in a row.
@@ -182,15 +182,15 @@ def images_figure(panels, image_shape, title, columns=10, beside=False, stretche
     stretched : bool
         Whether each image is shown from its own lowest value, black, to its own highest, white.
     """
-    most = max(len(images) for _, images, _ in panels)
+    most = max(len(images) for _, images, *_ in panels)
     columns, n_columns = min(columns, most), min(MOST_BESIDE, len(panels)) if beside else 1
     tile_shape, n_rows = (-(-most // columns), columns), -(-len(panels) // n_columns)
-    tiles = [tile_raster_images(images, image_shape, tile_shape, (1, 1), stretched) for _, images, _ in panels]
+    tiles = [tile_raster_images(images, image_shape, tile_shape, (1, 1), stretched) for _, images, *_ in panels]
     height = n_rows * tiles[0].shape[0] / (n_columns * tiles[0].shape[1])  # where the width is 1
     figure, axes = new_figure(0.9 + 7.2 * height, title, framed=False, nrows=n_rows, ncols=n_columns)
-    for each, (name, _, note), pixels in zip(axes, panels, tiles):
+    for each, (name, _, *note), pixels in zip(axes, panels, tiles):
         each.imshow(pixels if stretched else 255 - pixels, cmap="gray", vmin=0, vmax=255)
-        each.set_xlabel(note)
+        each.set_xlabel("".join(note))
         if beside:
             each.set_title(name, fontsize="medium")
         else:

@@ -199,9 +199,9 @@ def test_filters_are_those_before_and_after_finetuning(copy, drawn):
 
 
 def test_many_panels_of_images_lie_in_rows():
-    panels = [(f"epoch {number}", np.eye(4), "") for number in range(5)]
+    panels = [(f"epoch {number}", np.eye(4)) for number in range(5)]
     *shown, empty = drawing.images_figure(panels, (2, 2), "title", columns=3, beside=True).axes
-    assert [axes.get_title() for axes in shown] == [name for name, _, _ in panels] and not empty.get_images()
+    assert [axes.get_title() for axes in shown] == [name for name, _ in panels] and not empty.get_images()
     assert shown[0].get_images()[0].get_array().shape == (5, 8)  # two rows of tiles, three columns, a pixel between
 
 
