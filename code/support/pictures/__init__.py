@@ -34,13 +34,10 @@ def described(caption):
 
 def caption_of(path):
     """The caption in a PNG that this room wrote, or "". Neither matplotlib nor Pillow is needed."""
-    data = path.read_bytes()
     # A chunk is the length of its contents, its type, the contents; a caption follows its keyword and five zeros.
-    start = data.find(b"iTXt" + KEYWORD.encode() + bytes(5))
-    if start < 4:
-        return ""
-    end = start + 4 + int.from_bytes(data[start - 4 : start])
-    return data[start + 4 + len(KEYWORD) + 5 : end].decode(errors="replace")
+    before, head, after = path.read_bytes().partition(b"iTXt" + KEYWORD.encode() + bytes(5))
+    length = int.from_bytes(before[-4:]) - len(head) + 4
+    return after[:length].decode(errors="replace")
 
 
 def save_tiles(path, images, image_shape, caption, scale=False):
