@@ -391,7 +391,8 @@ def plot(folder, datasets=None):
     pictures = Pictures(folder, test_SdA, datasets, stages)
     costs = pictures.series_by("layer", "cost", lambda layer: f"layer {layer}")
     panels = [(name, "cost (nats an image)", {"": series}) for name, series in costs.items()]
-    pictures.draw_curves("costs", COSTS_TITLE, panels, columns=min(3, len(panels)))
+    caption = "Mean cost of each epoch of pre-training: each layer learns to rebuild the output of the layer below it."
+    pictures.draw_curves("costs", COSTS_TITLE, panels, caption, columns=min(3, len(panels)))
     pictures.draw_errors()
     models = pictures.models(load_model, {"after pre-training": "pretrained", "after fine-tuning": "model"})
     if sda := models.get("after pre-training"):
@@ -403,11 +404,14 @@ def plot(folder, datasets=None):
             whole = layer.get_reconstructed_input(whole)
         rows = {f"{100 * level:g} % set to zero": corrupted, "… rebuilt by layer 0": first}
         rows["input, rebuilt by all layers"] = whole
-        pictures.draw_reconstructions(pictures.of_test_images(sda.x, rows))
+        caption = "Test images, rebuilt from corrupted copies by the first layer, and from the top layer's code by all."
+        pictures.draw_reconstructions(pictures.of_test_images(sda.x, rows), caption)
     if sda := models.get("after fine-tuning"):
-        pictures.save_filters(sda.sigmoid_layers[0].W, "filters_layer_0")
+        caption = "Weights of the first hundred units of the first layer after fine-tuning, an image for each."
+        pictures.save_filters(sda.sigmoid_layers[0].W, "filters_layer_0", caption)
         pictures.draw_predictions(sda.x, sda.y_pred)
-    pictures.draw_filters({name: sda.sigmoid_layers[0].W for name, sda in models.items()})
+    caption = "Weights of the first layer's units: fine-tuning changes the pre-trained ones only a little."
+    pictures.draw_filters({name: sda.sigmoid_layers[0].W for name, sda in models.items()}, caption)
 
 
 QUICK = {

@@ -251,7 +251,8 @@ def plot(folder, datasets=None):
         for field, label in (("reconstruction", "nats an image"), ("jacobian_norm", "norm of the Jacobian"))
     ]
     title = "Cost of reconstruction and norm of the Jacobian, mean of each epoch"
-    pictures.draw_curves("costs", title, panels, columns=2)
+    caption = "The penalty keeps the norm of the Jacobian small; the images are rebuilt less exactly for it."
+    pictures.draw_curves("costs", title, panels, caption, columns=2)
     models = pictures.models(partial(load_autoencoder, cA), {names[level]: file_name(level) for level in names})
     rows, spectra = [], {}
     for name, ca in models.items():
@@ -261,11 +262,14 @@ def plot(folder, datasets=None):
         values = singular_values(ca.W.get_value(), codes)
         values = values[values > 1e-5 * values[0]]
         spectra[name] = np.arange(1, len(values) + 1), values
-    pictures.draw_filters({name: ca.W for name, ca in models.items()})
-    pictures.draw_reconstructions(rows)
+    caption = "Weights of the hidden units, an image for each: without the penalty and with it."
+    pictures.draw_filters({name: ca.W for name, ca in models.items()}, caption)
+    caption = "Test images and their reconstructions, without the penalty and with it."
+    pictures.draw_reconstructions(rows, caption)
     title = f"Singular values of the Jacobian, mean over {N_SPECTRA} test images"
     panels = [("", "singular value", spectra)]
-    pictures.draw_curves("singular_values", title, panels, xlabel="number of the singular value", log=True)
+    caption = "How strongly the code changes along each direction of the input: with the penalty, along few of them."
+    pictures.draw_curves("singular_values", title, panels, caption, xlabel="number of the singular value", log=True)
 
 
 QUICK = {"training_epochs": 2}

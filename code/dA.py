@@ -288,7 +288,8 @@ def plot(folder, datasets=None):
     """
     pictures = Pictures(folder, test_dA, datasets, stages={"corruption": "training"})
     costs = pictures.series_by("corruption", "cost", lambda level: f"{percent(level)} % corruption")
-    pictures.draw_curves("costs", COSTS_TITLE, [("", "cost (nats an image)", costs)])
+    caption = "Mean cost of each epoch: the more pixels are lost, the harder it is to rebuild the image."
+    pictures.draw_curves("costs", COSTS_TITLE, [("", "cost (nats an image)", costs)], caption)
     names = {level: f"model_corruption_{percent(level)}" for level in pictures.values("corruption")}
     models, rows = pictures.models(partial(load_autoencoder, dA), names), []
     for level, da in models.items():
@@ -297,9 +298,13 @@ def plot(folder, datasets=None):
         rows += pictures.of_test_images(
             da.x, {f"{percent(level)} % set to zero": corrupted, "… reconstructed": rebuilt}
         )
-        pictures.save_filters(da.W, f"filters_corruption_{percent(level)}")
-    pictures.draw_filters({f"trained at {percent(level)} % corruption": da.W for level, da in models.items()})
-    pictures.draw_reconstructions(rows)
+        caption = f"Weights of the first hundred hidden units, trained with {percent(level)} % of the pixels lost."
+        pictures.save_filters(da.W, f"filters_corruption_{percent(level)}", caption)
+    filters = {f"trained at {percent(level)} % corruption": da.W for level, da in models.items()}
+    caption = "Weights of the hidden units, an image for each: corruption turns noise into strokes and spots."
+    pictures.draw_filters(filters, caption)
+    caption = "Test images, the same with some of their pixels lost, and the reconstructions made from those."
+    pictures.draw_reconstructions(rows, caption)
 
 
 QUICK = {"training_epochs": 3}

@@ -270,7 +270,8 @@ def plot(folder, datasets=None):
     pictures = Pictures(folder, test_mlp, datasets)
     pictures.draw_errors()
     for classifier in pictures.models(load_model).values():
-        pictures.draw_filters({"best model": classifier.hiddenLayer.W})
+        caption = "Weights of the hidden units of the best model, an image for each unit."
+        pictures.draw_filters({"best model": classifier.hiddenLayer.W}, caption)
         pictures.draw_predictions(classifier.input, classifier.y_pred)
 
 

@@ -307,18 +307,22 @@ def plot(folder, datasets=None):
         pictures = Pictures(folder, test_pca, datasets, stages={None: "L-BFGS-B"})
         excess = [("", "cost − PCA's optimum\n(squared error an image)", {"": pictures.series("excess")})]
         title = "Cost of the linear autoencoder, above that of principal component analysis"
-        pictures.draw_curves("costs", title, excess, xlabel="iteration of L-BFGS-B", log=True)
+        caption = "How far the cost lies above the least that is possible: it falls slowly near a saddle point."
+        pictures.draw_curves("costs", title, excess, caption, xlabel="iteration of L-BFGS-B", log=True)
         mean, _, eigenvectors = principal_components(pictures.datasets[0][0].get_value(borrow=True))
         for autoencoder in pictures.models(lambda saved: load_model(saved, mean)).values():
             components = eigenvectors[:, : autoencoder.n_hidden]
             axes = {"eigenvectors": components, "columns of W": autoencoder.W}
-            pictures.draw_filters(axes, "components", "Axes of the same plane")
+            caption = "Eigenvectors of the largest eigenvalues, and the columns of W: other axes of the same plane."
+            pictures.draw_filters(axes, caption, "components", "Axes of the same plane")
             x = autoencoder.x
             rows = {
                 "by PCA": pt.dot(pt.dot(x - mean, components), components.T) + mean,
                 "by the autoencoder": autoencoder.get_reconstructed_input(autoencoder.get_hidden_values(x)),
             }
-            pictures.draw_reconstructions(pictures.of_test_images(x, {name: z.clip(0, 1) for name, z in rows.items()}))
+            shown = {name: z.clip(0, 1) for name, z in rows.items()}
+            caption = "Test images and their nearest points in the plane: both methods give the same ones."
+            pictures.draw_reconstructions(pictures.of_test_images(x, shown), caption)
 
 
 QUICK = {"n_hidden": 10, "max_iterations": 30}

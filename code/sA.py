@@ -246,7 +246,8 @@ def plot(folder, datasets=None):
     pictures = Pictures(folder, test_sA, datasets, stages={"sparsity_weight": "training"})
     names = {weight: f"sparsity weight {weight:g}" for weight in pictures.values("sparsity_weight")}
     costs = pictures.series_by("sparsity_weight", "reconstruction", names.get)
-    pictures.draw_curves("costs", COSTS_TITLE, [("", "cost (nats an image)", costs)])
+    caption = "Mean cross-entropy of each epoch: a sparse code rebuilds the images less exactly."
+    pictures.draw_curves("costs", COSTS_TITLE, [("", "cost (nats an image)", costs)], caption)
     panels, target = [], pictures.settings["sparsity_target"]
     for weight, name in names.items():
         epochs, mean = pictures.series("mean_activation", sparsity_weight=weight)
@@ -254,17 +255,21 @@ def plot(folder, datasets=None):
         curves = {"all units": units, "mean of the units": (epochs, mean), "target": (epochs, [target] * len(epochs))}
         panels.append((name, "mean activation", curves))
     title = "Mean activation of the hidden units on the validation set"
-    pictures.draw_curves("activations_by_epoch", title, panels, columns=len(panels), sharey=True)
+    caption = "Mean activation by epoch: the band reaches from the least to the most active unit."
+    pictures.draw_curves("activations_by_epoch", title, panels, caption, columns=len(panels), sharey=True)
     models = pictures.models(partial(load_autoencoder, sA), {names[weight]: file_name(weight) for weight in names})
     rows, activations = [], {}
     for name, sa in models.items():
         hidden = sa.get_hidden_values(sa.x)
         rows += pictures.of_test_images(sa.x, {name: sa.get_reconstructed_input(hidden)})
         activations |= pictures.of_test_images(sa.x, {name: pt.mean(hidden, axis=0)}, n=None)
-    pictures.draw_filters({name: sa.W for name, sa in models.items()})
-    pictures.draw_reconstructions(rows)
+    caption = "Weights of the hidden units, an image for each: without the penalty and with it."
+    pictures.draw_filters({name: sa.W for name, sa in models.items()}, caption)
+    caption = "Test images and their reconstructions, without the penalty and with it."
+    pictures.draw_reconstructions(rows, caption)
     title, label = "Mean activation of each hidden unit", "mean activation over the test set"
-    pictures.draw_histograms("activations", title, activations, label, "hidden units", target=target)
+    caption = "How many hidden units have which mean activation: the penalty gathers them around the target."
+    pictures.draw_histograms("activations", title, activations, label, "hidden units", caption, target=target)
 
 
 QUICK = {"training_epochs": 5}

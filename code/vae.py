@@ -462,7 +462,8 @@ def sample(model, seed=EVALUATION_SEED):
     saved = SavedModel(model, "vae")
     vae = load_model(saved)
     path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
-    save_tiles(path, decoder(vae)(draw_codes(vae, seed)), saved.load_data().image_shape)
+    caption = f"A hundred new images, decoded from codes that were drawn from the prior with seed {seed}."
+    save_tiles(path, decoder(vae)(draw_codes(vae, seed)), saved.load_data().image_shape, caption)
     say(f"picture: {path}")
     return path
 
@@ -477,28 +478,33 @@ def plot(folder, datasets=None):
     likelihood = {"log-likelihood of the image, given its code": pictures.series("log_likelihood")}
     divergence = {"divergence of the code from p(z)": pictures.series("divergence")}
     panels = [("", "nats an image", each) for each in (bound, likelihood, divergence)]
-    pictures.draw_curves("bound", "The bound on the log-likelihood, and its two terms", panels, clip=True)
+    caption = "The bound on the log-likelihood by epoch: the second panel's term minus the third's."
+    pictures.draw_curves("bound", "The bound on the log-likelihood, and its two terms", panels, caption, clip=True)
     for vae in pictures.models(load_model).values():
         decode = decoder(vae)
         title = "New images, for codes drawn from the standard normal distribution"
-        pictures.draw_images("samples", title, decode(draw_codes(vae, EVALUATION_SEED)), columns=10)
+        caption = "A hundred new images, decoded from codes that were drawn from the prior."
+        pictures.draw_images("samples", title, decode(draw_codes(vae, EVALUATION_SEED)), 10, caption)
 
         mean, _ = vae.encode(vae.x)
         rebuilt = pictures.of_test_images(vae.x, {"from the mean of its codes": vae.decode(mean)})
-        pictures.draw_reconstructions(rebuilt)
+        pictures.draw_reconstructions(rebuilt, "Test images, and the images decoded from the means of their codes.")
 
         [(_, means)] = pictures.of_test_images(vae.x, {"": mean}, n=None)
         steps = np.linspace(0, 1, 11)[:, None]
         walks = [(1 - steps) * start + steps * end for start, end in zip(means, means[1:10])]
         title = "Walks along straight lines between the codes of test images"
-        pictures.draw_images("walks", title, decode(np.concatenate(walks)), columns=len(steps))
+        caption = "From the left to the right of each row, the code moves on a straight line between two test images."
+        pictures.draw_images("walks", title, decode(np.concatenate(walks)), len(steps), caption)
 
         if vae.n_latent == 2:
             places = ndtri((np.arange(20) + 0.5) / 20)
             title = "Images for codes on a grid, with as much probability in each of its cells"
             grid = [(x, y) for y in places[::-1] for x in places]
-            pictures.draw_images("plane", title, decode(grid), columns=20)
-            pictures.draw_scatter("codes", f"Codes of the {len(means):,} test images", means)
+            caption = "A map of the images that the decoder can make: each cell of the grid has the same probability."
+            pictures.draw_images("plane", title, decode(grid), 20, caption)
+            caption = "Mean codes of the test images, in the colours of their labels, which the model has never seen."
+            pictures.draw_scatter("codes", f"Codes of the {len(means):,} test images", means, caption)
 
 
 QUICK = {"training_epochs": 5, "n_importance_samples": 50}

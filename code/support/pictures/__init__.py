@@ -18,9 +18,31 @@ from support.runs.records import RecordedRun, claim
 from support.start import UserError
 from utils import tile_raster_images
 
+KEYWORD = "Description"  # of the caption in a PNG's text
 
-def save_tiles(path, images, image_shape, scale=False):
-    """Write a hundred images, a row of the array each, as a PNG of their pixels alone.
+
+def described(caption):
+    """A caption in the form in which Pillow puts it into a PNG."""
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_itxt(KEYWORD, caption)
+    return text
+
+
+def caption_of(path):
+    """The caption in a PNG that this room wrote, or "". Neither matplotlib nor Pillow is needed."""
+    data = path.read_bytes()
+    # A chunk is the length of its contents, its type, the contents; a caption follows its keyword and five zeros.
+    start = data.find(b"iTXt" + KEYWORD.encode() + bytes(5))
+    if start < 4:
+        return ""
+    end = start + 4 + int.from_bytes(data[start - 4 : start])
+    return data[start + 4 + len(KEYWORD) + 5 : end].decode(errors="replace")
+
+
+def save_tiles(path, images, image_shape, caption, scale=False):
+    """Write a hundred images, a row of the array each, as a PNG of their pixels alone, and its caption.
 
     Probabilities are shown black on white. With `scale` the values of each image are stretched from black to white.
     """
@@ -30,7 +52,7 @@ def save_tiles(path, images, image_shape, scale=False):
         raise UserError("Pillow, which writes the picture, is not installed (pip install Pillow)") from error
     pixels = tile_raster_images(images, image_shape, (10, 10), (1, 1), scale_rows_to_unit_interval=scale)
     with replacing(path) as file:
-        Image.fromarray(pixels if scale else 255 - pixels).save(file, format="png")
+        Image.fromarray(pixels if scale else 255 - pixels).save(file, format="png", pnginfo=described(caption))
 
 
 class Pictures:
@@ -45,7 +67,7 @@ class Pictures:
         The data of the run, if they are loaded already.
     stages : dict
         {entry: name}. A stage is the epochs whose lines of the curve have this entry, such as "layer". The epochs
-        without any of the entries are the stage None. The names are used in the caption.
+        without any of the entries are the stage None. The names are used in the line below a picture.
 
     A UserError says what is missing or damaged: the run, one of its files, its data, a model, or matplotlib.
     """
@@ -105,8 +127,8 @@ class Pictures:
         """{label(value): series of a field} for each value of an entry."""
         return {label(value): self.series(field, **{entry: value}) for value in self.values(entry)}
 
-    def caption(self):
-        """A line below each picture: the data, the run, its seed and its epochs."""
+    def origin(self):
+        """The line below each picture: the data, the run, its seed and its epochs."""
         data = "the embedded digits, not MNIST" if self.run.dataset == "digits" else self.run.dataset
         parts = [f"data: {data}", f"run: {self.run.folder.resolve().name}"]
         parts += [f"seed {self.settings['seed']}"] if "seed" in self.settings else []
@@ -122,65 +144,74 @@ class Pictures:
         ending = "_digits" if self.run.dataset == "digits" else ""
         return claim(self.run.folder, self.run.record, f"{name}{ending}.png")
 
-    def save(self, figure, name):
-        """Write a figure with its caption to the run's folder. It replaces an earlier one."""
-        caption = textwrap.fill(" ".join(self.caption().split()), 110)
-        figure.text(0.01, 0, caption, fontsize="small", color="0.35", parse_math=False, va="bottom", in_layout=False)
-        margin = 0.17 * (caption.count("\n") + 1) / figure.get_figheight()
+    def save(self, figure, name, caption):
+        """Write a figure to the run's folder, with the run's origin below it. It replaces an earlier one.
+
+        The caption is a sentence for the reader of a page that shows the picture. The file holds it.
+        """
+        origin = textwrap.fill(" ".join(self.origin().split()), 110)
+        figure.text(0.01, 0, origin, fontsize="small", color="0.35", parse_math=False, va="bottom", in_layout=False)
+        margin = 0.17 * (origin.count("\n") + 1) / figure.get_figheight()
         figure.get_layout_engine().set(rect=(0, margin, 1, 1 - margin))
         path = self.claim(name)
         with replacing(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as: the font lacks a letter of the file's name
-            figure.savefig(file, format="png", dpi=figures.DPI)
+            figure.savefig(file, format="png", dpi=figures.DPI, pil_kwargs={"pnginfo": described(caption)})
         say(f"picture: {path}")
 
-    def draw_curves(self, name, title, panels, **options):
+    def draw_curves(self, name, title, panels, caption, **options):
         """Draw curves by epoch. The parameters are those of `curves_figure`. Panels without an epoch are left out."""
         panels = [panel for panel in panels if any(len(x) for x, _ in panel[2].values())]
         if panels:
-            self.save(figures.curves_figure(panels, title, **options), name)
+            self.save(figures.curves_figure(panels, title, **options), name, caption)
 
     def draw_errors(self):
         """Draw validation and test error by epoch, if the curve has them."""
         if any("validation_error" in line for line in self.run.curve):
-            self.save(figures.errors_figure(self.run.curve), "errors")
+            caption = (
+                "Errors by epoch: the star marks the model that is kept, and early stopping ends the training "
+                "where the epochs trained reach the horizon."
+            )
+            self.save(figures.errors_figure(self.run.curve), "errors", caption)
 
-    def draw_filters(self, weights, name="filters", title="Filters of the first layer"):
+    def draw_filters(self, weights, caption, name="filters", title="Filters of the first layer"):
         """Draw the columns of matrices. `weights` is {name: array or shared matrix}."""
         if weights:
             values = {each: value_of(W) for each, W in weights.items()}
-            self.save(figures.filters_figure(values, self.datasets.image_shape, title), name)
+            self.save(figures.filters_figure(values, self.datasets.image_shape, title), name, caption)
 
-    def save_filters(self, W, name):
+    def save_filters(self, W, name, caption):
         """Write the first hundred filters of a layer, without axes or words. `W` is a shared matrix."""
-        save_tiles(self.claim(name), value_of(W).T, self.datasets.image_shape, scale=True)
+        save_tiles(self.claim(name), value_of(W).T, self.datasets.image_shape, caption, scale=True)
 
     def draw_weights(self, W):
         """Draw the weights of each class. `W` is a shared matrix."""
-        self.save(figures.weights_figure(value_of(W), self.datasets.image_shape), "weights")
+        caption = "Weights of each class, one a pixel: ink on orange speaks for the class, on purple against it."
+        self.save(figures.weights_figure(value_of(W), self.datasets.image_shape), "weights", caption)
 
-    def draw_images(self, name, title, images, columns):
+    def draw_images(self, name, title, images, columns, caption):
         """Draw images, (n, n_in) with values in 0..1, in so many columns."""
-        self.save(figures.images_figure(images, self.datasets.image_shape, columns, title), name)
+        self.save(figures.images_figure(images, self.datasets.image_shape, columns, title), name, caption)
 
-    def draw_scatter(self, name, title, points):
+    def draw_scatter(self, name, title, points, caption):
         """Draw the codes of the test images, (n, 2), in the colours of their labels."""
-        self.save(figures.scatter_figure(points, self.test_set[1], title, "first entry", "second entry"), name)
+        figure = figures.scatter_figure(points, self.test_set[1], title, "first entry", "second entry")
+        self.save(figure, name, caption)
 
-    def draw_histograms(self, name, title, values, xlabel, ylabel, **marks):
+    def draw_histograms(self, name, title, values, xlabel, ylabel, caption, **marks):
         """Draw how often values occur. The parameters are those of `histograms_figure`."""
         if values:
-            self.save(figures.histograms_figure(values, title, xlabel, ylabel, **marks), name)
+            self.save(figures.histograms_figure(values, title, xlabel, ylabel, **marks), name, caption)
 
     def of_test_images(self, x, outputs, n=figures.N_RECONSTRUCTED):
         """[(name, value)] of symbolic `outputs`, {name: variable}, of the first n test images. They depend on x."""
         return list(zip(outputs, evaluate(outputs.values(), {x: self.test_set[0][:n]})))
 
-    def draw_reconstructions(self, rows):
+    def draw_reconstructions(self, rows, caption):
         """Draw the first test images, and below them the `rows`, a list of (name, images)."""
         if rows:
             rows = [("input", self.test_set[0][: figures.N_RECONSTRUCTED]), *rows]
-            self.save(figures.reconstructions_figure(rows, self.datasets.image_shape), "reconstructions")
+            self.save(figures.reconstructions_figure(rows, self.datasets.image_shape), "reconstructions", caption)
 
     def draw_predictions(self, x, y_pred):
         """Draw the confusion matrix and the images that are classified wrongly. `x` and `y_pred` are symbolic."""
@@ -189,5 +220,7 @@ class Pictures:
         if predicted.max() >= n_out:
             raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
         if n_out <= figures.MOST_CLASSES:
-            self.save(figures.confusion_figure(figures.confusion(labels, predicted, n_out)), "confusion")
-        self.save(figures.wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong")
+            caption = "Test images by class (row) and predicted class (column): darker cells are more frequent errors."
+            self.save(figures.confusion_figure(figures.confusion(labels, predicted, n_out)), "confusion", caption)
+        caption = "Test images that are classified wrongly, each below its class and the class that is predicted."
+        self.save(figures.wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong", caption)

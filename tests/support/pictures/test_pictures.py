@@ -61,18 +61,25 @@ def curve_of(folder):
     return [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.parametrize("before, after", [(b"", b""), (b"1234", b""), (b"1234", b"\xff")])
+def test_of_a_damaged_picture_the_caption_is_missing_or_damaged(before, after, tmp_path):
+    (tmp_path / "damaged.png").write_bytes(before + b"iTXtDescription" + bytes(5) + after)
+    assert pictures.caption_of(tmp_path / "damaged.png") in ("", "\N{REPLACEMENT CHARACTER}")
+
+
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_a_run_ends_with_its_pictures_each_with_title_labels_and_caption(lesson, runs, drawn):
     module, _, _, expected = LESSONS[lesson]
     names = {path.stem for path in (runs / lesson).glob("*.png")}
     assert {name for name in names if not name.startswith("filters_")} == {*expected.split()}
+    assert all(pictures.caption_of(path).endswith(".") for path in (runs / lesson).glob("*.png"))
     module.plot(runs / lesson)
     assert set(drawn) == {*expected.split()}
     for name, figure in drawn.items():
         assert figure.get_suptitle()
-        (caption,) = [text.get_text() for text in figure.texts if text.get_text().startswith("data: ")]
-        assert caption.startswith(f"data: small.pkl · run: {lesson}")
-        assert "2 epochs of " in caption and ("seed " in caption) == (lesson != "logistic_sgd")
+        (origin,) = [text.get_text() for text in figure.texts if text.get_text().startswith("data: ")]
+        assert origin.startswith(f"data: small.pkl · run: {lesson}")
+        assert "2 epochs of " in origin and ("seed " in origin) == (lesson != "logistic_sgd")
         assert name in ("wrong", "weights") or any(axes.get_xlabel() for axes in figure.axes)
     if "confusion" in drawn:  # the pictures of the best model agree with its test error
         error = json.loads((runs / lesson / "result.json").read_text())["test_error"]
@@ -293,7 +300,8 @@ def test_a_picture_is_a_png_of_its_size_and_names_are_shown_as_they_are(copy):
     """A formula's signs in the name of a data set are no formula."""
     change(copy / "settings.json", dataset={"name": "$\\oops{$.pkl", "sha256": "0"})
     figure = drawing.confusion_figure(np.eye(3, dtype=int))
-    pictures.Pictures(copy, SdA.test_SdA).save(figure, "small")
+    pictures.Pictures(copy, SdA.test_SdA).save(figure, "small", "Wᵀ, in a sentence.")
+    assert pictures.caption_of(copy / "small.png") == "Wᵀ, in a sentence."
     header = (copy / "small.png").read_bytes()[:24]
     assert header[:8] == b"\x89PNG\r\n\x1a\n"
     assert int.from_bytes(header[16:20]) == drawing.WIDTH * drawing.DPI

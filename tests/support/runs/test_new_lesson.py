@@ -66,7 +66,8 @@ def test_tiny(
 def plot(folder, datasets=None):
     """Draw the penalty."""
     pictures = Pictures(folder, test_tiny, datasets)
-    pictures.draw_curves("penalty", "Penalty", [("", "nats", {"": pictures.series("penalty")})])
+    panels = [("", "nats", {"": pictures.series("penalty")})]
+    pictures.draw_curves("penalty", "Penalty", panels, "The penalty by epoch.")
 
 
 SHORT = {"n_epochs": 3, "batch_size": 20}
