@@ -108,7 +108,8 @@ class Pages:
         if runs := self.records.get(source.name):
             first, record = next(iter(runs.items()))
             table = lesson_table(self.lessons.get(source.name, Lesson(source.name)), runs)
-            yield from ["", "## The recorded runs", "", *table, "", *picture_lines(self.results, runs)]
+            yield from ["", "## The recorded runs", "", *table, ""]
+            yield from picture_lines(self.results, runs, *self.results.glob(f"{source.name}.png"))
             settings = ", ".join(f"`{name} = {value}`" for name, value in record["settings"].items())
             about = f"The run {first} with {settings}: the last epoch of each stage, and some before it."
             yield from ["", "## From epoch to epoch", "", about, "", *some_lines(read_curve(self.results / first))]

@@ -54,8 +54,8 @@ def blocks(text, link):
         elif block.startswith("|"):
             parts.append(table(block.splitlines(), link))
         elif found := PICTURE.match(block):
-            words, source = html.escape(re.sub(r"\\(.)", r"\1", found[1])), link(found[2])
-            image = f'<a href="{source}"><img src="{source}" alt="{words}" loading="lazy"></a>'
+            address = link(found[2])
+            image = f'<a href="{address}"><img src="{address}" alt="{html.escape(found[1])}" loading="lazy"></a>'
             parts.append(f"<figure>{image}<figcaption>{inline(found[3], link)}</figcaption></figure>")
         elif ITEM.match(block):
             items = [inline(item.removeprefix("- "), link) for item in ITEM.split(block) if item]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from support.files import replacing
+from support.pictures import caption_of
 from support.report.recipes import RESULTS, read_recipes
 from support.report.tables import front_table, read_records, results_table
 from support.start import ROOT, UserError
@@ -44,23 +45,18 @@ def write_page(folder=RESULTS):
     return refresh(folder / "README.md", parts, f"# Published and reproduced\n\n{place('table')}\n{place('pictures')}")
 
 
-def picture_lines(folder, runs):
-    """The Markdown of the pictures of a lesson's runs: for each figure that of the first run, and links to the others."""
-    figures = {}
-    for path in [path for name in runs for path in sorted((folder / name).glob("*.png"))]:
+def picture_lines(folder, runs, *others):
+    """The Markdown of other pictures and those of some runs: each figure once, and links to it in further runs."""
+    figures, lines = {}, []
+    for path in [*others, *(path for name in runs for path in sorted((folder / name).glob("*.png")))]:
         figures.setdefault(path.name, []).append(path)
-    lines = []
     for paths in figures.values():
-        first, *others = [path.relative_to(folder).as_posix() for path in paths]
-        caption = re.sub(r"([\\`*_<\[\]])", r"\\\1", caption_of(paths[0]))
-        links = ", ".join(f"[{path.partition('/')[0]}]({path})" for path in others)
-        lines += ["", f"![{caption}]({first})<br>", caption + f" Other runs: {links}." * bool(others)]
+        first, *further = [path.relative_to(folder).as_posix() for path in paths]
+        words = first.removesuffix(".png").replace("/", ": ").replace("_", " ")
+        caption = re.sub(r"([\\`*_<\[\]])", r"\\\1", caption_of(paths[0]) or f"{words}.")
+        links = ", ".join(f"[{path.partition('/')[0]}]({path})" for path in further)
+        lines += ["", f"![{words}]({first})<br>", caption + f" Other runs: {links}." * bool(further)]
     return lines[1:]
-
-
-def caption_of(path):
-    """The caption of a picture; without one, its name in words."""
-    return f"{path.stem.replace('_', ' ').capitalize()}."
 
 
 def write_front(page):

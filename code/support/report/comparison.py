@@ -5,9 +5,12 @@ import re
 from pathlib import Path
 
 from support.files import replacing
+from support.pictures import described
 from support.pictures.figures import COLOURS, DPI, logarithmic_percent, new_figure
 from support.report.recipes import RESULTS, read_recipes
 from support.runs.records import read_curve
+
+CAPTION = "Validation errors by epoch in all recorded runs: a line for each seed, a colour for each choice of options."
 
 
 def draw_comparisons(folder=RESULTS):
@@ -22,7 +25,9 @@ def draw_comparisons(folder=RESULTS):
                 groups.setdefault(re.sub(r" ?--seed \S+", "", " ".join(options)).strip(), []).append(points)
         if len(groups) > 1:
             with replacing(Path(folder) / f"{lesson.name}.png") as file:
-                comparison_figure(lesson.name, groups).savefig(file, format="png", dpi=DPI)
+                comparison_figure(lesson.name, groups).savefig(
+                    file, format="png", dpi=DPI, pil_kwargs={"pnginfo": described(CAPTION)}
+                )
 
 
 def comparison_figure(lesson, groups):
