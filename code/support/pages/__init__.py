@@ -13,18 +13,21 @@ from pathlib import Path
 from string import Template
 
 from support.console import say
+from support.data.digits import make_digits
 from support.files import replacing
 from support.pages.markup import blocks, coloured, colours, inline, preformatted
 from support.pages.source import Source
 from support.report import picture_lines
 from support.report.recipes import RESULTS, Lesson, read_recipes
-from support.report.tables import front_table, lesson_table, read_records
-from support.report.tables import row as table_row
+from support.report.tables import front_table, lesson_table, read_records, row
 from support.runs.records import read_curve
 from support.start import ROOT
 
+import numpy as np
+
 ANSWERS = ROOT / "tests" / "exercises"
 TEMPLATE = Path(__file__).with_name("page.html")
+FEW = 600, 600, 600  # digits to train, validate and test; no lesson has larger minibatches
 
 
 def write_pages(folder=ROOT / "runs" / "pages", code=ROOT / "code", results=RESULTS, with_graphs=True):
@@ -33,6 +36,7 @@ def write_pages(folder=ROOT / "runs" / "pages", code=ROOT / "code", results=RESU
     `results` is the folder of the recorded runs. For the graphs each lesson is run, without training. This takes about
     a minute, and is done again when some code has changed.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     sources = [source for source in map(Source, sorted(code.glob("*.py"))) if source.is_program]
     sources.sort(key=lambda source: (source.number is None, source.number))
     pages = Pages(folder, results, [source.name for source in sources])
@@ -48,12 +52,17 @@ def write_pages(folder=ROOT / "runs" / "pages", code=ROOT / "code", results=RESU
 
 
 def make_graphs(lesson, folder):
-    """Write the graphs of a lesson's steps, unless those in the folder are newer than all code."""
+    """Write the graphs of a lesson's steps to a folder, unless those in it are newer than all code.
+
+    The data are a few digits: where a step takes the whole training set, thousands would take minutes.
+    """
     newest = max(path.stat().st_mtime for path in lesson.parent.rglob("*.py"))
     if min((path.stat().st_mtime for path in folder.glob("graphs/*.html")), default=0) < newest:
         say(f"the graphs of {lesson.stem} ...")
         shutil.rmtree(folder / "graphs", ignore_errors=True)
-        command = [sys.executable, lesson, "--show-graph", "--dataset", "digits", "--output-folder", folder]
+        x, y = map(np.concatenate, zip(*make_digits(FEW)))
+        np.savez(digits := folder.with_name("a_few_digits.npz"), x=x.reshape(-1, 28, 28), y=y, split=FEW)
+        command = [sys.executable, lesson, "--show-graph", "--dataset", digits, "--output-folder", folder]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             say(f"they are left out: {' '.join(done.stderr.splitlines()[-1:])}")
@@ -68,7 +77,6 @@ class Pages:
 
     def write(self, name, title, links, parts):
         fields = {"title": inline(title), "links": "\n".join(links), "main": "\n".join(parts), "colours": colours()}
-        self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / f"{name}.html") as file:
             file.write(Template(TEMPLATE.read_text(encoding="utf-8")).substitute(fields).encode())
         return self.folder / f"{name}.html"
@@ -89,11 +97,11 @@ class Pages:
     def lesson(self, source):
         """The parts of a page: texts beside their code, graphs and records, exercises."""
         lines = coloured(source.code)
-        for row in source.rows:
-            where = f"code/{source.path.name}, from line {row.start}"
-            code = preformatted(lines[number - 1] for number in range(row.start, row.end) if number not in row.hidden)
-            if row.text.strip():
-                yield f'<section class="row"><div>{self.text([row.text])}</div>'
+        for text, numbers in source.rows:
+            where = f"code/{source.path.name}, from line {numbers[0]}"
+            code = preformatted(lines[number - 1] for number in numbers)
+            if text.strip():
+                yield f'<section class="row"><div>{self.text([text])}</div>'
                 yield f'<div><p class="where">{where}</p>{code}</div></section>'
             else:
                 yield f"<details><summary>{where}</summary>{code}</details>"
@@ -130,13 +138,14 @@ class Pages:
                 for path in re.findall(r"\]\((solutions/\w+\.py)\)", answer):
                     yield preformatted(coloured((ANSWERS / path).read_text(encoding="utf-8")))
                 yield "</details>"
+            yield "</li>"
         yield "</ol>" * bool(questions)
 
 
 def some_lines(curve):
     """Lines of a curve as a Markdown table: of each stage the last one, and those of the epochs 1, 2, 5, 10, 20 ..."""
     names = list(dict.fromkeys(name for line in curve for name in line))
-    yield from [table_row(*names), "|---" * len(names) + "|"]
+    yield from [row(*names), "|---" * len(names) + "|"]
     for line, following in zip(curve, [*curve[1:], {"epoch": 0}]):
         if following["epoch"] <= line["epoch"] or re.fullmatch("0|[125]0*", str(line["epoch"])):
-            yield table_row(*(f"{line[name]:.5g}" if name in line else "" for name in names))
+            yield row(*(f"{line[name]:.5g}" if name in line else "" for name in names))

@@ -2,69 +2,58 @@
 
 import ast
 import re
-from dataclasses import dataclass
-from inspect import cleandoc
-from pathlib import Path
 
 from support.start import UserError
 
 HEADING = re.compile(r"^(\S.*)\n(?= )", re.MULTILINE)  # the text below a heading is indented
 
 
-@dataclass
-class Row:
-    """A text, and the code that it explains: the lines from `start` to before `end`, but not the `hidden` ones."""
-
-    text: str
-    start: int
-    hidden: range = range(0)
-    end: int = 0
-
-
 class Source:
-    """A file of the folder code/: its `title`, the `number` of its lesson or None, its `rows` and its `exercises`.
+    """A file of the folder code/.
 
     A heading in its docstring may end with the name of a class, function or method, as `The model (dA)`. This section,
     and those below it without a name, explain the code from there to the next name. If no heading names any, each
     function is explained by its own docstring. A UserError says that a name has no such place in the file.
+
+    Attributes
+    ----------
+    title : str; number : int, the lesson's, or None
+    rows : list of (text, numbers of the lines that it explains)
+    exercises : str
     """
 
     def __init__(self, path):
-        self.path, self.name = Path(path), Path(path).stem
-        text = self.path.read_text(encoding="utf-8")
-        self.code, body = text.rstrip(), ast.parse(text).body
-        title, _, docstring = cleandoc(text_of(body[0])).partition("\n")
+        self.path, self.name = path, path.stem
+        whole = path.read_text(encoding="utf-8")
+        self.code, foot, exercises = whole.partition('\n"""Exercises\n')
+        self.exercises = exercises.rstrip().removesuffix('"""') if foot else ""
+        self.is_program = "if __name__ ==" in whole
+        tree = ast.parse(self.code)
+        title, _, docstring = (ast.get_docstring(tree) or "").partition("\n")
         found = re.match(r"Lesson (\d+): ", title)
         self.title, self.number = title.rstrip("."), int(found[1]) if found else None
-        self.is_program = "if __name__ ==" in text
-        _, foot, exercises = text_of(body[-1]).partition("Exercises\n")
-        self.exercises = cleandoc(exercises)
 
         before, *parts = HEADING.split(docstring)
-        self.rows, named = [Row(before, body[0].end_lineno + 1)], list(definitions(body))
+        texts, starts = [before], [tree.body[0].end_lineno + 1]
+        named, hidden, last = list(definitions(tree.body)), set(), 0
         for heading, text in zip(parts[::2], parts[1::2]):
             if found := re.fullmatch(r"(.+) \((\w+)\)", heading):
                 heading, name = found.groups()
-                lines = [line for line, node in named if node.name == name and line > self.rows[-1].start]
-                if not lines:
-                    raise UserError(f"{path}: there is no {name}, below the code above it, for the section {heading!r}")
+                last = next((line for line, node in named if node.name == name and line > last), 0)
+                if not last:
+                    raise UserError(f"{path}: below the code before it there is no {name}, for the section {heading!r}")
                 # With no text above it, the first section explains all definitions so far: the imports stand alone.
-                self.rows.append(Row("", lines[0] if self.rows[-1].text.strip() else named[0][0]))
+                starts.append(last if texts[-1].strip() else named[0][0])
+                texts.append("")
             text = re.sub("^ {4}", "", text, flags=re.MULTILINE)
-            self.rows[-1].text += f"\n\n## {heading}\n\n{text}"
-        for line, node in named if len(self.rows) == 1 else ():
-            if node in body and (explained := ast.get_docstring(node)):
-                hidden = range(node.body[0].lineno, node.body[0].end_lineno + 1)
-                self.rows.append(Row(f"## `{node.name}`\n\n{explained}", line, hidden))
-        ends = [row.start for row in self.rows[1:]] + [body[-1].lineno if foot else self.code.count("\n") + 2]
-        for row, end in zip(self.rows, ends):
-            row.end = end
-
-
-def text_of(statement):
-    """The text of a statement that is only a text, such as a docstring; "" of another one."""
-    value = getattr(statement, "value", None) if isinstance(statement, ast.Expr) else None
-    return value.value if isinstance(value, ast.Constant) and isinstance(value.value, str) else ""
+            texts[-1] += f"\n\n## {heading}\n\n{text}"
+        for line, node in named if len(texts) == 1 else ():
+            if node in tree.body and (explained := ast.get_docstring(node)):
+                hidden |= {*range(node.body[0].lineno, node.body[0].end_lineno + 1)}
+                starts.append(line)
+                texts.append(f"## `{node.name}`\n\n{explained}")
+        ends = [*starts[1:], self.code.count("\n") + 2]
+        self.rows = [(text, sorted({*range(*place)} - hidden)) for text, *place in zip(texts, starts, ends)]
 
 
 def definitions(body):
