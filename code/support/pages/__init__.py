@@ -124,9 +124,9 @@ class Pages:
 
     def exercises(self, source):
         """The questions at the foot of a lesson, each with its answer folded."""
-        about, *questions = re.split(r"^(\d+)\. ", source.exercises, flags=re.MULTILINE)
         path = ANSWERS / f"{source.name}.md"
         text = path.read_text(encoding="utf-8") if path.exists() else ""
+        about, *questions = re.split(r"^(\d+)\. ", source.exercises, flags=re.MULTILINE)
         _, *answers = re.split(r"^## (\d+)\. .*\n", text, flags=re.MULTILINE)
         answers = dict(zip(answers[::2], answers[1::2]))
         if questions:
@@ -134,10 +134,9 @@ class Pages:
         for number, question in zip(questions[::2], questions[1::2]):
             yield f'<li value="{number}">{self.text([question])}'
             if answer := answers.get(number):
-                yield f"<details><summary>Answer</summary>{self.text([answer])}"
-                for path in re.findall(r"\]\((solutions/\w+\.py)\)", answer):
-                    yield preformatted(coloured((ANSWERS / path).read_text(encoding="utf-8")))
-                yield "</details>"
+                solutions = [ANSWERS / path for path in re.findall(r"\]\((solutions/\w+\.py)\)", answer)]
+                code = [preformatted(coloured(path.read_text(encoding="utf-8"))) for path in solutions]
+                yield from ["<details><summary>Answer</summary>", self.text([answer]), *code, "</details>"]
             yield "</li>"
         yield "</ol>" * bool(questions)
 

@@ -27,16 +27,16 @@ def coloured(code):
 
 def colours():
     """The style sheet of coloured code, for screens with a light and with a dark background."""
-    if highlight is None:
-        return ""
-    sheets = {scheme: HtmlFormatter(style=style).get_style_defs("pre") for scheme, style in STYLES.items()}
-    return "\n".join(f"@media (prefers-color-scheme: {scheme}) {{\n{sheet}\n}}" for scheme, sheet in sheets.items())
+    sheets = [
+        f"@media (prefers-color-scheme: {scheme}) {{\n{HtmlFormatter(style=style).get_style_defs('pre')}\n}}"
+        for scheme, style in (STYLES.items() if highlight is not None else ())
+    ]
+    return "\n".join(sheets)
 
 
 def preformatted(lines):
     """A block of lines that are HTML already. It can be scrolled, with the keyboard, too."""
-    text = "\n".join(lines).strip("\n")
-    return f'<pre tabindex="0"><code>{text}</code></pre>'
+    return '<pre tabindex="0"><code>{}</code></pre>'.format("\n".join(lines).strip("\n"))
 
 
 def blocks(text, link):

@@ -33,6 +33,7 @@ class Source:
         found = re.match(r"Lesson (\d+): ", title)
         self.title, self.number = title.rstrip("."), int(found[1]) if found else None
 
+        self.rows = []
         before, *parts = HEADING.split(docstring)
         texts, starts = [before], [tree.body[0].end_lineno + 1]
         named, hidden, last = list(definitions(tree.body)), set(), 0
@@ -53,7 +54,11 @@ class Source:
                 starts.append(line)
                 texts.append(f"## `{node.name}`\n\n{explained}")
         ends = [*starts[1:], self.code.count("\n") + 2]
-        self.rows = [(text, sorted({*range(*place)} - hidden)) for text, *place in zip(texts, starts, ends)]
+        lines = ["", *self.code.split("\n")]
+        for text, start, end in zip(texts, starts, ends):
+            numbers = [number for number in range(start, end) if number not in hidden]
+            written = [number for number in numbers if lines[number].strip()] or [start]
+            self.rows.append((text, [number for number in numbers if written[0] <= number <= written[-1]]))
 
 
 def definitions(body):
