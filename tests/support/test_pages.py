@@ -38,6 +38,10 @@ import sys
 LIMIT = 1 < 2 & 3
 
 
+def before():
+    return LIMIT
+
+
 class Small:
     """Small."""
 
@@ -152,7 +156,7 @@ def test_sections_stand_beside_the_code_that_they_name(tmp_path):
     lines = LESSON.lstrip().split("\n")
     code = ["".join(lines[number - 1] for number in numbers) for _, numbers in source.rows]
     assert code[0] == "import sysLIMIT = 1 < 2 & 3"
-    assert code[1].startswith("class Small:") and code[1].endswith('return "<b>"')
+    assert code[1].startswith("def before():") and code[1].endswith('return "<b>"')
     assert code[2].startswith("# A comment on the driver.def driver():") and code[2].endswith("sys.exit()")
 
 
