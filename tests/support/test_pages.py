@@ -186,7 +186,7 @@ def test_a_file_without_such_names_has_each_docstring_beside_its_function(tmp_pa
     assert text == "## `Small`\n\nSmall."
     lines = LESSON.lstrip().split("\n")
     assert [lines[first[-1] - 1], lines[numbers[0] - 1], lines[numbers[1] - 1]] == [
-        "LIMIT = 1 < 2 & 3",
+        "    return LIMIT",
         "class Small:",
         "",
     ]
