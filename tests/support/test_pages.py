@@ -207,6 +207,7 @@ def test_code_is_whole_and_escaped_with_pygments_and_without(tmp_path, monkeypat
 def test_answers_are_folded(book):
     page = Page(book / "dA.html")
     assert "Where the neighbours of a pixel are lost" in page.within("details")
+    assert "With seeds 1 and 2 they differ by at most 0.4" in page.within("details")
     assert "next_rng, noise = self.theano_rng.normal" in page.within("details")  # the solution
     for text, tags in page.texts:
         assert "Where the neighbours of a pixel" not in text or "details" in tags

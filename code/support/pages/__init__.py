@@ -127,10 +127,14 @@ class Pages:
         path = ANSWERS / f"{source.name}.md"
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         about, *questions = re.split(r"^(\d+)\. ", source.exercises, flags=re.MULTILINE)
-        _, *answers = re.split(r"^## (\d+)\. .*\n", text, flags=re.MULTILINE)
+        head, *answers = re.split(r"^## (\d+)\. .*\n", text, flags=re.MULTILINE)
         answers = dict(zip(answers[::2], answers[1::2]))
         if questions:
-            yield from ["<h2>Exercises</h2>", self.text([about]), "<ol>"]
+            yield from ["<h2>Exercises</h2>", self.text([about])]
+            if answers:
+                about = self.text(head.splitlines()[1:])
+                yield from ["<details><summary>About the answers</summary>", about, "</details>"]
+            yield "<ol>"
         for number, question in zip(questions[::2], questions[1::2]):
             yield f'<li value="{number}">{self.text([question])}'
             if answer := answers.get(number):
