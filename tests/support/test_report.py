@@ -77,7 +77,7 @@ def test_a_finished_run_is_a_row_beside_the_published_figures(tmp_path):
     (tmp_path / "dA").mkdir()  # which has not finished
     record(tmp_path / "SdA-no-pretraining", "SdA", settings={"option": 1}, test_error=0.01)
     record(tmp_path / "logistic_sgd", "SdA", settings={"option": 2})  # named after another lesson
-    record(tmp_path / "mine", "mine", validation_error=0.5)  # a lesson that no row names
+    record(tmp_path / "mine", "../mine", validation_error=0.5)  # a lesson that no row names
     assert rows_of(tmp_path) == [
         "| mlp | MNIST | 1.69 | 1.69 | 1.65 | 1.66 ▲ | 97 | < 0.1 | 9 | 7 |",
         "| logistic_sgd | MNIST | – | 1.39 | – | 1.30 | – | 1.6 | 36 | 7 |",
@@ -230,6 +230,7 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
     [
         ('lesson = "mlp"', "", "row 2: add_row() missing 1 required positional argument: 'lesson'"),
         ('name = "dA"', 'name = "mlp"', "row 3: another row is named 'mlp', too"),
+        ("[97.34]", '["97.34"]', "row 2: unsupported operand"),
         ('lesson = "dA"', 'lesson = "../dA"', "row 3: '../dA' is not the name of a file"),
         ('name = "dA"', 'name = "../dA"', "row 3: '../dA' is not the name of a file"),
         ("published = 1.65", 'published = "1.65"', "row 2: Unknown format code 'f'"),

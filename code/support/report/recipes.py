@@ -65,7 +65,7 @@ class Lesson:
     runs: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        file_name(self.name), sum(self.published_minutes), "".join((self.title, self.published_on, self.note))
+        sum(self.published_minutes), "".join((self.title, self.published_on, self.note))  # raise a TypeError
 
     def is_published(self, runs):
         """Whether the first of some runs, {name: record}, is one of the published recipe on MNIST."""
@@ -93,5 +93,5 @@ def add_row(lessons, name, lesson, options=(), figures=(), **about):
     if lesson in lessons and (figures or about):
         raise ValueError(f"only the first row of {lesson} has figures, title, published minutes and note")
     "".join(options)  # raises a TypeError if one of them is no text
-    new = Lesson(lesson, tuple(Figure(**figure) for figure in figures), **about)
+    new = Lesson(file_name(lesson), tuple(Figure(**figure) for figure in figures), **about)
     lessons.setdefault(lesson, new).runs[file_name(name)] = options
