@@ -36,7 +36,7 @@ def comparison_figure(lesson, groups):
     for colour, (options, runs) in zip(itertools.cycle(COLOURS), groups.items()):
         label = f"{options or 'the published recipe'}, {len(runs)} seed{'s' * (len(runs) > 1)}"
         for number, run in enumerate(runs):
-            axes.plot(*zip(*run), color=colour, linewidth=1 if options else 0.8, label="_" * (number > 0) + label)
+            axes.plot(*zip(*run), color=colour, linewidth=1.2 if options else 0.8, label="_" * (number > 0) + label)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     logarithmic_percent(axes, [error for runs in groups.values() for run in runs for _, error in run])
