@@ -262,9 +262,9 @@ def plot(folder, datasets=None):
         values = singular_values(ca.W.get_value(), codes)
         values = values[values > 1e-5 * values[0]]
         spectra[name] = np.arange(1, len(values) + 1), values
-    caption = "Weights of the hidden units, an image for each: without the penalty and with it."
+    caption = "Weights of the hidden units, an image for each: with the penalty and without it."
     pictures.draw_filters({name: ca.W for name, ca in models.items()}, caption)
-    caption = "Test images and their reconstructions, without the penalty and with it."
+    caption = "Test images and their reconstructions, with the penalty and without it."
     pictures.draw_reconstructions(rows, caption)
     title = f"Singular values of the Jacobian, mean over {N_SPECTRA} test images"
     panels = [("", "singular value", spectra)]

@@ -263,9 +263,9 @@ def plot(folder, datasets=None):
         hidden = sa.get_hidden_values(sa.x)
         rows += pictures.of_test_images(sa.x, {name: sa.get_reconstructed_input(hidden)})
         activations |= pictures.of_test_images(sa.x, {name: pt.mean(hidden, axis=0)}, n=None)
-    caption = "Weights of the hidden units, an image for each: without the penalty and with it."
+    caption = "Weights of the hidden units, an image for each: with the penalty and without it."
     pictures.draw_filters({name: sa.W for name, sa in models.items()}, caption)
-    caption = "Test images and their reconstructions, without the penalty and with it."
+    caption = "Test images and their reconstructions, with the penalty and without it."
     pictures.draw_reconstructions(rows, caption)
     title, label = "Mean activation of each hidden unit", "mean activation over the test set"
     caption = "How many hidden units have which mean activation: the penalty gathers them around the target."

@@ -484,7 +484,7 @@ def plot(folder, datasets=None):
         decode = decoder(vae)
         title = "New images, for codes drawn from the standard normal distribution"
         caption = "A hundred new images, decoded from codes that were drawn from the prior."
-        pictures.draw_images("samples", title, decode(draw_codes(vae, EVALUATION_SEED)), 10, caption)
+        pictures.draw_images("samples", title, decode(draw_codes(vae, EVALUATION_SEED)), caption)
 
         mean, _ = vae.encode(vae.x)
         rebuilt = pictures.of_test_images(vae.x, {"from the mean of its codes": vae.decode(mean)})
@@ -495,14 +495,14 @@ def plot(folder, datasets=None):
         walks = [(1 - steps) * start + steps * end for start, end in zip(means, means[1:10])]
         title = "Walks along straight lines between the codes of test images"
         caption = "From the left to the right of each row, the code moves on a straight line between two test images."
-        pictures.draw_images("walks", title, decode(np.concatenate(walks)), len(steps), caption)
+        pictures.draw_images("walks", title, decode(np.concatenate(walks)), caption, columns=len(steps))
 
         if vae.n_latent == 2:
             places = ndtri((np.arange(20) + 0.5) / 20)
             title = "Images for codes on a grid, with as much probability in each of its cells"
             grid = [(x, y) for y in places[::-1] for x in places]
             caption = "A map of the images that the decoder can make: each cell of the grid has the same probability."
-            pictures.draw_images("plane", title, decode(grid), 20, caption)
+            pictures.draw_images("plane", title, decode(grid), caption, columns=20)
             caption = "Mean codes of the test images, in the colours of their labels, which the model has never seen."
             pictures.draw_scatter("codes", f"Codes of the {len(means):,} test images", means, caption)
 

@@ -73,7 +73,16 @@ def write(path, title, settings, function, arguments):
             "rewrites.mode(), or choose the mode by PYTENSOR_FLAGS"
         )
     graphs = Graph("before", rewritten.as_built, function, arguments), Graph("after", rewritten, function, arguments)
-    drawings, reason = drawn(graphs)
+    drawings, reason, largest = [], "", max(len(graph.steps) for graph in graphs)
+    try:
+        if largest > MOST_NODES:
+            reason = f"of {largest} nodes, more than {MOST_NODES}, nobody could read one"
+        else:
+            drawings = [draw(graph) for graph in graphs]
+    except ImportError:
+        reason = "pydot is not installed"
+    except (OSError, AssertionError, ValueError):  # pydot asserts that dot ends well
+        reason = "Graphviz, whose program dot draws, is not installed, or fails"
     contents = {"txt": text(title, settings, graphs), "html": page(title, settings, graphs, drawings, reason)}
     for ending, content in contents.items():
         with replacing(path.with_name(f"{path.name}.{ending}")) as file:
@@ -81,16 +90,3 @@ def write(path, title, settings, function, arguments):
     before, after = (spelled(graph.bytes) for graph in graphs)
     without = f", without a drawing: {reason}" if reason else ""
     return f"{path.name}: a step moves {before} as built, {after} as it runs: {path}.html{without}"
-
-
-def drawn(graphs):
-    """The drawings of graphs, and the empty text; or no drawings, and the reason."""
-    largest = max(len(graph.steps) for graph in graphs)
-    if largest > MOST_NODES:
-        return [], f"of {largest} nodes, more than {MOST_NODES}, nobody could read one"
-    try:
-        return [draw(graph) for graph in graphs], ""
-    except ImportError:
-        return [], "pydot is not installed"
-    except (OSError, AssertionError, ValueError):  # pydot asserts that dot ends well
-        return [], "Graphviz, whose program dot draws, is not installed, or fails"

@@ -1,7 +1,6 @@
 """The two files that show the graphs of a function: a text and an HTML page."""
 
 import html
-import re
 from pathlib import Path
 from string import Template
 
@@ -75,7 +74,10 @@ def page(title, settings, graphs, drawings, reason):
             f"<tr><td>{link(graph, f'n{step.number}', step.number)}</td>{cells(step.name, step.moved)}</tr>"
             for step in sorted(graph.steps, key=lambda step: -step.bytes)[:5]
         ]
-        rows = [input_row(graph, variable) for variable in graph.inputs]
+        rows = []
+        for variable in graph.inputs:
+            about = cells("", "input", graph.label(variable), graph.shapes[variable], "")
+            rows.append(f'<tr id="{graph.name}-{graph.place(variable)}">{about}</tr>')
         rows += [node_row(graph, step, drawings) for step in graph.steps]
         fields |= {
             f"{graph.name}_count": len(graph.steps),
@@ -96,24 +98,14 @@ def link(graph, place, words):
     return f'<a href="#{graph.name}-{place}">{html.escape(str(words))}</a>'
 
 
-def input_row(graph, variable):
-    about = cells("", "input", graph.label(variable), graph.shapes[variable], "")
-    return f'<tr id="{graph.name}-{graph.place(variable)}">{about}</tr>'
-
-
 def node_row(graph, step, is_drawn):
     """The row of a node. Its number leads to its box in the drawing, the inputs in its formula to their rows."""
-    links = []
-
-    def show(variable):
-        """Stand in for a link until the text around it is made safe."""
+    tokens = [f"\0{place}\0" for place in range(len(step.node.inputs))]  # for links, until the text is made safe
+    does = html.escape(graph.formula(step.node, tokens) + overwritten(graph, step))
+    for token, variable in zip(tokens, step.node.inputs):
         label = graph.label(variable)
         is_place = not isinstance(variable, Constant)
-        links.append(link(graph, graph.place(variable), label) if is_place else html.escape(label))
-        return f"\0{len(links) - 1}\0"
-
-    does = html.escape(graph.formula(step.node, show) + overwritten(graph, step))
-    does = re.sub("\0(\\d+)\0", lambda found: links[int(found[1])], does)
+        does = does.replace(token, link(graph, graph.place(variable), label) if is_place else html.escape(label))
     number = link(graph, f"box-{step.number}", step.number) if is_drawn else step.number
     where = "<b>{}:{}</b> <code>{}</code>".format(*map(html.escape, map(str, step.line))) if step.line else ""
     return (

@@ -34,15 +34,13 @@ class Graph:
         self.steps = [Step(number, node) for number, node in enumerate(fgraph.toposort())]
         self.step_of = {step.node: step for step in self.steps}
         self.inputs = [variable for variable in fgraph.inputs if fgraph.clients[variable]]
-        values = [
-            each.value.data
-            if isinstance(each.value, Container)  # of a shared variable
-            else each.variable.type.filter(arguments[each.variable.name], allow_downcast=True)
-            for each in function.maker.inputs
-        ]
+        values = []
+        for each in function.maker.inputs:
+            if isinstance(each.value, Container):  # of a shared variable: if it is updated, it may be overwritten
+                values.append(each.value.data if each.update is None else copy.deepcopy(each.value.data))
+            else:
+                values.append(each.variable.type.filter(arguments[each.variable.name], allow_downcast=True))
         self.shapes = dict(zip(fgraph.inputs, map(shape, values)))
-        updated = {variable for variable, _ in self.updates}  # their arrays may be overwritten
-        values = [copy.deepcopy(value) if v in updated else value for v, value in zip(fgraph.inputs, values)]
         execute(fgraph, values, lambda node, *arrays: self.step_of[node].measure(*arrays))
         self.bytes = sum(step.bytes for step in self.steps)
 
@@ -61,9 +59,9 @@ class Graph:
         number = self.step_of[variable.owner].number
         return f"#{number}" if len(variable.owner.outputs) == 1 else f"#{number}.{variable.index}"
 
-    def formula(self, node, show=None):
-        """The computation of a node, as text. `show` makes the text of an input, by default its label."""
-        operands = [((show or self.label)(variable), TIGHTEST) for variable in node.inputs]
+    def formula(self, node, texts=None):
+        """The computation of a node, as text. `texts` are those of its inputs, by default their labels."""
+        operands = [(text, TIGHTEST) for text in texts or map(self.label, node.inputs)]
         return ", ".join(dict.fromkeys(text for text, _ in formulas(node.op, operands)))
 
     def expression(self, variable, depth=2):

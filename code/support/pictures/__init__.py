@@ -19,6 +19,8 @@ from support.start import UserError
 from utils import tile_raster_images
 
 KEYWORD = "Description"  # of the caption in a PNG's text
+MOST_FILTERS = 100  # in a picture
+N_RECONSTRUCTED = 10
 
 
 def described(caption):
@@ -32,13 +34,10 @@ def described(caption):
 
 def caption_of(path):
     """The caption in a PNG that this room wrote, or "". Neither matplotlib nor Pillow is needed."""
-    data = path.read_bytes()
     # A chunk is the length of its contents, its type, the contents; a caption follows its keyword and five zeros.
-    start = data.find(b"iTXt" + KEYWORD.encode() + bytes(5))
-    if start < 4:
-        return ""
-    end = start + 4 + int.from_bytes(data[start - 4 : start])
-    return data[start + 4 + len(KEYWORD) + 5 : end].decode(errors="replace")
+    before, head, after = path.read_bytes().partition(b"iTXt" + KEYWORD.encode() + bytes(5))
+    length = int.from_bytes(before[-4:]) - len(head) + 4
+    return after[:length].decode(errors="replace")
 
 
 def save_tiles(path, images, image_shape, caption, scale=False):
@@ -55,7 +54,7 @@ def save_tiles(path, images, image_shape, caption, scale=False):
         Image.fromarray(pixels if scale else 255 - pixels).save(file, format="png", pnginfo=described(caption))
 
 
-class Pictures:
+class Pictures(RecordedRun):
     """The pictures of a run. Each is written to the run's folder.
 
     Parameters
@@ -69,22 +68,23 @@ class Pictures:
         {entry: name}. A stage is the epochs whose lines of the curve have this entry, such as "layer". The epochs
         without any of the entries are the stage None. The names are used in the line below a picture.
 
-    A UserError says what is missing or damaged: the run, one of its files, its data, a model, or matplotlib.
+    The `caption` of a picture is a sentence for the reader of a page that shows it. The picture's file holds it. A
+    UserError says what is missing or damaged: the run, one of its files, its data, a model, or matplotlib.
     """
 
     def __init__(self, folder, driver, datasets=None, stages={None: "training"}):
         figures.new_figure(1, "")  # if matplotlib is missing, this says so first
-        self.run = RecordedRun(folder, driver)
-        self.settings, self.stages, self.loaded = self.run.settings, stages, datasets
-        if not self.run.is_finished:
+        super().__init__(folder, driver)
+        self.stages, self.loaded = stages, datasets
+        if not self.is_finished:
             say(f"the run in {folder} is not finished: the pictures show the epochs so far")
 
     @property
     def datasets(self):
         """The data that the run was trained on, as their checksum proves."""
         self.loaded = self.loaded or load_data(self.settings["dataset"])
-        if self.loaded.sha256 != self.run.sha256:
-            trained_on = f"what the run in {self.run.folder} was trained on"
+        if self.loaded.sha256 != self.sha256:
+            trained_on = f"what the run in {self.folder} was trained on"
             raise UserError(f"{self.loaded.source} is not {trained_on}: its contents have another checksum")
         return self.loaded
 
@@ -93,33 +93,30 @@ class Pictures:
         """The images, (n, n_in), and the labels, (n,)."""
         return list(map(value_of, self.datasets[2]))
 
-    def models(self, load, names=("model",)):
-        """{name: model} of the models that the run has saved. For files that are missing, a line is printed.
+    def models(self, load, files={"model": "model"}):
+        """{name: model} of the models that the run has saved. For a file that is missing, a line is printed.
 
-        `load` makes a model from a `SavedModel`, for the name "pretrained" from a `PretrainedStack`. `names` are those
-        of the files, without their ending, or {name: the file's name}.
+        `load` makes a model from a `SavedModel`, for the name "pretrained" from a `PretrainedStack`. `files` is
+        {name: the file's name, without its ending}.
         """
-        files = names if isinstance(names, dict) else dict(zip(names, names))
-        paths = {name: self.run.folder / f"{file}.npz" for name, file in files.items()}
-        if missing := [path.name for path in paths.values() if not path.exists()]:
-            there_is = " and ".join(missing) + (" is" if len(missing) == 1 else " are")
-            say(f"{there_is} not in {self.run.folder}: the pictures that need more are left out")
         models = {}
-        for name, path in paths.items():
+        for name, file in files.items():
+            path = self.folder / f"{file}.npz"
             if path.exists():
-                saved = (PretrainedStack if files[name] == "pretrained" else SavedModel)(path, self.run.lesson)
-                if saved.arrays[0].shape[:1] != (self.datasets.n_in,):
-                    raise UserError(f"{path} does not fit the {self.datasets.n_in} inputs of {self.datasets.name}")
+                saved = (PretrainedStack if file == "pretrained" else SavedModel)(path, self.lesson)
                 models[name] = load(saved)
+                saved.fitting(self.datasets)
+            else:
+                say(f"{path} is missing: the pictures that need it are left out")
         return models
 
     def values(self, entry):
         """The different values of an entry of the curve's lines, such as "corruption", in their order."""
-        return list(dict.fromkeys(line[entry] for line in self.run.curve if entry in line))
+        return list(dict.fromkeys(line[entry] for line in self.curve if entry in line))
 
     def series(self, *fields, factor=1, **place):
         """(epochs, values): a field of the curve's lines at a place, such as layer=0. Several fields make rows."""
-        lines = [line for line in self.run.curve if place.items() <= line.items() and line.keys() >= {*fields}]
+        lines = [line for line in self.curve if place.items() <= line.items() and line.keys() >= {*fields}]
         rows = [[factor * line[field] for field in fields] for line in lines]
         return [line["epoch"] for line in lines], rows if len(fields) > 1 else [row[0] for row in rows]
 
@@ -129,27 +126,23 @@ class Pictures:
 
     def origin(self):
         """The line below each picture: the data, the run, its seed and its epochs."""
-        data = "the embedded digits, not MNIST" if self.run.dataset == "digits" else self.run.dataset
-        parts = [f"data: {data}", f"run: {self.run.folder.resolve().name}"]
+        data = "the embedded digits, not MNIST" if self.dataset == "digits" else self.dataset
+        parts = [f"data: {data}", f"run: {self.folder.resolve().name}"]
         parts += [f"seed {self.settings['seed']}"] if "seed" in self.settings else []
-        stage_of = [next((mark for mark in self.stages if mark in line), None) for line in self.run.curve]
-        for mark, name in self.stages.items():
-            epochs = Counter(line.get(mark) for line, stage in zip(self.run.curve, stage_of) if stage == mark)
+        stage_of = [next((entry for entry in self.stages if entry in line), None) for line in self.curve]
+        for entry, name in self.stages.items():
+            epochs = Counter(line.get(entry) for line, stage in zip(self.curve, stage_of) if stage == entry)
             if number := max(epochs.values(), default=0):
                 parts.append(f"{number} epoch{'s' * (number != 1)} of {name}")
-        return " · ".join(parts + ["not finished"] * (not self.run.is_finished))
+        return " ".join(" · ".join(parts + ["not finished"] * (not self.is_finished)).split())
 
     def claim(self, name):
         """The path of a picture, which is noted as a file of the run."""
-        ending = "_digits" if self.run.dataset == "digits" else ""
-        return claim(self.run.folder, self.run.record, f"{name}{ending}.png")
+        return claim(self.folder, self.record, f"{name}{'_digits' * (self.dataset == 'digits')}.png")
 
     def save(self, figure, name, caption):
-        """Write a figure to the run's folder, with the run's origin below it. It replaces an earlier one.
-
-        The caption is a sentence for the reader of a page that shows the picture. The file holds it.
-        """
-        origin = textwrap.fill(" ".join(self.origin().split()), 110)
+        """Write a figure to the run's folder, with the run's origin below it. It replaces an earlier one."""
+        origin = textwrap.fill(self.origin(), 110)
         figure.text(0.01, 0, origin, fontsize="small", color="0.35", parse_math=False, va="bottom", in_layout=False)
         margin = 0.17 * (origin.count("\n") + 1) / figure.get_figheight()
         figure.get_layout_engine().set(rect=(0, margin, 1, 1 - margin))
@@ -161,24 +154,29 @@ class Pictures:
 
     def draw_curves(self, name, title, panels, caption, **options):
         """Draw curves by epoch. The parameters are those of `curves_figure`. Panels without an epoch are left out."""
-        panels = [panel for panel in panels if any(len(x) for x, _ in panel[2].values())]
-        if panels:
+        if panels := [panel for panel in panels if any(len(x) for x, _ in panel[2].values())]:
             self.save(figures.curves_figure(panels, title, **options), name, caption)
 
     def draw_errors(self):
         """Draw validation and test error by epoch, if the curve has them."""
-        if any("validation_error" in line for line in self.run.curve):
-            caption = (
-                "Errors by epoch: the star marks the model that is kept, and early stopping ends the training "
-                "where the epochs trained reach the horizon."
-            )
-            self.save(figures.errors_figure(self.run.curve), "errors", caption)
+        if self.series("validation_error")[0]:
+            caption = "Errors by epoch: the star marks the model that is kept; training ends at the horizon."
+            self.save(figures.errors_figure(self.curve), "errors", caption)
+
+    def draw_images(self, name, title, images, caption, **options):
+        """Draw images, an array or panels of them. The options are those of `images_figure`."""
+        if panels := images if isinstance(images, list) else [("", images)]:
+            self.save(figures.images_figure(panels, self.datasets.image_shape, title, **options), name, caption)
 
     def draw_filters(self, weights, caption, name="filters", title="Filters of the first layer"):
-        """Draw the columns of matrices. `weights` is {name: array or shared matrix}."""
-        if weights:
-            values = {each: value_of(W) for each, W in weights.items()}
-            self.save(figures.filters_figure(values, self.datasets.image_shape, title), name, caption)
+        """Draw the first hundred columns of matrices. `weights` is {name: array or shared matrix, (n_in, n)}."""
+        panels = []
+        for each, W in weights.items():
+            images, note = value_of(W).T, "{} of {:,}, {} × {} pixels each"
+            shown = images[:MOST_FILTERS]
+            panels.append((each, shown, note.format(len(shown), len(images), *self.datasets.image_shape)))
+        title += ": black is the lowest weight of each, white the highest"
+        self.draw_images(name, title, panels, caption, beside=True, stretched=True)
 
     def save_filters(self, W, name, caption):
         """Write the first hundred filters of a layer, without axes or words. `W` is a shared matrix."""
@@ -188,10 +186,6 @@ class Pictures:
         """Draw the weights of each class. `W` is a shared matrix."""
         caption = "Weights of each class, one a pixel: ink on orange speaks for the class, on purple against it."
         self.save(figures.weights_figure(value_of(W), self.datasets.image_shape), "weights", caption)
-
-    def draw_images(self, name, title, images, columns, caption):
-        """Draw images, (n, n_in) with values in 0..1, in so many columns."""
-        self.save(figures.images_figure(images, self.datasets.image_shape, columns, title), name, caption)
 
     def draw_scatter(self, name, title, points, caption):
         """Draw the codes of the test images, (n, 2), in the colours of their labels."""
@@ -203,24 +197,26 @@ class Pictures:
         if values:
             self.save(figures.histograms_figure(values, title, xlabel, ylabel, **marks), name, caption)
 
-    def of_test_images(self, x, outputs, n=figures.N_RECONSTRUCTED):
+    def of_test_images(self, x, outputs, n=N_RECONSTRUCTED):
         """[(name, value)] of symbolic `outputs`, {name: variable}, of the first n test images. They depend on x."""
         return list(zip(outputs, evaluate(outputs.values(), {x: self.test_set[0][:n]})))
 
     def draw_reconstructions(self, rows, caption):
         """Draw the first test images, and below them the `rows`, a list of (name, images)."""
         if rows:
-            rows = [("input", self.test_set[0][: figures.N_RECONSTRUCTED]), *rows]
-            self.save(figures.reconstructions_figure(rows, self.datasets.image_shape), "reconstructions", caption)
+            inputs, (*others, last) = self.test_set[0][:N_RECONSTRUCTED], rows
+            note = "the first {} test images, {} × {} pixels each".format(len(inputs), *self.datasets.image_shape)
+            rows = [("input", inputs), *others, (*last, note)]
+            self.draw_images("reconstructions", "Test images and their reconstructions", rows, caption)
 
     def draw_predictions(self, x, y_pred):
         """Draw the confusion matrix and the images that are classified wrongly. `x` and `y_pred` are symbolic."""
         (images, labels), n_out = self.test_set, self.datasets.n_out
         [predicted] = outputs_for(x, [y_pred], images)
         if predicted.max() >= n_out:
-            raise UserError(f"the model in {self.run.folder} tells more classes apart than {self.datasets.name} has")
+            raise UserError(f"the model in {self.folder} tells more classes apart than {self.datasets.name} has")
         if n_out <= figures.MOST_CLASSES:
             caption = "Test images by class (row) and predicted class (column): darker cells are more frequent errors."
-            self.save(figures.confusion_figure(figures.confusion(labels, predicted, n_out)), "confusion", caption)
+            self.save(figures.confusion_figure(labels, predicted, n_out), "confusion", caption)
         caption = "Test images that are classified wrongly, each below its class and the class that is predicted."
         self.save(figures.wrong_figure(images, labels, predicted, self.datasets.image_shape), "wrong", caption)

@@ -39,7 +39,7 @@ def comparison_figure(lesson, groups):
             axes.plot(*zip(*run), color=colour, linewidth=1.2 if options else 0.8, label="_" * (number > 0) + label)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
-    logarithmic_percent(axes, [error for runs in groups.values() for run in runs for _, error in run])
+    logarithmic_percent(axes)
     axes.set(xlabel="epoch", ylabel="validation error (%)")
     axes.legend(frameon=False)
     return figure

@@ -306,7 +306,7 @@ def test_the_first_picture_of_a_run_is_its_result_s(tmp_path, capsys):
     def plot(folder, data):
         for name in "errors.png", "others.png":
             records.claim(folder, records.read_settings(folder), name).write_bytes(name.encode())
-        raise UserError("no more")
+        raise RuntimeError("no\nmore")
 
     for drawn in True, False:  # the second time, the finished run is shown again
         with start(tmp_path) as run:
