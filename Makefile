@@ -32,6 +32,9 @@ reproduce: install data  ## run the published recipes that have no record in RES
 table: install  ## print the table of the recorded results
 	@$(SUPPORT) table
 
+pages: install  ## write the lessons as pages for the browser to runs/pages/, text beside code
+	$(SUPPORT) pages
+
 data: install  ## find MNIST, or download it to data/
 	@$(SUPPORT) data
 
@@ -77,4 +80,4 @@ clean:  ## remove .venv and what Python leaves behind; runs/ and data/ stay
 	rm -rf .venv .venv-* tests/.pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run quick reproduce table data test test-all check format torture bench bench-peers install python clean
+.PHONY: help run quick reproduce table pages data test test-all check format torture bench bench-peers install python clean

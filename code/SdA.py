@@ -1,6 +1,6 @@
 """Lesson 4: stacked denoising autoencoders.
 
-The model
+The model (DeepNetwork)
     One network is seen in two ways, as a list of autoencoders and as a multilayer perceptron.
 
         pre-training:                                fine-tuning:
@@ -54,14 +54,14 @@ One example, with numbers
     Fine-tuning, where nothing is lost: h₁ = σ(1/2 · 2.097 − 0.110) = 0.719, and before that step it was 3/4.
     Nothing was copied in between. The network reads the variables that the autoencoder wrote.
 
-The graph
+The graph (pretraining_functions)
     In the pages of `--show-graph`, compare the updates. `pretraining_layer_1` updates W_1, b_1, b_prime_1 and the
     generator rng_1, and only reads W_0. `finetuning` updates every W and b, and no b_prime.
 
-The loop
+The loop (pretrain_layers)
     Lesson 3's, layer by layer; then lesson 1's, with a patience of ten epochs.
 
-What to look at
+What to look at (plot)
     The cost of each autoencoder, and the first layer's filters before and after fine-tuning. Then the validation error
     by epoch. Here is the best so far, in %, for the published recipe on MNIST. Each column has its own lowest and
     highest run:

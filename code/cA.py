@@ -1,6 +1,6 @@
 """Lesson 7: a contractive autoencoder.
 
-The model
+The model (cA)
     The autoencoder of lesson 3, without its noise:
 
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights)
@@ -33,7 +33,7 @@ One example, with numbers
     The penalty shrinks both weights. It also moves a unit out of the middle, where its slope is largest; this one is
     exactly there, and so it is not moved.
 
-The graph
+The graph (get_jacobian)
     `get_jacobian` has a row for each pixel and a column for each unit, for every example: 392,000 numbers an example
     with 784 pixels and 500 units. The compiled function never makes them. In the squares, slopes and weights are
     separate factors, and only the slopes depend on the example n. So each factor can be summed alone:
@@ -47,11 +47,11 @@ The graph
     number, whose gradient is zero. Its cost contains the penalty, and its steps ignore it. Here the division is a true
     one.
 
-The loop
+The loop (test_cA)
     As in lesson 3, an epoch is a pass over the minibatches. Two means are printed: that of the cost of reconstruction,
     and that of the norm, the root of the mean squared norm in each minibatch.
 
-What to look at
+What to look at (singular_values)
     The first cost holds the penalty. With the default settings it is 842 nats: 805 of cross-entropy, and a penalty of
     0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4.
 

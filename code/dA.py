@@ -1,6 +1,6 @@
 """Lesson 3: a denoising autoencoder.
 
-The model
+The model (Autoencoder)
     An autoencoder maps its input to a hidden code and back. Training makes the output z resemble the input x:
 
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights),    σ(a) = 1 / (1 + exp(−a))
@@ -20,7 +20,7 @@ The model
     zero with probability `corruption_level`, by itself; Vincent et al. [1] choose a fixed number of entries in each
     image.
 
-The cost and its gradient
+The cost and its gradient (get_reconstruction_cost)
     Read zₖ as the probability that pixel k is white, and say the pixels are independent, given z. A black and white
     image x then has the probability Πₖ zₖ^xₖ (1 − zₖ)^(1 − xₖ). As in lesson 1, the cost is its negative logarithm,
     the cross-entropy, in nats, averaged over the minibatch:
@@ -50,15 +50,15 @@ One example, with numbers
     A step raises the weight of the second pixel, although that pixel was dark: the unit learns that the two are lit
     together. After a step of 0.8 on all parameters, L = 0.653.
 
-The graph
+The graph (get_corrupted_input)
     Randomness is symbolic, too. A draw takes the state of a generator, and gives the next state beside the numbers.
     The state is a shared variable. If the updates carry the next state, each call draws anew. In the page of
     `--show-graph`, look for `rng` among the updates, and for `tilde_x`, `y`, `z` and `L`.
 
-The loop
+The loop (test_dA)
     There are no labels and no validation. The loop runs a given number of epochs, and prints the mean cost of each.
 
-What to look at
+What to look at (plot)
     The first cost. It is some 850 nats an image, while an untrained guess of 1/2 for every pixel costs only
     784 ln 2 = 543.4. The random weights guess worse than that, because their guesses are far from 1/2. The a of a
     pixel is a sum of 500 random terms, with a standard deviation of about 2. A dark pixel costs log(1 + exp a). This

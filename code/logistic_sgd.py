@@ -13,7 +13,7 @@ PyTensor in a few lines
     `updates` give a shared variable its value after a call. `givens` put one variable in the place of another.
     Weights are shared variables, and a step of training is a function with updates.
 
-The model
+The model (LogisticRegression)
     An image is a row vector x of pixels. Each class i has a column of weights Wᵢ and a bias bᵢ:
 
         a = x W + b,    P(Y = i | x) = softmaxᵢ(a) = exp(aᵢ) / Σⱼ exp(aⱼ)
@@ -27,7 +27,7 @@ The model
     We want a small error. But the error moves in jumps, and its gradient is zero nearly everywhere. The NLL is smooth.
     So we train on the NLL, and report the error.
 
-Why the likelihood
+Why the likelihood (negative_log_likelihood)
     Say the images are independent. Then the model gives all B labels together the probability
 
         Πₖ P(Y = yₖ | xₖ).
@@ -37,7 +37,7 @@ Why the likelihood
     product into a sum, which does not underflow, and whose gradient is a sum over images. The sign turns the search
     for the highest value into one for the lowest. The division by B makes minibatches of all sizes comparable.
 
-The gradient
+The gradient (sgd_updates)
     One image with label y has NLL = −log P(Y = y | x) = −a_y + log Σⱼ exp(aⱼ). Let [i = y] be 1 for the class y, and
     0 for the others. Then
 
@@ -57,7 +57,7 @@ One example, with numbers
 
         a = (0.3, −0.3)           P = (0.646, 0.354)       NLL = −ln 0.646 = 0.437
 
-The graph
+The graph (minibatch_function)
     `pt.grad` builds the graph of the derivatives, and `pytensor.function` makes machine code of both. The data are
     shared variables, too. They are stored once, and a call passes the number of a minibatch instead of its images.
 
@@ -74,7 +74,7 @@ When the graph is wrong
 
         PYTENSOR_FLAGS=linker=py,optimizer=fast_compile,exception_verbosity=medium python code/logistic_sgd.py --fresh
 
-The loop
+The loop (EarlyStopping)
     The gradient of 600 images is an estimate of that of all 50,000, for an 83rd of the work. So an epoch, one pass
     over the training set, takes 83 steps.
 
@@ -95,7 +95,7 @@ The loop
     minibatch t falls below 0.995 times the best so far, patience becomes 2 t, or stays if it is larger. The best
     model is kept, not the last. Lesson 2 derives how stopping early acts like a penalty on the weights.
 
-What to look at
+What to look at (sgd_optimization_mnist)
     The first cost, ln 10 = 2.303: all classes are equally likely. No random number enters. On MNIST the run ends with
     7.500000 % validation and 7.489583 % test error, over the 16 full minibatches of each set, 9,600 of 10,000 images.
     Over all 10,000 test images, as `--predict` counts, the same model has 7.75 %. In the page of `--show-graph`, look

@@ -1,6 +1,6 @@
 r"""Lesson 2: a multilayer perceptron with one hidden layer.
 
-The model
+The model (HiddenLayer)
     A hidden layer maps the input to features that a logistic regression can separate:
 
         h = tanh(x W₁ + b₁),    P(Y = i | x) = softmaxᵢ(h W₂ + b₂)
@@ -23,7 +23,7 @@ The model
     The cost is the NLL plus L1_reg times the sum of |W| plus L2_reg times the sum of W², over both layers. These
     penalties pull the weights towards zero.
 
-Why a penalty helps, and stopping early
+Why a penalty helps, and stopping early (MLP)
     Take one direction of the weights, and let w be the position along it. Near its minimum w*, the NLL is almost
     ½ c (w − w*)², where c is the curvature. If c is large, the training images determine w well. If c is small, they
     say little about it, and w* is mostly an accident of these images. Start at w = 0. Three ways to end:
@@ -71,7 +71,7 @@ The graph
     through: this is back-propagation. In the page of `--show-graph`, look for `h` and `(dcost/dh)`. W₁ is W_0 there,
     and W₂ is W_1.
 
-The loop
+The loop (test_mlp)
     It is lesson 1's, with minibatches of 20 images and a patience of 10,000.
 
 How to choose the settings
@@ -81,7 +81,7 @@ How to choose the settings
     Try penalties on a logarithmic grid, too: 0.01, 0.001 ...
     Judge by the validation error at the end of the run, not at its beginning, and with several seeds.
 
-What to look at
+What to look at (plot)
     The test error is 1.65 %, where lesson 1 has 7.49 %. It takes 390,000 more weights, and a random start, so that
     the last digits depend on the seed. `filters.png` shows the columns of W₁. `wrong.png` shows digits that the model
     takes for others. Which of them would you have got right?

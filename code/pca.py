@@ -1,6 +1,6 @@
 """Lesson 5: a linear autoencoder finds the plane of principal component analysis.
 
-The model
+The model (LinearAutoencoder)
     An autoencoder without sigmoids. With m the mean of the n training images, and a matrix W that both maps share,
 
         y = (x − m) W,    z = y Wᵀ + m,    cost = (1/n) Σₖ |xₖ − zₖ|².
@@ -24,7 +24,7 @@ The model
     An autoencoder does better only by a nonlinear output, such as a sigmoid, with which z lies on a curved surface.
     See exercise 2.
 
-One example, with numbers
+One example, with numbers (get_cost_gradient)
     Two pixels, one hidden unit, two images: x = (2, 1) and (1, 3). Say m = (1, 1) and W = (1, 1)ᵀ. (It is not their
     mean, but the numbers are rounder.)
 
@@ -45,11 +45,11 @@ The graph
     it. That optimiser knows nothing of neural networks. It needs a cost and its gradient, and no more. It works in
     double precision, and so does this lesson.
 
-The loop
+The loop (minimise)
     The loop is inside the optimiser. After each of its iterations it calls `after_iteration`, which puts the weights
     into the model, and an epoch of the run is over.
 
-What to look at
+What to look at (plot)
     The first lines name PCA's optimum, and each later line how far above it the cost still is. In the picture
     `components`, look for a column of W among the eigenvectors: there is none. Then compare the two rows of
     `reconstructions`: they are the same.

@@ -1,6 +1,6 @@
 """Lesson 6: a sparse autoencoder.
 
-The model
+The model (sA)
     The autoencoder of lesson 3, without its noise:
 
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights)
@@ -22,7 +22,7 @@ The model
     The mean over a minibatch stands for the mean over all images. That needs minibatches of a hundred images or more:
     with ten, the mean of a unit that is active in one image out of ten is mostly chance.
 
-One example, with numbers
+One example, with numbers (get_cost_updates)
     Two pixels, one hidden unit, a minibatch of two images: x = (1, 0) and (0, 1). W = (2 ln 3, 0)ᵀ, b = −ln 3,
     b′ = (0, 0); the target is ρ = 1/4, the sparsity weight 1.
 
@@ -37,11 +37,11 @@ The graph
     The penalty joins the examples of a minibatch: the gradient of one example depends on the unit's activations in all
     others. Written by hand, this takes care. Here it takes two lines, and `pt.grad` does the rest.
 
-The loop
+The loop (activation_function)
     A given number of epochs. After each of them, the cost of reconstruction and the mean activations of the whole
     validation set are measured. The default rate, weight and number of epochs were chosen by these.
 
-What to look at
+What to look at (plot)
     The first cost holds the penalty. With the default settings it is 1,121 nats: 681 of cross-entropy, and a penalty
     of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. In the lines of the epochs,
     `validation reconstruction` is the cross-entropy alone.

@@ -1,6 +1,6 @@
 """Lesson 8: a variational autoencoder.
 
-The model
+The model (VAE)
     The autoencoders before this one turn an image into a code, and that code back into the image. None of them can
     make an image that nobody has drawn: we do not know which codes are codes of digits. A variational autoencoder [1]
     is a model of how images come about. First a code z is drawn from the standard normal distribution. Then the
@@ -40,7 +40,7 @@ One example, with numbers
     nothing, and the bound would be log p(x) itself, −0.981. A code that differs between images raises the bound only
     if the first term gains more by it than the KL.
 
-The graph
+The graph (sample_latent)
     The first term is a mean over draws of z, and no gradient goes through a draw. The paper's solution is to draw
     standard normal noise instead, and to let the encoder shift and scale it [1, equation 10]:
 
@@ -56,7 +56,7 @@ The graph
 
     Steps are made by Adam [2] instead of plain gradient descent; see `adam_updates`. The paper used Adagrad.
 
-The loop
+The loop (bound_function)
     After each epoch the bound of the validation set is taken, always with the same draws. The model of the best epoch
     is kept. At the end two numbers are measured for it: the bound of the test set, and an estimate of log p(x) itself.
     The estimate draws many codes for each image from the encoder, gives each code the weight
@@ -66,7 +66,7 @@ The loop
     The estimate takes long, so it is made for the first 1,000 test images only, while the bound is over all of them.
     The two sets differ a little. After five epochs the bound of the first 1,000 is −113.72, that of all −114.16.
 
-What to look at
+What to look at (sample)
     `samples`, images that nobody has drawn. `walks`: between the codes of two digits lie, mostly, codes of things that
     look like digits, too. `bound`: the two terms, and which of them moves when. With `--n-latent 2`, `plane` is a map
     of the images that the model can make, and `codes` shows where the test images are on it.

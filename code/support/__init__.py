@@ -12,6 +12,7 @@ If the home folder cannot be written, machine code is kept in a temporary folder
 The rooms of this package, from the roof to the ground. Each imports only from the rooms below it:
 
     command                   a driver's signature and docstring become the options of its command
+    pages                     the lessons as pages for the browser
     report                    published and reproduced figures, side by side
     pictures                  the pictures of a run
     runs                      a run of training: its folder, epochs, checkpoints, models and records

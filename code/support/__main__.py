@@ -1,9 +1,10 @@
-"""The Makefile calls `PYTHONPATH=code python -m support data | dataset | table [FOLDER] | reproduce [FOLDER]`."""
+"""The Makefile calls `PYTHONPATH=code python -m support`, and data, dataset, table, reproduce or pages after it."""
 
 import sys
 
 from support.console import for_any_reader
 from support.data import fetch_mnist
+from support.pages import write_pages
 from support.report import reproduce
 from support.report.comparison import draw_comparisons
 from support.report.tables import results_table
@@ -23,25 +24,22 @@ def main(arguments):
         case ["data"]:
             print(fetch_mnist())
         case ["dataset"]:
-            print(choose_dataset())
+            try:
+                fetch_mnist()
+                print("mnist")
+            except UnavailableError as error:
+                print(f"{error}\n{NOTICE}", file=sys.stderr)
+                print("digits")
         case ["table", *folder]:
             print(*results_table(*folder), sep="\n")
         case ["reproduce", *folder]:
             page = reproduce(*folder)
             draw_comparisons(*folder)
             print(f"the results are in {page}")
+        case ["pages"]:
+            print(f"the pages begin with {write_pages()}")
         case _:
             raise UserError(__doc__)
-
-
-def choose_dataset():
-    """The name mnist. If MNIST cannot be downloaded: the name digits, and a notice on standard error."""
-    try:
-        fetch_mnist()
-        return "mnist"
-    except UnavailableError as error:
-        print(f"{error}\n{NOTICE}", file=sys.stderr)
-        return "digits"
 
 
 @for_any_reader

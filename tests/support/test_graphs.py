@@ -15,7 +15,7 @@ from graphs import interpreting
 from lessons import options, short_schedules
 from support import graphs, rewrites
 from support.command import command
-from support.graphs.execution import evaluate
+from support.graphs.execution import evaluate, execute
 from support.graphs.steps import Graph, spelled
 from support.start import UserError
 
@@ -23,7 +23,9 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Apply
+from pytensor.scalar.basic import Composite
 
 SMALL_SDA = ["--hidden-layers-sizes", "6", "5", "--batch-size", "1"]
 
@@ -261,6 +263,19 @@ def test_a_folder_that_cannot_be_made_or_is_a_link_gets_one_line(is_link, small_
 @pytest.mark.parametrize("n_bytes, words", [(0, "0 B"), (999, "999 B"), (7840, "7.84 kB"), (3136000, "3.14 MB")])
 def test_bytes_are_spelled_for_a_reader(n_bytes, words):
     assert spelled(n_bytes) == words
+
+
+def test_a_fused_loop_is_run_on_whole_arrays_with_the_same_values(monkeypatch, float64):
+    """Entry by entry, a step on a large training set would take minutes."""
+    x, b = pt.matrix("x"), pt.vector("b")
+    outputs = [pt.tanh(pt.exp(x + b) * 2 - x), pt.switch(x > b, x, 0.5)]
+    fgraph = pytensor.function([x, b], outputs, mode=Mode("py", "fast_run")).maker.fgraph
+    assert any(isinstance(getattr(node.op, "scalar_op", None), Composite) for node in fgraph.toposort())
+    monkeypatch.setattr(Composite, "impl", None)
+    images, bias = np.array([[0.5, -1, 2], [0, 3, 0.25]]), np.array([0.1, -0.5, 1])
+    expected = np.tanh(np.exp(images + bias) * 2 - images), np.where(images > bias, images, 0.5)
+    for value, wanted in zip(execute(fgraph, [images, bias]), expected):
+        np.testing.assert_allclose(value, wanted, rtol=1e-14)
 
 
 def test_what_is_evaluated_without_compiling_is_what_numpy_computes(recwarn):

@@ -12,7 +12,8 @@ CODE = ROOT / "code"
 # From the roof to the ground; a room imports from its own floor and from those below it.
 FLOORS = [
     {"__main__"},
-    {"command", "report"},
+    {"command", "pages"},
+    {"report"},
     {"pictures"},
     {"runs"},
     {"data", "graphs", "inputs"},

@@ -11,8 +11,9 @@ import support.__main__ as tool
 import support.data
 import support.data.mnist
 from support import report
+from support.pictures import caption_of
 from support.report import comparison, place, refresh, reproduce, write_front, write_page
-from support.report.recipes import RECIPES, RESULTS, Figure, Recipe, read_recipes
+from support.report.recipes import RECIPES, RESULTS, Lesson, read_recipes
 from support.report.tables import front_table, results_table
 from support.rewrites import NAMES
 from support.start import ROOT, UserError
@@ -64,51 +65,50 @@ def record(folder, lesson, dataset="MNIST", settings=None, parts=None, **result)
     (folder / "result.json").write_text(json.dumps({"seconds": {"pretraining": 60, "training": 36}, **result}))
 
 
-def table_of(folder):
-    """The table's lines below its head, without the notes."""
-    lines = results_table(folder)
-    return lines[2 : lines.index("")]
+def rows_of(folder):
+    """The rows of runs in the tables."""
+    return [line for line in results_table(folder) if re.match(r"\| (?!run )", line)]
 
 
-def test_a_finished_run_is_a_line_beside_the_published_figures(tmp_path):
+def test_a_finished_run_is_a_row_beside_the_published_figures(tmp_path):
+    """If it is one of the published recipe on MNIST."""
     record(tmp_path / "SdA", "SdA", validation_error=0.0138, test_error=0.0142, epochs=36)
     record(tmp_path / "mlp", "mlp", validation_error=0.01694, test_error=0.01656, seconds={"training": 2.4}, epochs=9)
     (tmp_path / "dA").mkdir()  # which has not finished
-    assert table_of(tmp_path) == [
+    record(tmp_path / "SdA-no-pretraining", "SdA", settings={"option": 1}, test_error=0.01)
+    record(tmp_path / "logistic_sgd", "SdA", settings={"option": 2})  # named after another lesson
+    record(tmp_path / "mine", "../mine", validation_error=0.5)  # a lesson that no row names
+    assert rows_of(tmp_path) == [
         "| mlp | MNIST | 1.69 | 1.69 | 1.65 | 1.66 ▲ | 97 | < 0.1 | 9 | 7 |",
+        "| logistic_sgd | MNIST | – | 1.39 | – | 1.30 | – | 1.6 | 36 | 7 |",
         "| SdA | MNIST | 1.39 | 1.38 | 1.30 | 1.42 ▲ | 1029 | 1.6 | 36 | 7 |",
+        "| SdA-no-pretraining | MNIST | – | – | – | 1.00 | – | 1.6 | – | 7 |",
+        "| mine | MNIST | – | 1.6 | – | 7 |",
     ]
     header, rule, line, *notes = results_table(tmp_path)
     assert header.count("|") == rule.count("|") == line.count("|")
     assert "▲ above the published figure." in notes
+    assert "Published minutes: on Intel Core i7-2600K, 3.40 GHz." in notes
 
 
-def test_published_figures_stand_beside_the_published_recipe_on_mnist_only(tmp_path):
-    record(tmp_path / "mlp", "SdA", validation_error=0.01, test_error=0.01, epochs=36)  # named after another lesson
+def test_published_figures_do_not_stand_beside_digits(tmp_path):
     record(tmp_path / "SdA", "SdA", dataset="digits", validation_error=0.01, test_error=0.01, epochs=36)
-    record(tmp_path / "SdA-no-pretraining", "SdA", settings={"option": 1}, test_error=0.01)
-    record(tmp_path / "mine", "mine", validation_error=0.5)  # a lesson that no row names
-    assert table_of(tmp_path) == [
-        "| mlp | MNIST | – | 1.00 | – | 1.00 | – | 1.6 | 36 | 7 |",
-        "| SdA | digits | – | 1.00 | – | 1.00 | – | 1.6 | 36 | 7 |",
-        "| SdA-no-pretraining | MNIST | – | – | – | 1.00 | – | 1.6 | – | 7 |",
-        "| mine | MNIST | – | – | – | – | – | 1.6 | – | 7 |",
-    ]
+    assert rows_of(tmp_path) == ["| SdA | digits | – | 1.00 | – | 1.00 | – | 1.6 | 36 | 7 |"]
     assert front_table(tmp_path)[5].endswith("| 1.39, 1.30 | –, – |")
 
 
 def test_each_record_tells_with_what_it_was_made(tmp_path):
-    made_with = {"mlp": [part([])], "SdA": None, "SdA-seed-1": [part(), part()], "SdA-seed-2": [part(NAMES[1:])]}
+    made_with = {"SdA-wide": [part([])], "SdA": None, "SdA-seed-1": [part(), part()], "SdA-seed-2": [part(NAMES[1:])]}
     made_with["SdA-seed-3"] = [part(), part(processor="Slide rule")]
     for name, parts in made_with.items():
         record(tmp_path / name, name[:3], parts=parts)
     machine = ", 1 thread of {}, 4 cores, Desk; Python 9.9, PyTensor 9.9, NumPy 9.9, SciPy 9.9, Numba 9.9"
     abacus, rule = machine.format("Abacus"), machine.format("Slide rule")
     assert results_table(tmp_path)[-7::2] == [
-        f"mlp: float32, without the graph rewrites{abacus}.",
         f"SdA, SdA-seed-1: float32, with the graph rewrites{abacus}.",
         f"SdA-seed-2: float32, with the graph rewrites but {NAMES[0]}{abacus}.",
         f"SdA-seed-3: float32, with the graph rewrites{abacus}; later with the graph rewrites{rule}.",
+        f"SdA-wide: float32, without the graph rewrites{abacus}.",
     ]
 
 
@@ -123,43 +123,65 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
     for seed, name in enumerate(["SdA-no-pretraining", "SdA-no-pretraining-seed-1"]):
         settings = {"seed": seed, "pretraining_epochs": 0}
         record(tmp_path / name, "SdA", settings=settings, validation_error=0.02, test_error=0.03, epochs=20 + seed)
-    assert table_of(tmp_path)[-2:] == [
+    record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=1000)
+    assert rows_of(tmp_path)[-2:] == [
         "| SdA, 3 seeds | MNIST | 1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 ▲ | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |",
         "| SdA-no-pretraining, 2 seeds | MNIST | – | 2.00 ± 0.00 | – | 3.00 ± 0.00 | – | 1.6 ± 0.0 | 20 ± 1 | – |",
     ]
+    _, _, *lines = front_table(tmp_path)
+    both = "validation error %, test error %"
+    assert lines[:4] == [
+        f"| [Logistic regression](code/logistic_sgd.py) | {both} | 7.50, 7.49 | –, – |",  # which has no record here
+        f"| [Multilayer perceptron](code/mlp.py) | {both} | 1.69, 1.65 | 1.68, 1.65 |",
+        "| [Denoising autoencoder](code/dA.py) | – | – | – |",
+        f"| [Stacked denoising autoencoder](code/SdA.py) | {both} | 1.39, 1.30 | 1.30, 1.40 ▲, means of 3 seeds |",
+    ]
+    assert "▲ above the published figure." in lines
 
 
-def test_reproduce_runs_what_has_no_record_and_writes_the_page(tmp_path, monkeypatch):
-    commands = {}
+def test_reproduce_runs_what_has_no_record_and_writes_the_pages(tmp_path, monkeypatch):
+    """The table in README is written only if the folder is that of the records."""
+    commands, runs, readme = {}, tmp_path / "runs", tmp_path / "README.md"
 
     def run(command):
         folder = Path(command[-1])
-        commands[folder.name] = [*map(str, command)]
+        commands[folder.name] = command
         record(folder, Path(command[1]).stem)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", run)
-    record(tmp_path / "mlp", "mlp", validation_error=0.0169, test_error=0.0165, epochs=1000)
-    (tmp_path / "mlp" / "filters.png").touch()
-    page = reproduce(tmp_path).read_text(encoding="utf-8")
-    assert commands.keys() == read_recipes().keys() - {"mlp"}
-    script, folder = ROOT / "code" / "SdA.py", tmp_path / "SdA-no-pretraining"
+    monkeypatch.setattr(report, "README", readme)
+    readme.write_text(place("lessons"), encoding="utf-8")
+    record(runs / "mlp", "mlp", validation_error=0.0169, test_error=0.0165, epochs=1000)
+    page = reproduce(runs).read_text(encoding="utf-8")
+    assert commands.keys() == {name for lesson in read_recipes().values() for name in lesson.runs} - {"mlp"}
+    script, folder = ROOT / "code" / "SdA.py", runs / "SdA-no-pretraining"
     options = ["--pretraining-epochs", "0", "--output-folder", str(folder)]
     assert commands[folder.name] == [sys.executable, str(script), *options]
-    assert "\n".join(results_table(tmp_path)) in page and "![mlp: filters](mlp/filters.png)" in page
+    assert "\n".join(results_table(runs)) in page and readme.read_text(encoding="utf-8") == place("lessons")
+    monkeypatch.setattr(report, "RESULTS", runs)
+    commands.clear()
+    reproduce(runs)
+    assert not commands and "| [Multilayer perceptron](code/mlp.py) |" in readme.read_text(encoding="utf-8")
 
 
-def test_reproduce_writes_readme_where_the_folder_is_that_of_the_records_alone(tmp_path, monkeypatch):
-    """With a record of each recipe, so that there is nothing to run."""
-    (tmp_path / "README.md").write_text(place("lessons"), encoding="utf-8")
-    monkeypatch.setattr(report, "README", tmp_path / "README.md")
-    for name, recipe in read_recipes().items():
-        record(tmp_path / "runs" / name, recipe.lesson)
-    reproduce(tmp_path / "runs")
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == place("lessons")
-    monkeypatch.setattr(report, "RESULTS", tmp_path / "runs")
-    reproduce(tmp_path / "runs")
-    assert "| [Multilayer perceptron](code/mlp.py) |" in (tmp_path / "README.md").read_text(encoding="utf-8")
+def test_a_figure_is_shown_once_with_its_caption_and_links_to_those_of_other_runs(tmp_path):
+    for name in "pca", "pca-10", "pca-seed-1":
+        record(tmp_path / name, "pca")
+        (tmp_path / name / "costs.png").touch()
+    (tmp_path / "pca" / "my_own.png").touch()
+    caption = b"iTXtDescription" + bytes(5) + b"A [1] * 2."
+    (tmp_path / "pca" / "costs.png").write_bytes((len(caption) - 4).to_bytes(4) + caption)
+    assert write_page(tmp_path).read_text(encoding="utf-8").splitlines()[-9:-1] == [
+        "### Linear autoencoder",
+        "",
+        "![pca: costs](pca/costs.png)<br>",
+        r"A \[1\] \* 2. Other runs: [pca-seed-1](pca-seed-1/costs.png), [pca-10](pca-10/costs.png).",
+        "",
+        "![pca: my own](pca/my_own.png)<br>",
+        "pca: my own.",
+        "",
+    ]
 
 
 def test_reproduce_stops_where_a_run_fails_and_writes_no_page(tmp_path, monkeypatch):
@@ -180,39 +202,14 @@ def test_the_recorded_pages_are_those_of_the_records(tmp_path):
         assert write(page.parent if write is write_page else page).read_text(encoding="utf-8") == recorded
 
 
-@pytest.mark.parametrize("lower_is_better, marks", [(True, ["", "", " ▲"]), (False, [" ▼", "", ""])])
-def test_a_figure_is_marked_if_it_is_worse_at_the_digits_shown(lower_is_better, marks):
-    figure = Figure("bound", "bound", "nats", 1, lower_is_better, published=1.0)
-    assert [figure.marked(value, "value") for value in (0.9, 1.04, 1.1)] == [f"value{mark}" for mark in marks]
-
-
-def test_the_front_table_has_a_line_for_each_lesson_and_means_of_the_seeds(tmp_path):
-    """Test errors 1.2, 1.4 and 1.6 %: mean 1.4, above the published 1.30."""
-    record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=1000)
-    for seed, (name, error) in enumerate({"SdA": 0.012, "SdA-seed-1": 0.014, "SdA-seed-2": 0.016}.items()):
-        record(tmp_path / name, "SdA", settings={"seed": seed}, validation_error=0.013, test_error=error, epochs=1)
-    record(tmp_path / "SdA-wide", "SdA", settings={"width": 9})
-    _, _, *lines = front_table(tmp_path)
-    both = "validation error %, test error %"
-    assert lines[:4] == [
-        f"| [Logistic regression](code/logistic_sgd.py) | {both} | 7.50, 7.49 | –, – |",  # which has no record here
-        f"| [Multilayer perceptron](code/mlp.py) | {both} | 1.69, 1.65 | 1.68, 1.65 |",
-        "| [Denoising autoencoder](code/dA.py) | – | – | – |",
-        f"| [Stacked denoising autoencoder](code/SdA.py) | {both} | 1.39, 1.30 | 1.30, 1.40 ▲, means of 3 seeds |",
-    ]
-    assert "▲ above the published figure." in lines
-
-
 def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
     """Bounds -101.04 and -99 nats: mean -100.02, which is -100.0 at one digit and so not below the published one."""
     (tmp_path / "recipes.toml").write_text(RECIPES.read_text(encoding="utf-8") + ADDED, encoding="utf-8")
     recipes = read_recipes(tmp_path / "recipes.toml")
-    record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=1000)
     record(tmp_path / "own", "own", bound=-101.04, test_error=0.25, epochs=3)
     record(tmp_path / "own-seed-1", "own", settings={"seed": 1}, bound=-99, test_error=0.35, epochs=5)
     lines = results_table(tmp_path, recipes)
-    start = lines.index("") + 1  # a table of its own: its figures are others
-    assert lines[start : start + 5] == [
+    assert lines[:5] == [
         "| run | data | bound nats, published | reproduced | test error %, published | reproduced "
         "| minutes, published | reproduced | epochs | seed |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -222,7 +219,7 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
     ]
     assert "▼ below the published figure." in lines
     assert "The bound is one of the test images." in lines
-    assert "Published minutes: mlp on Intel Core i7-2600K, 3.40 GHz; own on a slide rule." in lines
+    assert "Published minutes: on a slide rule." in lines
     link, figures = "[A lesson of one's own](code/own.py)", "bound nats, test error %"
     line = f"| {link} | {figures} | -100.0, – | -100.0, 30.0, means of 2 seeds |"
     assert line in front_table(tmp_path, recipes)
@@ -231,13 +228,16 @@ def test_a_lesson_is_added_by_its_rows_alone(tmp_path):
 @pytest.mark.parametrize(
     "old, new, complaint",
     [
-        ('lesson = "mlp"', "", "row 2: Recipe.__init__() missing 1 required positional argument: 'lesson'"),
-        ('name = "dA"', 'name = "mlp"', "two rows are named 'mlp'"),
+        ('lesson = "mlp"', "", "row 2: add_row() missing 1 required positional argument: 'lesson'"),
+        ('name = "dA"', 'name = "mlp"', "row 3: another row is named 'mlp', too"),
+        ("[97.34]", '["97.34"]', "row 2: unsupported operand"),
         ('lesson = "dA"', 'lesson = "../dA"', "row 3: '../dA' is not the name of a file"),
-        ("published = 1.65", 'published = "1.65"', "row 2: '1.65' is not"),
+        ('name = "dA"', 'name = "../dA"', "row 3: '../dA' is not the name of a file"),
+        ("published = 1.65", 'published = "1.65"', "row 2: Unknown format code 'f'"),
         ("published = 1.65", "publshed = 1.65", "row 2: Figure.__init__() got an unexpected keyword argument 'publsh"),
-        ('options = ["--seed", "1"]', "options = [1]", "row 5: '1' is not str"),
-        ("digits = 2", "digits = -2", "row 1: -2 is not a count"),
+        ('options = ["--seed", "1"]', "options = [1]", "row 5: sequence item 0: expected str instance, int found"),
+        ('options = ["--seed", "1"]', 'note = "mine"', "row 5: only the first row of SdA has figures, title"),
+        ("digits = 2", "digits = -2", "row 1: Format specifier missing precision"),
         ("[[run]]", "[[run", "Expected ']]'"),
         ("[97.34]", "[" * 100_000, "its form is different"),
         ("97.34", "9" * 5000, ""),
@@ -252,7 +252,7 @@ def test_a_fault_in_the_table_of_recipes_is_told_in_one_line(tmp_path, old, new,
     assert complaint in str(refusal.value) and str(refusal.value).isprintable()
 
 
-STOPPED_EARLY = [name for name, recipe in read_recipes().items() if recipe.lesson in ("logistic_sgd", "mlp", "SdA")]
+STOPPED_EARLY = [name for lesson in ("logistic_sgd", "mlp", "SdA") for name in read_recipes()[lesson].runs]
 
 
 @pytest.mark.parametrize("name", STOPPED_EARLY)
@@ -285,7 +285,7 @@ def test_a_damaged_record_is_told_in_one_line(tmp_path, name):
 
 
 def test_only_what_is_between_the_marks_of_a_page_changes(tmp_path):
-    """A backslash in the text or in a line is not taken for a part of a pattern."""
+    """A backslash in the text or in a line is not taken for a part of a pattern. Without the marks nothing changes."""
     page = tmp_path / "page.md"
     page.write_text(f"Before \\1\n{place('a')}between \\g<0>, ä\n{place('b')}after", encoding="utf-8")
     for lines in ["old"], ["new \\1"]:
@@ -293,43 +293,31 @@ def test_only_what_is_between_the_marks_of_a_page_changes(tmp_path):
     begin_a, end_a, begin_b, end_b = (place("a") + place("b")).splitlines()
     a, b = [begin_a, "", "new \\1", "", end_a], [begin_b, "", "B", "", end_b]
     assert page.read_text(encoding="utf-8").split("\n") == ["Before \\1", *a, "between \\g<0>, ä", *b, "after"]
-
-
-def test_a_page_without_the_place_is_told_in_one_line_and_kept(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(text := place("table").replace("end of", "ende of"))
     with pytest.raises(UserError, match="has no place for its table: move the page away") as refusal:
-        refresh(page, {"table": ["new"]}, "")
-    assert page.read_text() == text and "\n" not in str(refusal.value)
+        refresh(page, {"a": ["newer"], "table": ["new"]}, "")
+    assert "newer" not in page.read_text(encoding="utf-8") and "\n" not in str(refusal.value)
 
 
 def test_seeds_of_a_recipe_share_a_colour_and_other_options_have_another(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    runs = [  # b has one run with a curve: there is nothing to compare
-        ("a", (), [0.5, 0.25]),
-        ("a-seed-1", ("--seed", "1"), [0.4, 0.3]),
-        ("a-less", ("--seed", "2", "--epochs", "0"), [0.6]),
-        ("b", (), [0.5]),
-        ("b-seed-1", ("--seed", "1"), []),
-    ]
-    recipes = {name: Recipe(name, lesson=name[0], options=options) for name, options, _ in runs}
-    monkeypatch.setattr(comparison, "read_recipes", lambda: recipes | {"missing": Recipe("missing", "a")})
-    for name, _, errors in runs:
-        lines = [
-            {"epoch": i, "cost": 1.0, "iteration": 2 * i, "validation_error": error}
-            for i, error in enumerate(errors, 1)
-        ]
+    errors = {"a": [0.5, 0.25], "a-seed-1": [0.4, 0.3], "a-less": [0.6], "b": [0.5], "b-seed-1": []}
+    for name, values in errors.items():
+        lines = [{"epoch": 0, "cost": 1.0}]  # of pre-training
+        lines += [{**lines[0], "epoch": i, "iteration": i, "validation_error": x} for i, x in enumerate(values, 1)]
         (tmp_path / name).mkdir()
-        (tmp_path / name / "curve.jsonl").write_text(
-            "".join(f"{json.dumps(line)}\n" for line in [{"epoch": 0, "cost": 1.0}, *lines])
-        )
+        (tmp_path / name / "curve.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    options = {"a-seed-1": ["--seed", "1"], "a-less": ["--seed", "2", "--epochs", "0"], "b-seed-1": ["--seed", "1"]}
+    runs = {name: options.get(name, []) for name in [*errors, "a-missing"]}
+    lessons = {x: Lesson(x, runs={name: each for name, each in runs.items() if name[0] == x}) for x in "ab"}
+    monkeypatch.setattr(comparison, "read_recipes", lambda: lessons)
     drawn, draw = {}, comparison.comparison_figure
     monkeypatch.setattr(comparison, "comparison_figure", lambda *what: drawn.setdefault(what[0], draw(*what)))
     comparison.draw_comparisons(tmp_path)
-    assert [path.name for path in tmp_path.glob("*.png")] == ["a.png"]
+    # One run of b has a curve: there is nothing to compare.
+    assert [(path.name, caption_of(path)) for path in tmp_path.glob("*.png")] == [("a.png", comparison.CAPTION)]
     one, other, less = drawn["a"].axes[0].get_lines()
-    assert one.get_xydata().tolist() == [[1, 50], [2, 25]] and other.get_xydata().tolist() == [[1, 40], [2, 30]]
-    assert less.get_xydata().tolist() == [[1, 60]]
+    points = [line.get_xydata().tolist() for line in (one, other, less)]
+    assert points == [[[1, 50], [2, 25]], [[1, 40], [2, 30]], [[1, 60]]]
     assert one.get_color() == other.get_color() != less.get_color()
     labels = [text.get_text() for text in drawn["a"].axes[0].get_legend().get_texts()]
     assert labels == ["the published recipe, 2 seeds", "--epochs 0, 1 seed"]
@@ -349,8 +337,6 @@ def test_make_run_falls_back_to_the_embedded_digits_with_a_notice(tmp_path, monk
     with pytest.raises(UserError, match="MNIST_DIR"):  # somebody who has the files does not want others instead
         tool.main(["dataset"])
 
-
-@pytest.mark.mnist
-def test_make_run_uses_mnist_where_it_is(capsys):
+    monkeypatch.setattr(tool, "fetch_mnist", lambda: "here")
     tool.main(["dataset"])
     assert capsys.readouterr().out == "mnist\n"

@@ -1,9 +1,12 @@
 """Graphs run node by node, in Python: what is computed only once need not be compiled."""
 
 import numpy as np
+import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.basic import Constant
 from pytensor.graph.fg import FunctionGraph
+from pytensor.scalar.basic import Composite
+from pytensor.tensor.elemwise import Elemwise
 
 
 def evaluate(outputs, values):
@@ -30,12 +33,28 @@ def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
             storage.update((v, [v.data]) for v in node.inputs if isinstance(v, Constant))
             storage.update((v, [None]) for v in node.outputs)
             inputs = [storage[variable][0] for variable in node.inputs]
-            if isinstance(node.op, OpFromGraph):
-                inside = node.op.fgraph
-                inside = inside.unfreeze() if hasattr(inside, "unfreeze") else inside.clone()  # PyTensor 3.3, 3.0
+            if (inside := inner_graph(node)) is not None:
                 for variable, value in zip(node.outputs, execute(inside, inputs)):
                     storage[variable][0] = value
             else:
                 node.op.make_thunk(node, storage, {v: [True] for v in node.inputs + node.outputs}, [], impl="py")()
             watch(node, inputs, [storage[variable][0] for variable in node.outputs])
     return [v.data if isinstance(v, Constant) else storage[v][0] for v in fgraph.outputs]
+
+
+def inner_graph(node):
+    """The graph of a node that consists of others; None of another node. A fused loop, too, is a graph on whole arrays.
+
+    Entry by entry, as PyTensor runs a fused loop in Python, a large array would take minutes.
+    """
+    if isinstance(node.op, OpFromGraph):
+        inside = node.op.fgraph
+        return inside.unfreeze() if hasattr(inside, "unfreeze") else inside.clone()  # PyTensor 3.3, 3.0
+    if not isinstance(getattr(node.op, "scalar_op", None), Composite):
+        return None
+    inside = node.op.scalar_op.fgraph
+    whole = dict(zip(inside.inputs, [variable.type() for variable in node.inputs]))
+    for each in inside.toposort():
+        whole.update((v, pt.constant(v.data)) for v in each.inputs if isinstance(v, Constant))
+        whole.update(zip(each.outputs, Elemwise(each.op)(*map(whole.get, each.inputs), return_list=True)))
+    return FunctionGraph([whole[v] for v in inside.inputs], [whole[v] for v in inside.outputs], clone=False)

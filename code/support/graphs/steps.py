@@ -1,6 +1,7 @@
 """The nodes of a graph as they run: their formulas, the bytes that they move, and the lines that made them."""
 
 import copy
+import functools
 from pathlib import Path
 
 from support.graphs.execution import execute
@@ -107,9 +108,14 @@ def lesson_line(variable):
     """The line of a lesson that made a variable: (file, number, code). None if PyTensor did not keep it."""
     for stack in getattr(variable.tag, "trace", None) or []:
         for file, line, _, code in reversed(stack if isinstance(stack, list) else [stack]):
-            if Path(file).resolve().parent == ROOT / "code":
+            if is_lesson(file):
                 return Path(file).name, line, code.strip()
     return None
+
+
+@functools.cache  # a stack is looked through at each rewrite: hundreds of thousands of times
+def is_lesson(file):
+    return Path(file).resolve().parent == ROOT / "code"
 
 
 def traffic(node, inputs, outputs):

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from support.files import replacing
+from support.pictures import caption_of
 from support.report.recipes import RESULTS, read_recipes
-from support.report.tables import front_table, read_record, read_records, results_table
+from support.report.tables import front_table, read_records, results_table
 from support.start import ROOT, UserError
 
 README = ROOT / "README.md"
@@ -20,29 +21,42 @@ def reproduce(folder=RESULTS):
     If it is the folder of the recorded results, the table in README is written, too. The path of the page is returned.
     A UserError says that a run has failed. The next call goes on with that run.
     """
-    folder, recipes = Path(folder), read_recipes()
-    for name, recipe in recipes.items():
-        if read_record(folder / name, recipes) is None:
-            script = ROOT / "code" / f"{recipe.lesson}.py"
-            command = [sys.executable, str(script), *recipe.options, "--output-folder", str(folder / name)]
-            if (status := subprocess.run(command).returncode) != 0:
-                raise UserError(f"{name} ended with status {status}: the same command goes on with it")
+    folder, lessons = Path(folder), read_recipes()
+    finished = {name for runs in read_records(folder, lessons).values() for name in runs}
+    for lesson in lessons.values():
+        for name, options in lesson.runs.items():
+            if name not in finished:
+                script = ROOT / "code" / f"{lesson.name}.py"
+                command = [sys.executable, str(script), *options, "--output-folder", str(folder / name)]
+                if (status := subprocess.run(command).returncode) != 0:
+                    raise UserError(f"{name} ended with status {status}: the same command goes on with it")
     if folder.resolve() == RESULTS:
         write_front(README)
     return write_page(folder)
 
 
 def write_page(folder=RESULTS):
-    """Write the table and the pictures of a folder of runs into its README.md. The text around them stays."""
-    folder = Path(folder)
-    pictures = [
-        f"![{path.parent.name}: {path.stem.replace('_', ' ')}]({path.relative_to(folder).as_posix()})"
-        for runs in read_records(folder, read_recipes()).values()
-        for name in runs
-        for path in sorted((folder / name).glob("*.png"))
-    ]
-    parts = {"table": results_table(folder), "pictures": "\n\n".join(pictures).splitlines()}
+    """Write the tables and the pictures of a folder of runs into its README.md. The text around them stays."""
+    folder, lessons, pictures = Path(folder), read_recipes(), []
+    for name, runs in read_records(folder, lessons).items():
+        title = lessons[name].title if name in lessons else name
+        pictures += [f"### {title}", "", *picture_lines(folder, runs), ""]
+    parts = {"table": results_table(folder), "pictures": pictures[:-1]}
     return refresh(folder / "README.md", parts, f"# Published and reproduced\n\n{place('table')}\n{place('pictures')}")
+
+
+def picture_lines(folder, runs, *others):
+    """The Markdown of other pictures and those of some runs: each figure once, and links to it in further runs."""
+    figures, lines = {}, []
+    for path in [*others, *(path for name in runs for path in sorted((folder / name).glob("*.png")))]:
+        figures.setdefault(path.name, []).append(path)
+    for paths in figures.values():
+        first, *further = [path.relative_to(folder).as_posix() for path in paths]
+        words = first.removesuffix(".png").replace("/", ": ").replace("_", " ")
+        caption = re.sub(r"([\\`*_<\[\]])", r"\\\1", caption_of(paths[0]) or f"{words}.")
+        links = ", ".join(f"[{path.partition('/')[0]}]({path})" for path in further)
+        lines += ["", f"![{words}]({first})<br>", caption + f" Other runs: {links}." * bool(further)]
+    return lines[1:]
 
 
 def write_front(page):

@@ -1,9 +1,10 @@
-"""The table data/results/recipes.toml: for each recorded run its lesson, its options and the published figures."""
+"""The table data/results/recipes.toml: for each lesson its recorded runs, their options and the published figures."""
 
+import statistics
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-from support.files import LIMIT, count, damaged, exactly, file_name, number
+from support.files import LIMIT, damaged, file_name
 from support.start import ROOT
 
 RESULTS = ROOT / "data" / "results"
@@ -22,85 +23,75 @@ class Figure:
     published: float | None = None
 
     def __post_init__(self):
-        exactly(self.field, str), exactly(self.name, str), exactly(self.unit, str), exactly(self.lower_is_better, bool)
-        if count(self.digits) > 12:
-            raise ValueError(f"{self.digits} digits are too many")
-        if self.published is not None:
-            number(self.published)
-
-    def values(self, runs):
-        """The numbers, in the unit, of those runs that have this figure."""
-        return [run[self.field] * (100 if self.unit == "%" else 1) for run in runs if self.field in run]
-
-    def spelled(self, value):
-        """A value in the unit, with the digits that are shown; None as a dash."""
-        return "–" if value is None else f"{value:.{self.digits}f}"
+        spelled([self.published or 0.0], self.digits)  # raises an exception if the value or the digits are no numbers
 
     @property
     def heading(self):
         return f"{self.name} {self.unit}".strip()
 
-    def marked(self, value, text):
-        """The text for a value. A mark is added if the value is worse than the published one, at the digits shown."""
-        above = 0 if self.published is None else float(self.spelled(value)) - float(self.spelled(self.published))
-        mark = "▲" if above > 0 and self.lower_is_better else "▼" if above < 0 and not self.lower_is_better else ""
-        return f"{text} {mark}".rstrip()
+    def cells(self, runs, is_published=True, spread=True):
+        """The published value of this figure and that of some runs, in the unit, as the tables show them.
+
+        Several runs have their mean, and with `spread` the standard deviation, too. A mark is added if the value is
+        worse than the published one, at the digits shown. A dash stands for a value that a run lacks, or nobody has
+        published.
+        """
+        values = [run[self.field] * (100 if self.unit == "%" else 1) for run in runs if self.field in run]
+        known = [self.published] if is_published and self.published is not None else []
+        if not runs or len(values) < len(runs):
+            return spelled(known, self.digits), "–"
+        mean = statistics.mean(values)
+        above = round(mean, self.digits) - round(known[0], self.digits) if known else 0
+        mark = " ▲" if above > 0 and self.lower_is_better else " ▼" if above < 0 and not self.lower_is_better else ""
+        return spelled(known, self.digits), spelled(values if spread else [mean], self.digits) + mark
+
+
+def spelled(values, digits):
+    """A value; or the mean and the sample standard deviation of several; or a dash if there is none."""
+    numbers = [statistics.mean(values), statistics.stdev(values)] if len(values) > 1 else values
+    return " ± ".join(f"{number:.{digits}f}" for number in numbers) or "–"
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A run that is recorded, or will be: a row of the table."""
+class Lesson:
+    """A lesson in the table. `runs` is {folder: options} of its rows; the first one is the published recipe."""
 
     name: str
-    lesson: str
-    options: tuple = ()
-    title: str = ""
     figures: tuple = ()
+    title: str = ""
     published_minutes: tuple = ()
     published_on: str = ""
     note: str = ""
+    runs: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        file_name(self.name), file_name(self.lesson)
-        for text in (self.title, self.published_on, self.note, *self.options):
-            exactly(text, str)
-        for minutes in self.published_minutes:
-            number(minutes)
+        sum(self.published_minutes), "".join((self.title, self.published_on, self.note))  # raise a TypeError
+
+    def is_published(self, runs):
+        """Whether the first of some runs, {name: record}, is one of the published recipe on MNIST."""
+        name, record = next(iter(runs.items()))
+        return [name] == list(self.runs)[:1] and record["dataset"]["name"] == "MNIST"
 
 
 def read_recipes(path=None):
-    """{name: Recipe} for the rows of the table, in their order; by default those of the table in data/results.
-
-    A row without figures has those of its lesson's first row, without published values. A UserError says that the
-    table is wrong.
-    """
-    path, recipes = path or RECIPES, {}
+    """{name: Lesson} from the table, in its order; by default that in data/results. A UserError says what is wrong."""
+    path, lessons = path or RECIPES, {}
     with damaged(path, "the top of the table explains its fields"):
         with open(path, "rb") as file:
             rows = tomllib.loads(file.read(LIMIT).decode())["run"]
         for place, row in enumerate(rows, 1):
             try:
-                figures = [Figure(**figure) for figure in row.get("figures", ())]
-                recipe = Recipe(**{**row, "figures": figures})
+                add_row(lessons, **row)
             except (TypeError, ValueError) as error:  # such as: an unexpected argument 'publshed'
                 raise ValueError(f"row {place}: {error}") from error
-            if recipe.name in recipes:
-                raise ValueError(f"two rows are named {recipe.name!r}")
-            first = first_row(recipe.lesson, recipes)
-            recipes[recipe.name] = recipe if figures or not first else replace(recipe, figures=unpublished(first))
-    return recipes
+    return lessons
 
 
-def lessons_of(recipes):
-    """The names of the lessons, in the order of the recipes."""
-    return list(dict.fromkeys(recipe.lesson for recipe in recipes.values()))
-
-
-def first_row(lesson, recipes):
-    """The first row of a lesson, which is its published recipe; None if the table has no row of the lesson."""
-    return next((recipe for recipe in recipes.values() if recipe.lesson == lesson), None)
-
-
-def unpublished(recipe):
-    """The figures of a recipe without their published values; none without a recipe."""
-    return [replace(figure, published=None) for figure in (recipe.figures if recipe else ())]
+def add_row(lessons, name, lesson, options=(), figures=(), **about):
+    if any(name in each.runs for each in lessons.values()):
+        raise ValueError(f"another row is named {name!r}, too")
+    if lesson in lessons and (figures or about):
+        raise ValueError(f"only the first row of {lesson} has figures, title, published minutes and note")
+    "".join(options)  # raises a TypeError if one of them is no text
+    new = Lesson(file_name(lesson), tuple(Figure(**figure) for figure in figures), **about)
+    lessons.setdefault(lesson, new).runs[file_name(name)] = options

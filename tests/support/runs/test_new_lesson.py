@@ -7,7 +7,7 @@ import random
 import torture
 from lessons import FLAGS
 from support.command import command
-from support.report.recipes import Figure, Recipe
+from support.report.recipes import Figure, Lesson
 from support.report.tables import results_table
 from support.start import ROOT
 
@@ -115,8 +115,8 @@ def test_a_lesson_is_one_file(lesson, small_dataset, tmp_path, interpreted, caps
     assert "choose --step-size below 1e+38" in capsys.readouterr().err.splitlines()[-1]
 
     figure = {"field": "penalty", "name": "penalty", "unit": "nats", "digits": 3, "lower_is_better": True}
-    recipe = Recipe(name="tiny", lesson="tiny", figures=(Figure(**figure),))
-    (line,) = [line for line in results_table(tmp_path / "runs", {"tiny": recipe}) if line.startswith("| tiny |")]
+    recipes = {"tiny": Lesson("tiny", (Figure(**figure),), runs={"tiny": []})}
+    (line,) = [line for line in results_table(tmp_path / "runs", recipes) if line.startswith("| tiny |")]
     assert f"{curve[-1]['penalty']:.3f}" in line
 
 
