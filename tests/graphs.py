@@ -2,7 +2,8 @@
 
 import inspect
 
-from support.rewrites import TAG, decoder, entropy, products, updates
+from support.rewrites import TAG
+from support.rewrites.internals import Kernel, Update
 
 import numba
 import numpy as np
@@ -13,15 +14,6 @@ from pytensor.compile.mode import Mode, get_default_mode
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.basic import PerformLinker
 
-KERNELS = {
-    updates.RankUpdate: updates.rank_update,
-    updates.BackpropUpdate: updates.backprop_update,
-    products.SparseProduct: products.sparse_product,
-    products.NarrowProduct: products.narrow_product,
-    products.TransposedProduct: products.transposed_product,
-    entropy.LogLikelihood: entropy.log_likelihood,
-    decoder.TiedDecoder: decoder.tied_decoder,
-}
 RNG = np.random.RandomState(0)
 DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # each has kernels to compile
 compiled_kernels = {}
@@ -45,23 +37,23 @@ def interpreted_mode(linker="py", tags=(TAG,)):
 
 
 class KernelLinker(PerformLinker):
-    """Runs a graph node by node, the operations of `KERNELS` by their machine code and all others by NumPy.
+    """Runs a graph node by node, each `Kernel` by its machine code and all other operations by NumPy.
 
     The machine code of an operation is compiled once for all graphs. That of a whole graph takes seconds each time.
     """
 
     def make_all(self, *arguments, **named):
         with pytest.MonkeyPatch.context() as patch:
-            for op_type in KERNELS:
+            for op_type in Kernel, Update:
                 patch.setattr(op_type, "perform", run_kernel)
             return super().make_all(*arguments, **named)
 
 
 def run_kernel(op, node, inputs, outputs):
     """What an operation's `perform` does, by the machine code that a compiled graph runs."""
-    key = op, node.outputs[0].type.dtype, node.inputs[1].type.shape[0] in (1, 2)
+    key = op, node.outputs[0].type.dtype, op.depends_on(node)
     if key not in compiled_kernels:
-        kernel = KERNELS[type(op)](op, node)
+        kernel = op.compiled(node)
         compiled_kernels[key] = numba.njit(lambda *inputs: kernel(*inputs))  # alone it can only be called by other ones
     arrays = [np.array(value) if np.ndim(value) == 0 else value for value in inputs]  # NumPy makes numbers of scalars
     results = compiled_kernels[key](*arrays)

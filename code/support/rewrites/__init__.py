@@ -48,13 +48,12 @@ NumPy, to say what it computes, and a Numba implementation, which runs.
 
 from support.rewrites.activations import sigmoid_to_vector_sigmoid, tanh_to_vector_tanh
 from support.rewrites.coin_flips import binomial_to_coin_flips
+from support.rewrites.compilation import StaticShapes, reduction_to_loops, specify_to_checked_shape
 from support.rewrites.decoder import decoder_to_tied_decoder, rank_update_to_tied_decoder
 from support.rewrites.entropy import sum_of_single_entries, sum_to_log_likelihood
 from support.rewrites.internals import CompilingLinker, InterpretingLinker, PositionalLinker
 from support.rewrites.jacobian import sum_to_factored_sum
 from support.rewrites.products import dot_to_narrow_product, dot_to_sparse_product, dot_to_transposed_product
-from support.rewrites.reductions import reduction_to_loops
-from support.rewrites.shapes import StaticShapes, specify_to_checked_shape
 from support.rewrites.updates import descent_to_rank_update, rank_update_to_backprop_update, update_inplace
 from support.start import UserError
 

@@ -3,18 +3,18 @@
 from support.rewrites import kernels
 from support.rewrites.algebra import (
     Product,
+    clients,
     constant,
     is_float_matrix,
     multiplied,
     multiply,
     products_of,
-    products_with,
     replace,
     scalars_beyond,
     split_off_common,
     untransposed,
 )
-from support.rewrites.internals import Update, numba_implementation, numba_njit
+from support.rewrites.internals import Update, numba_njit
 
 import numpy as np
 import pytensor.tensor as pt
@@ -47,27 +47,24 @@ class RankUpdate(Update):
         leaves_rows_alone = self.inplace and loops and beta == 1
         return np.mean((X != 0).any(axis=0)) if leaves_rows_alone else 1
 
+    def depends_on(self, node):
+        """Whether X is known to have one or two rows: the loops for more take seconds to compile."""
+        return node.inputs[1].type.shape[0] in (1, 2)
 
-def has_few_rows(node):
-    """Whether X is known to have one or two rows: the loops for more take seconds to compile."""
-    return node.inputs[1].type.shape[0] in (1, 2)
+    def compiled(self, node):
+        inplace, few = self.inplace, self.depends_on(node)
+        add = kernels.addition(node.outputs[0].type.numpy_dtype, few)
 
+        @numba_njit
+        def update(W, X, D, alpha, beta):
+            (n, m), k = W.shape, X.shape[0]
+            if X.shape[1] != n or D.shape != (k, m) or few and k > 2:
+                raise ValueError("shapes of W, X and D do not fit")
+            W = np.ascontiguousarray(W) if inplace else W.copy()
+            add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
+            return W
 
-@numba_implementation(RankUpdate, depends_on=has_few_rows)
-def rank_update(op, node):
-    inplace, few = op.inplace, has_few_rows(node)
-    add = kernels.addition(node.outputs[0].type.numpy_dtype, few)
-
-    @numba_njit
-    def update(W, X, D, alpha, beta):
-        (n, m), k = W.shape, X.shape[0]
-        if X.shape[1] != n or D.shape != (k, m) or few and k > 2:
-            raise ValueError("shapes of W, X and D do not fit")
-        W = np.ascontiguousarray(W) if inplace else W.copy()
-        add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
-        return W
-
-    return update
+        return update
 
 
 class BackpropUpdate(Update):
@@ -81,23 +78,21 @@ class BackpropUpdate(Update):
     def compute(self, W, X, D, alpha):
         return D @ W.T, W + alpha * (X.T @ D)
 
+    def compiled(self, node):
+        inplace = self.inplace
 
-@numba_implementation(BackpropUpdate)
-def backprop_update(op, node):
-    inplace = op.inplace
+        @numba_njit
+        def update(W, X, D, alpha):
+            n, m = W.shape
+            if X.shape != (1, n) or D.shape != (1, m):
+                raise ValueError("shapes of W, X and D do not fit")
+            if not inplace:
+                W = W.copy()
+            out = np.empty((1, n), W.dtype)
+            kernels.multiply_and_update_rows(W, X, D, alpha.item(), out)
+            return out, W
 
-    @numba_njit
-    def update(W, X, D, alpha):
-        n, m = W.shape
-        if X.shape != (1, n) or D.shape != (1, m):
-            raise ValueError("shapes of W, X and D do not fit")
-        if not inplace:
-            W = W.copy()
-        out = np.empty((1, n), W.dtype)
-        kernels.multiply_and_update_rows(W, X, D, alpha.item(), out)
-        return out, W
-
-    return update
+        return update
 
 
 @node_rewriter([Elemwise])
@@ -177,8 +172,8 @@ def rank_update_to_backprop_update(fgraph, node):
     W, X, D, alpha, beta = node.inputs
     if D.type.shape[0] != 1 or constant(beta) != 1:
         return None
-    transposes = [client.outputs[0] for client, _ in fgraph.clients[W] if isinstance(client.op, DimShuffle)]
-    for dot in [dot for W_T in transposes if untransposed(W_T) is W for dot in products_with(fgraph, W_T)]:
+    transposes = [client.outputs[0] for client in clients(fgraph, W, DimShuffle)]
+    for dot in [dot for W_T in transposes if untransposed(W_T) is W for dot in clients(fgraph, W_T, Dot, place=1)]:
         scalars = scalars_beyond(dot.inputs[0], D)
         if scalars is None or any(each.owner and apply_depends_on(each.owner, dot) for each in (X, D, alpha)):
             continue  # of another factor, or the update waits for what the product gives
