@@ -43,7 +43,7 @@ of the products that it does not make would be zero times infinity.
 
 Each rewrite has its name and `TAG` in PyTensor's database: `mode().excluding("rank_update")` or `mode().excluding(TAG)`
 leaves it, or all of them, out of one function. It stands beside the operation that it puts in, which has `compute` in
-NumPy, to say what it computes, and a Numba implementation, which runs.
+NumPy, to say what it computes, and `loops` for Numba, which run.
 """
 
 from support.rewrites.activations import sigmoid_to_vector_sigmoid, tanh_to_vector_tanh

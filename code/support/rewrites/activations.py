@@ -59,18 +59,21 @@ def logistic(dtype):
 class VectorSigmoid(Compiled, Sigmoid):
     """1 / (1 + exp(-a)) in single precision; the result is within rounding of it, for a and for the result."""
 
-    def compiled(self, node):
-        return logistic(np.dtype("float32"))
+    options = {"error_model": "numpy"}
+
+    def loops(self, node):
+        return logistic(np.dtype("float32")).py_func
 
 
 class VectorTanh(Compiled, Tanh):
     """tanh(a) in single precision; the result is within rounding of it."""
 
-    def compiled(self, node):
+    options = {"error_model": "numpy"}
+
+    def loops(self, node):
         one, two, small, exp = np.float32(1), np.float32(2), np.float32(0.625), exponential(np.dtype("float32"))
         c0, c1, c2, c3, c4 = coefficients(tanh_beyond_a, 4, [0, 0.4]).astype(np.float32)
 
-        @numba_njit(error_model="numpy")
         def tanh(a):
             u = a * a
             series = a + a * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4))))

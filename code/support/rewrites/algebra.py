@@ -1,9 +1,7 @@
 """What the rewrites look for in a graph: sums of products, scalars, transposes; and how they replace what they find."""
 
 from collections import Counter
-from functools import reduce
 from itertools import product as combinations
-from operator import and_
 
 import numpy as np
 import pytensor.tensor as pt
@@ -102,7 +100,7 @@ class Product:
     """One term of a sum: a number times some variables, `scalars` with one entry and all others, `factors`."""
 
     def __init__(self, number, variables):
-        self.number = number
+        self.number, variables = number, list(variables)
         self.scalars = [variable for variable in variables if is_scalar(variable)]
         self.factors = [variable for variable in variables if not is_scalar(variable)]
 
@@ -164,10 +162,3 @@ def scalars_beyond(variable, other):
         return []
     beyond = Product(1, elementwise(variable, ps.Mul) or [variable])
     return beyond.scalars if Counter(beyond.factors) == Counter(elementwise(other, ps.Mul) or [other]) else None
-
-
-def split_off_common(scalars):
-    """The scalars that some lists have in common, each as often as all lists have it; and the rest of each list."""
-    counts = [Counter(each) for each in scalars]
-    common = reduce(and_, counts)
-    return [list(count.elements()) for count in (common, *(each - common for each in counts))]

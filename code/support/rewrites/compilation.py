@@ -1,7 +1,7 @@
 """What lets a function be compiled sooner: inferred sizes, shorter checks of the others, plain loops."""
 
 from support.rewrites.algebra import replace
-from support.rewrites.internals import Compiled, numba_njit
+from support.rewrites.internals import Compiled
 
 import numpy as np
 from pytensor.graph.rewriting.basic import GraphRewriter, copy_stack_trace, node_rewriter
@@ -60,12 +60,11 @@ class CheckedShape(Compiled, SpecifyShape):
     def depends_on(self, node):
         return specified(node)
 
-    def compiled(self, node):
+    def loops(self, node):
         wanted = tuple(-1 if size is None else size for size in specified(node))
         shown = ", ".join("any size" if size < 0 else str(size) for size in wanted)
         message = f"an array's shape is not ({shown}), which specify_shape asks for"
 
-        @numba_njit
         def check(x, *sizes):
             for axis in range(x.ndim):
                 if wanted[axis] >= 0 and x.shape[axis] != wanted[axis]:
@@ -85,12 +84,11 @@ def specify_to_checked_shape(fgraph, node):
 class MatrixSum(Compiled, Sum):
     """PyTensor's Sum, of a matrix along one axis. Its own loops are for any number of axes, in any order of memory."""
 
-    def compiled(self, node):
+    def loops(self, node):
         [along_rows] = self.axis
         sum_dtype, dtype = np.dtype(self.acc_dtype), node.outputs[0].type.numpy_dtype
         cast = sum_dtype != dtype
 
-        @numba_njit
         def add_up(x):
             if along_rows:
                 x = x.T
@@ -112,8 +110,7 @@ class MatrixSum(Compiled, Sum):
 class RowArgmax(Compiled, Argmax):
     """PyTensor's Argmax, of each row of a matrix: the first place of the largest entry, or of the first NaN."""
 
-    def compiled(self, node):
-        @numba_njit
+    def loops(self, node):
         def find_largest(x):
             n, m = x.shape
             if m == 0:

@@ -64,11 +64,10 @@ class TiedDecoder(Update):
         error = np.exp(-np.logaddexp(0, -a)) - x
         return a, error @ W, *(W + each * (error.T @ h) for each in step)
 
-    def compiled(self, node):
+    def loops(self, node):
         dtype, update, copies = node.outputs[0].type.numpy_dtype, self.update, self.update and not self.inplace
         decode, zero = decoding(dtype, update), dtype.type(0)
 
-        @numba_njit
         def decoder(W, h, c, x, *steps):
             n, m = W.shape
             if h.shape != (1, m) or c.shape != (1, n) or x.shape != (1, n):

@@ -4,7 +4,7 @@ from itertools import permutations
 
 from support.rewrites.activations import exponential
 from support.rewrites.algebra import clients, constant, elementwise, is_float_matrix, replace
-from support.rewrites.internals import Kernel, numba_njit
+from support.rewrites.internals import Kernel
 
 import numpy as np
 from pytensor import scalar as ps
@@ -29,6 +29,9 @@ class LogLikelihood(Kernel):
     infinite, log 0 is minus infinity, which times 0 is NaN, as in the sum.
     """
 
+    # Without "reassoc", with which the compiler would turn the second loop round, at more cost than gain.
+    options = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}
+
     def results(self, x, a):
         return [vector(dtype=a.dtype, shape=(a.type.shape[0],)), a.type()]
 
@@ -36,12 +39,10 @@ class LogLikelihood(Kernel):
         likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
         return likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype), np.exp(-np.logaddexp(0, -a))
 
-    def compiled(self, node):
+    def loops(self, node):
         dtype = node.outputs[0].type.numpy_dtype
         zero, one, exp = dtype.type(0), dtype.type(1), exponential(dtype)
 
-        # Without "reassoc", with which the compiler would turn the second loop round, at more cost than gain.
-        @numba_njit(error_model="numpy", fastmath={"contract", "nsz"})
         def likelihood(x, a):
             k, n = a.shape
             if x.shape != a.shape:

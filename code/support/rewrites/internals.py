@@ -34,11 +34,13 @@ VERSION = zlib.crc32(b"".join([*_texts, str(THREADS).encode()]))
 
 
 class Compiled:
-    """Part of an operation: `compiled(node)` is the function that Numba runs for it.
+    """Part of an operation: `loops(node)` is a function, in Python, that Numba compiles with these `options` and runs.
 
     It may depend on the operation's properties, the types of its results and on `depends_on(node)`, and on nothing else
     in the types but what Numba sees: dtypes and the order in memory.
     """
+
+    options = {}
 
     def depends_on(self, node):
         return None
@@ -46,10 +48,10 @@ class Compiled:
 
 @register_funcify_and_cache_key(Compiled)
 def compiled(op, node, **kwargs):
-    """The function, and the key under which PyTensor keeps its machine code."""
+    """The compiled function, and the key under which PyTensor keeps its machine code."""
     properties = [str(getattr(op, name)) for name in getattr(op, "__props__", ())]
     key = type(op).__name__, properties, [out.type.dtype for out in node.outputs], op.depends_on(node), VERSION
-    return op.compiled(node), sha256(str(key).encode()).hexdigest()
+    return numba_njit(**op.options)(op.loops(node)), sha256(str(key).encode()).hexdigest()
 
 
 @cache
@@ -72,7 +74,7 @@ def gemm(dtype):
 
 
 class Kernel(Compiled, Op):
-    """An operation: the types of its `results`, `compute` says in NumPy what it does; `compiled` runs."""
+    """An operation: the types of its `results`, `compute` in NumPy to say what it computes, and `loops`, which run."""
 
     __props__ = ()
 

@@ -2,7 +2,7 @@
 
 from support.rewrites import kernels
 from support.rewrites.algebra import is_float_matrix, replace, untransposed
-from support.rewrites.internals import Kernel, numba_njit
+from support.rewrites.internals import Kernel
 from support.rewrites.kernels import FEW, NARROW
 from support.start import THREADS
 
@@ -39,8 +39,7 @@ class SparseProduct(MatrixProduct):
     def compute(self, X, W):
         return [np.stack([x[x != 0] @ W[x != 0] for x in X])]
 
-    def compiled(self, node):
-        @numba_njit
+    def loops(self, node):
         def product(X, W):
             (k, n), m = X.shape, W.shape[1]
             if W.shape[0] != n:
@@ -68,8 +67,7 @@ class SparseProduct(MatrixProduct):
 class NarrowProduct(MatrixProduct):
     """X W of X (batch, n) and W (n, m) of few columns, in loops along the rows of X, for which BLAS is not made."""
 
-    def compiled(self, node):
-        @numba_njit
+    def loops(self, node):
         def product(X, W):
             if W.shape[0] != X.shape[1]:
                 raise ValueError("shapes of X and W do not fit")
@@ -91,8 +89,7 @@ class TransposedProduct(Kernel):
     def compute(self, D, W):
         return [D @ W.T]
 
-    def compiled(self, node):
-        @numba_njit
+    def loops(self, node):
         def product(D, W):
             if D.shape[1] != W.shape[1]:
                 raise ValueError("shapes of D and W do not fit")

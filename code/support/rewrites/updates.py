@@ -1,5 +1,9 @@
 """The update of a weight matrix, W - lr X'D, in one pass over it and without a matrix for the gradient."""
 
+from collections import Counter
+from functools import reduce
+from operator import and_
+
 from support.rewrites import kernels
 from support.rewrites.algebra import (
     Product,
@@ -11,10 +15,9 @@ from support.rewrites.algebra import (
     products_of,
     replace,
     scalars_beyond,
-    split_off_common,
     untransposed,
 )
-from support.rewrites.internals import Update, numba_njit
+from support.rewrites.internals import Update
 
 import numpy as np
 import pytensor.tensor as pt
@@ -51,11 +54,10 @@ class RankUpdate(Update):
         """Whether X is known to have one or two rows: the loops for more take seconds to compile."""
         return node.inputs[1].type.shape[0] in (1, 2)
 
-    def compiled(self, node):
+    def loops(self, node):
         inplace, few = self.inplace, self.depends_on(node)
         add = kernels.addition(node.outputs[0].type.numpy_dtype, few)
 
-        @numba_njit
         def update(W, X, D, alpha, beta):
             (n, m), k = W.shape, X.shape[0]
             if X.shape[1] != n or D.shape != (k, m) or few and k > 2:
@@ -78,10 +80,9 @@ class BackpropUpdate(Update):
     def compute(self, W, X, D, alpha):
         return D @ W.T, W + alpha * (X.T @ D)
 
-    def compiled(self, node):
+    def loops(self, node):
         inplace = self.inplace
 
-        @numba_njit
         def update(W, X, D, alpha):
             n, m = W.shape
             if X.shape != (1, n) or D.shape != (1, m):
@@ -143,8 +144,7 @@ def sides_of(fgraph, factors):
     rows = [factor for factor in factors if factor.type.broadcastable == (True, False)]
     if not columns or not rows or len(columns) + len(rows) < len(factors):
         return None
-    left = [untransposed(column) for column in columns]
-    left = [column.T if row is None else row for row, column in zip(left, columns)]
+    left = [column.T if (row := untransposed(column)) is None else row for column in columns]
     return multiply(left), multiply(rows)
 
 
@@ -153,17 +153,15 @@ def joined_update(W, products, beta):
     if len(products) == 1:
         [(term, X, D)] = products
         return RankUpdate()(W, X, D, term.coefficient(W.dtype), beta)
-    common, *rest = split_off_common([term.scalars for term, _, _ in products])
-    own = [Product(term.number, scalars).coefficient(W.dtype) for scalars, (term, _, _) in zip(rest, products)]
-    X = pt.join(0, *(left for _, left, _ in products))
-    D = pt.join(0, *(scalar * with_rows_of(left, right) for scalar, (_, left, right) in zip(own, products)))
-    return RankUpdate()(W, X, D, multiplied(common, W.dtype), beta)
-
-
-def with_rows_of(left, right):
-    """The right side of a product, with as many rows as the left one: behind a join nobody would miss any."""
-    rows = left.type.shape[0]
-    return right if rows is not None and rows == right.type.shape[0] else pt.specify_shape(right, (left.shape[0], None))
+    common = reduce(and_, [Counter(term.scalars) for term, _, _ in products])
+    rights = []
+    for term, X, D in products:
+        if X.type.shape[0] is None or X.type.shape[0] != D.type.shape[0]:
+            D = pt.specify_shape(D, (X.shape[0], None))  # behind a join nobody would miss any rows
+        own = Product(term.number, (Counter(term.scalars) - common).elements())
+        rights.append(own.coefficient(W.dtype) * D)
+    X, D = pt.join(0, *(X for _, X, _ in products)), pt.join(0, *rights)
+    return RankUpdate()(W, X, D, multiplied(common.elements(), W.dtype), beta)
 
 
 @node_rewriter([RankUpdate])
@@ -179,8 +177,7 @@ def rank_update_to_backprop_update(fgraph, node):
             continue  # of another factor, or the update waits for what the product gives
         fused, updated = BackpropUpdate()(W, X, D, alpha)
         back = multiply([fused, *(scalar.squeeze() for scalar in scalars)])
-        if (replaced := replace([dot.outputs[0], node.outputs[0]], [back, updated], made=[fused])) is not None:
-            return replaced
+        return replace([dot.outputs[0], node.outputs[0]], [back, updated], made=[fused])
     return None
 
 

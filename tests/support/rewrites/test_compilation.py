@@ -4,6 +4,7 @@ from graphs import interpreted_mode, nodes
 from logistic_sgd import LogisticRegression, minibatch, sgd_updates
 from support import rewrites
 from support.rewrites.compilation import CheckedShape, MatrixSum, RowArgmax, StaticShapes
+from support.rewrites.internals import numba_njit
 from vae import VAE
 
 import numba
@@ -84,8 +85,7 @@ def test_sizes_that_contradict_each_other_are_an_error_of_the_call():
 
 def test_another_shape_is_an_error_that_says_which_was_specified():
     node = CheckedShape()(pt.matrix("x"), 4, None).owner
-    kernel = node.op.compiled(node)
-    check = numba.njit(lambda *inputs: kernel(*inputs))
+    check = numba_njit(node.op.loops(node), final_function=True)
     np.testing.assert_array_equal(check(np.ones((4, 3)), np.array(4), None), np.ones((4, 3)))
     with pytest.raises(AssertionError, match=r"shape is not \(4, any size\), which specify_shape asks for"):
         check(np.ones((3, 4)), np.array(4), None)
@@ -111,9 +111,8 @@ def reduction(symbol):
     """What a reduction of a matrix becomes: its machine code, for any order in memory, and its function in NumPy."""
     fn = pytensor.function([symbol.owner.inputs[0]], symbol, mode=MODE)
     [node] = nodes(fn, (MatrixSum, RowArgmax))
-    kernel = node.op.compiled(node)
     signature = numba.types.Array(numba.from_dtype(node.inputs[0].type.numpy_dtype), 2, "A")
-    return numba.njit((signature,))(lambda A: kernel(A)), fn
+    return numba_njit((signature,), final_function=True)(node.op.loops(node)), fn
 
 
 @pytest.mark.parametrize("dtype, axis", [("float64", 0), ("float32", 1), ("int8", 1), ("bool", 0)])

@@ -47,17 +47,14 @@ def test_an_autoencoder_passes_over_its_weights_twice_after_it_has_encoded(dtype
     for mode in kernel_mode(), interpreted_mode(), interpreted_mode().excluding(TAG):
         step, params = denoising_step(n, m, dtype, mode)
         if not results:
-            [decoder], [rest] = nodes(step, TiedDecoder), nodes(step, RankUpdate)
+            [decoder], [rest], [likelihood] = (nodes(step, each) for each in (TiedDecoder, RankUpdate, LogLikelihood))
             assert decoder.op.update and decoder.op.inplace and rest.op.inplace
             assert rest.inputs[0] is decoder.outputs[2] and rest.inputs[1].type.shape == (1, n)
-            assert len(nodes(step, SparseProduct)) == 1
-            [likelihood] = nodes(step, LogLikelihood)
-            assert likelihood.inputs[1] is decoder.outputs[0]
+            assert likelihood.inputs[1] is decoder.outputs[0] and len(nodes(step, SparseProduct)) == 1
             assert not nodes(step, (TransposedProduct, BackpropUpdate, Dot))
         results.append([np.asarray([step(x) for x in xs]), *(param.get_value() for param in params)])
-    compiled, interpreted, plain = results
-    for values in compiled, interpreted:
-        for actual, expected in zip(values, plain):
+    for values in results[:2]:
+        for actual, expected in zip(values, results[2]):
             assert_close(actual, expected, dtype)
 
 
