@@ -1,9 +1,13 @@
 """What the tests of compiled graphs ask of a function."""
 
 import inspect
+import os
+import subprocess
+import sys
 
 from support.rewrites import REWRITES, TAG
 from support.rewrites.internals import Kernel, Update, numba_njit
+from support.start import ROOT
 
 import numpy as np
 import pytensor
@@ -135,3 +139,13 @@ def assert_as_plain(inputs, outputs, values, without=""):
     for actual, expected in zip(ours(*values), plain(*values), strict=True):
         assert_close(actual, expected, expected.dtype)
     return ours, plain
+
+
+def printed(script, monkeypatch, *arguments, **environment):
+    """What a script prints in a process of its own, in which this project can be imported."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "code"), str(ROOT / "tests")]))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

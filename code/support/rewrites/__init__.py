@@ -18,7 +18,7 @@ processor. It is proportional to the number of passes over each weight matrix W 
 | rank_update        | W - lr X'D, with two products as sum | RankUpdate(W, X, D, -lr, 1)  | 2 or more -> 1       |
 |                    | W - lr (X'D + W r), r a row          | RankUpdate(W (1 - lr r), ..) | 2 or more -> 2       |
 | backprop_update    | D W' and RankUpdate(W, X, D, ...)    | BackpropUpdate(W, X, D, ...) | 2 -> 1               |
-| tied_decoder       | LogLikelihood(x, a), (z - x) W       | TiedDecoder(W, h, c, x)      | 2 -> 1               |
+| tied_decoder       | a, (z - x) W, of LogLikelihood(x, a) | TiedDecoder(W, h, c, x)      | 2 -> 1               |
 | tied_update        | that, and W + s (z - x)'h + t X'D    | TiedDecoder(W, h, c, x, s)   | 2 -> 1               |
 |                    |                                      | and RankUpdate of its result | and share of X != 0  |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |

@@ -35,9 +35,7 @@ class StaticShapes(GraphRewriter):
                 fgraph.replace(old[0], node.inputs[0], reason="static_shapes")
             elif isinstance(node.op, INFERRING) and None in old[-1].type.shape:
                 try:
-                    anew = node.op if isinstance(node.op, SYMBOLIC) else node.op.make_node
-                    made = anew(*node.inputs)
-                    new = [made] if isinstance(node.op, SYMBOLIC) else made.outputs
+                    new = inferred_again(node)
                 except (TypeError, ValueError):
                     continue  # sizes that contradict each other: the function raises when it is called
                 if new[-1].type != old[-1].type:
@@ -45,6 +43,11 @@ class StaticShapes(GraphRewriter):
                     for before, after in zip(old, new, strict=True):
                         after.name = before.name
                     fgraph.replace_all(zip(old, new), reason="static_shapes", import_missing=True)
+
+
+def inferred_again(node):
+    """The results of the same operation on the same inputs, in a new node."""
+    return [node.op(*node.inputs)] if isinstance(node.op, SYMBOLIC) else node.op.make_node(*node.inputs).outputs
 
 
 def specified(node):

@@ -93,11 +93,12 @@ def test_without_an_update_the_error_goes_back_in_the_pass_that_decodes(scale):
     W, h, c, x, z, L = autoencoder()
     lr = pt.scalar("lr")
     cost = (lr if scale == "lr" else scale) * L.sum()
-    fn = compiled([h, c, x, lr], [cost, z, pt.grad(cost, h), pt.grad(cost, c)])
+    fn = compiled([h, c, x, lr], [cost, z, pt.grad(cost, h), pt.grad(cost, c), z.owner.inputs[0]])
     assert len(nodes(fn, TiedDecoder)) == 1 and not nodes(fn, (Dot, SparseProduct, TransposedProduct))
     values, w, factor = arguments(), W.get_value(), 0.5 if scale == "lr" else scale
     cost, z, error = decoded(w, *values)
-    for actual, value in zip(fn(*values, 0.5), (factor * cost, z, factor * error @ w, factor * error)):
+    logits = values[0] @ w.T + values[1]
+    for actual, value in zip(fn(*values, 0.5), (factor * cost, z, factor * error @ w, factor * error, logits)):
         assert_close(actual, value, "float64")
     np.testing.assert_array_equal(W.get_value(), w)
 
