@@ -52,24 +52,21 @@ def constant(variable):
 
 def untransposed(variable):
     """The matrix whose transpose this is, or None."""
-    node = variable.owner
-    transposed = node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0)
-    return node.inputs[0] if transposed else None
+    transposed = isinstance(variable.owner_op, DimShuffle) and variable.owner_op.new_order == (1, 0)
+    return variable.owner.inputs[0] if transposed else None
 
 
 def inside(variable, op_type):
     """The variable without these operations around it: assertions of its shape, or new dimensions."""
-    while variable.owner is not None and isinstance(variable.owner.op, op_type):
+    while isinstance(variable.owner_op, op_type):
         variable = variable.owner.inputs[0]
     return variable
 
 
 def elementwise(variable, scalar_op):
     """The operands, where the variable is this elementwise operation's result, or else None."""
-    node = variable.owner
-    if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar_op):
-        return node.inputs
-    return None
+    op = variable.owner_op
+    return variable.owner.inputs if isinstance(op, Elemwise) and isinstance(op.scalar_op, scalar_op) else None
 
 
 def factors_of(variable):

@@ -155,7 +155,7 @@ def decoder_to_tied_decoder(fgraph, node):
     x, a = node.inputs
     operands = elementwise(a, ps.Add) or []
     for product, c in permutations(operands) if a.type.shape[0] == 1 and len(operands) == 2 else ():
-        if product.owner is None or not isinstance(product.owner.op, Dot) or len(fgraph.clients[product]) > 1:
+        if not isinstance(product.owner_op, Dot) or len(fgraph.clients[product]) > 1:
             continue
         h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
         if W is None or W.owner is not None or not is_float_matrix(W, h, c, x) or c.type.shape[1] == 1:
@@ -214,10 +214,9 @@ def rank_update_to_tied_decoder(fgraph, node):
 
 def joined(variable):
     """The matrices that a matrix consists of, one below the other."""
-    node = variable.owner
-    if node is None or not isinstance(node.op, Join):
-        return [variable]
-    axis, parts = getattr(node.op, "axis", None), node.inputs
-    if axis is None:  # PyTensor 3.0
-        axis, parts = constant(parts[0]), parts[1:]
-    return parts if axis == 0 else [variable]
+    match variable.owner_op_and_inputs:
+        case Join(axis=0), *parts:
+            return parts
+        case Join() as op, axis, *parts if not hasattr(op, "axis") and constant(axis) == 0:  # PyTensor 3.0
+            return parts
+    return [variable]

@@ -113,7 +113,7 @@ def sum_of_single_entries(fgraph, node):
     another use, where a label y_r beyond the columns is an IndexError.
     """
     added, [out] = node.inputs[0].owner, node.outputs
-    if node.op.axis != (1,) or added is None or not isinstance(added.op, AdvancedIncSubtensor):
+    if node.op.axis != (1,) or not isinstance(node.inputs[0].owner_op, AdvancedIncSubtensor):
         return None
     if getattr(added.op, "idx_list", (0, 1)) != (0, 1):  # PyTensor 3.3; in 3.0 each index is an input of its own
         return None

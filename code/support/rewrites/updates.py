@@ -135,11 +135,10 @@ def descent_to_rank_update(fgraph, node):
 def sides_of(fgraph, factors):
     """X and D of a product X'D, or of an elementwise one of columns and rows; None of anything else."""
     if len(factors) == 1:
-        node = factors[0].owner
-        if node is None or not isinstance(node.op, Dot) or len(fgraph.clients[factors[0]]) > 1:
-            return None
-        left = untransposed(node.inputs[0])
-        return (left, node.inputs[1]) if left is not None else None
+        match factors[0].owner_op_and_inputs:
+            case Dot(), left, right if len(fgraph.clients[factors[0]]) == 1 and untransposed(left) is not None:
+                return untransposed(left), right
+        return None
     columns = [factor for factor in factors if factor.type.broadcastable == (False, True)]
     rows = [factor for factor in factors if factor.type.broadcastable == (True, False)]
     if not columns or not rows or len(columns) + len(rows) < len(factors):
