@@ -154,7 +154,9 @@ def decoder_to_tied_decoder(fgraph, node):
     """h W' + c, s (z - x) W, with LogLikelihood(x, h W' + c) -> TiedDecoder(W, h, c, x), for a batch known to be 1"""
     x, a = node.inputs
     operands = elementwise(a, ps.Add) or []
-    for product, c in permutations(operands) if a.type.shape[0] == 1 and len(operands) == 2 else ():
+    if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1 or len(operands) != 2:
+        return None  # if x were made of a, it would have to be known before it
+    for product, c in permutations(operands):
         if not isinstance(product.owner_op, Dot) or len(fgraph.clients[product]) > 1:
             continue
         h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
