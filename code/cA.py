@@ -53,7 +53,8 @@ The loop
 
 What to look at
     The first cost holds the penalty. With the default settings it is 842 nats: 805 of cross-entropy, and a penalty of
-    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4.
+    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first line compares the two
+    cross-entropies.
 
     The picture `singular_values`. A singular value of the Jacobian is the amount by which the code changes for a small
     step of the input along one direction, divided by the length of the step. The curve of the contractive autoencoder
@@ -196,7 +197,7 @@ def test_cA(
             run.say("... training")
             stage = stages[level] = run.stage(
                 ca, train_ca, name=f"contraction level {level:g}", file=file_name(level), contraction_level=level,
-                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2, without the penalty
+                chance_cost=run.data.n_in * np.log(2), chance_of="reconstruction",  # of guessing every pixel at 1/2
             )  # fmt: skip
             for epoch in stage.epochs(training_epochs, first=0):
                 for minibatch_index in epoch:

@@ -43,8 +43,8 @@ The loop
 
 What to look at
     The first cost holds the penalty. With the default settings it is 1,121 nats: 681 of cross-entropy, and a penalty
-    of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. In the lines of the epochs,
-    `validation reconstruction` is the cross-entropy alone.
+    of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first line compares the two
+    cross-entropies. In the lines of the epochs, `validation reconstruction` is the cross-entropy alone.
 
     The mean activations on the test set, in the picture `activations`: they gather around the target. The filters, in
     the picture `filters`: with the penalty many of them are pen strokes; without it they are spots, or the noise that
@@ -195,7 +195,7 @@ def test_sA(
             run.say("... training")
             stage = stages[weight] = run.stage(
                 sa, train_sa, name=f"sparsity weight {weight:g}", file=file_name(weight), sparsity_weight=weight,
-                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2, without the penalty
+                chance_cost=run.data.n_in * np.log(2), chance_of="reconstruction",  # of guessing every pixel at 1/2
             )  # fmt: skip
             for epoch in stage.epochs(training_epochs):
                 for minibatch_index in epoch:

@@ -33,17 +33,19 @@ class Stage:
         The phase in words, for the line that is printed at its end.
     chance_cost : float, optional
         The cost of a model that has learnt nothing. It is printed beside the first cost.
+    chance_of : str, optional
+        The figure that it compares with, such as reconstruction, if the cost holds a penalty, too.
     place
         Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
     """
 
     def __init__(
         self, run, model, name="training", rate="learning_rate", file="model", phase=None, title=None,
-        chance_cost=None, **place,
+        chance_cost=None, chance_of=None, **place,
     ):  # fmt: skip
         self.run, self.model, self.name, self.rate, self.file = run, model, name, rate, file
         self.title, self.phase = title, run.phase_in_progress or phase or name
-        self.chance_cost, self.place, self.number = chance_cost, place, len(run.stages)
+        self.chance_cost, self.chance_of, self.place, self.number = chance_cost, chance_of, place, len(run.stages)
         self.values = None  # of the parameters, as they were kept last
         self.memory, self.epoch, self.has_ended, self.saved_at = None, None, False, time.monotonic()
 
@@ -269,7 +271,9 @@ class Epoch:
             total, n = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + value, n + 1
         if is_first and self.stage.chance_cost is not None:
-            say(f"first cost {cost:f}, by chance {self.stage.chance_cost:f}")
+            part = self.stage.chance_of
+            of_which = f", of which {part} {figures[part]:f}" if part else ""
+            say(f"first cost {cost:f}{of_which}, by chance {self.stage.chance_cost:f}")
 
     def mean(self, name):
         """The mean of a figure that `add` got, over the minibatches so far."""
