@@ -289,4 +289,8 @@ tests/exercises/cA.md.
    number of examples. Run with `--fresh` and compare the weights.
 3. The spectrum. In `singular_values.png` of the default run, how many directions of the input change the code by more
    than 0.1 of the step, with the penalty and without? How does the code change along the others?
+4. Code: another activation. Let the code be tanh(x W + b), in a `get_hidden_values` of `cA`'s own, and let
+   `get_jacobian` give the derivatives of that code. The output stays a sigmoid, and the driver needs no option. Check
+   it by `python -m pytest tests/exercises -k tanh`, then run `--quick --fresh`. The slope of tanh goes up to 1, that
+   of the sigmoid to 1/4. How do the norms of the two compare, with the penalty and without?
 """
