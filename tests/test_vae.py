@@ -126,18 +126,6 @@ def test_the_compiled_bound_comes_from_the_logits_and_stays_finite_where_the_sig
     assert of_images(np.array([[0, 1]], pytensor.config.floatX)) == [-2000]
 
 
-def test_draws_come_in_their_order(float64):
-    model = make_vae(60, 90, 10, seed=7)
-    rng = np.random.RandomState(7)
-    first = np.random.default_rng(rng.randint(2**30))
-    assert model.theano_rng.get_value().bit_generator.state == first.bit_generator.state
-    for W, b in zip(model.params[::2], model.params[1::2], strict=True):
-        shape = W.get_value().shape
-        bound = np.sqrt(6 / sum(shape))
-        np.testing.assert_allclose(W.get_value(), rng.uniform(-bound, bound, shape), rtol=1e-15)
-        assert not b.get_value().any()
-
-
 def test_the_driver_keeps_the_epoch_with_the_best_validation_bound(small_dataset, tmp_path, float64, monkeypatch):
     bound_function, found = vae.bound_function, []
 
