@@ -29,7 +29,7 @@ def load(path):
     return module
 
 
-solution = SimpleNamespace(**{path.stem: load(path) for path in (FOLDER / "solutions").glob("[!_]*.py")})
+solution = {path.stem: load(path) for path in (FOLDER / "solutions").glob("[!_]*.py")}
 
 
 # Typical mistakes
@@ -39,7 +39,7 @@ def momentum_by(change, default=0.0):
     """The solution's updates, changed: `change` gets them, the parameters and the velocities."""
 
     def updates_of(cost, params, learning_rate, momentum=default):
-        updates = solution.momentum.sgd_updates(cost, params, learning_rate, momentum)
+        updates = solution["momentum"].sgd_updates(cost, params, learning_rate, momentum)
         return change(updates, params, [variable for variable in updates if variable not in params])
 
     return updates_of
@@ -76,7 +76,7 @@ def corruption_by(noise):
 
 def generator_stands_still(self, input, corruption_level):
     """The generator itself instead of its next state: the same noise at each call."""
-    return self.theano_rng, solution.gaussian.get_corrupted_input(self, input, corruption_level)[1]
+    return self.theano_rng, solution["gaussian"].get_corrupted_input(self, input, corruption_level)[1]
 
 
 def random_decoder(da):
@@ -121,7 +121,7 @@ def running_mean(memory, old, mean):
 
 
 def tanh_with(**methods):
-    return type("cA", (solution.tanh.cA,), methods)
+    return type("cA", (solution["tanh"].cA,), methods)
 
 
 def slope_by(slope):
@@ -145,7 +145,7 @@ def weighted_by(cost_of, trained_by=None):
 
 def weight_in_the_divergence(self, learning_rate, divergence_weight=1.0):
     """The attribute, and with it every later bound, has the weight, too."""
-    found = solution.weighted.get_cost_updates(self, learning_rate, divergence_weight)
+    found = solution["weighted"].get_cost_updates(self, learning_rate, divergence_weight)
     self.divergence = divergence_weight * self.divergence
     return found
 
@@ -153,7 +153,7 @@ def weight_in_the_divergence(self, learning_rate, divergence_weight=1.0):
 EXERCISES = {  # name: (what the student changes, the solution, typical mistakes)
     "momentum": (
         [(logistic_sgd, "sgd_updates")],
-        solution.momentum.sgd_updates,
+        solution["momentum"].sgd_updates,
         [
             momentum_by(lambda updates, params, velocities: updates | {w: w + v for w, v in zip(params, velocities)}),
             momentum_by(lambda updates, params, velocities: {w: updates[w] for w in params}),  # they stay zero
@@ -163,7 +163,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     ),
     "activity": (
         [(mlp, "MLP")],
-        solution.activity.MLP,
+        solution["activity"].MLP,
         [
             mlp_with(lambda classifier, size: pt.sum(size)),
             mlp_with(lambda classifier, size: pt.mean(size)),
@@ -174,7 +174,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     ),
     "gaussian": (
         [(dA.dA, "get_corrupted_input")],
-        solution.gaussian.get_corrupted_input,
+        solution["gaussian"].get_corrupted_input,
         [
             corruption_by(lambda rng, input, level: rng.normal(pt.zeros_like(input), level**0.5)),  # a variance
             corruption_by(lambda rng, input, level: rng.normal(pt.full_like(input, level), level)),
@@ -185,16 +185,16 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     ),
     "untied": (
         [(dA, "dA"), (SdA, "dA")],
-        solution.untied.dA,
+        solution["untied"].dA,
         [
-            made_by(solution.untied.dA, lambda da: setattr(da, "params", da.params[:3])),  # it is not trained
-            made_by(solution.untied.dA, random_decoder),
+            made_by(solution["untied"].dA, lambda da: setattr(da, "params", da.params[:3])),  # it is not trained
+            made_by(solution["untied"].dA, random_decoder),
             made_by(dA.dA, decoder_without_use),
         ],
     ),
     "ordered": (
         [(pca.LinearAutoencoder, "get_cost_gradient")],
-        solution.ordered.get_cost_gradient,
+        solution["ordered"].get_cost_gradient,
         [
             ordered_by(lambda k: slice(k), summed_up=pt.sum),
             ordered_by(lambda k: slice(k - 1)),  # the last unit is never used
@@ -204,7 +204,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     ),
     "running": (
         [(sA.sA, "get_cost_updates")],
-        solution.running.get_cost_updates,
+        solution["running"].get_cost_updates,
         [
             running_by(lambda memory, old, mean: old + 0 * mean),  # the old mean, through which no gradient goes
             running_by(running_mean, updated=False),
@@ -215,7 +215,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     ),
     "tanh": (
         [(cA, "cA")],
-        solution.tanh.cA,
+        solution["tanh"].cA,
         [
             slope_by(lambda hidden: hidden * (1 - hidden)),
             slope_by(lambda hidden: 1 - pt.tanh(hidden) ** 2),
@@ -225,7 +225,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     ),
     "weighted": (
         [(vae.VAE, "get_cost_updates")],
-        solution.weighted.get_cost_updates,
+        solution["weighted"].get_cost_updates,
         [
             weighted_by(lambda likelihood, divergence, weight: divergence - weight * likelihood),
             weighted_by(lambda likelihood, divergence, weight: weight * (divergence - likelihood)),
@@ -265,7 +265,7 @@ def test_red_on_a_typical_mistake(name, mistake, monkeypatch):
 
 def test_all_exercises_are_here():
     assert {path.stem.removeprefix("test_") for path in FOLDER.glob("test_*.py")} == set(EXERCISES)
-    assert set(vars(solution)) == set(EXERCISES)
+    assert set(solution) == set(EXERCISES)
 
 
 @pytest.mark.parametrize("arguments, left", [([FOLDER.parent], 1), ([FOLDER], 2), ([FOLDER / "test_untied.py"], 2)])
