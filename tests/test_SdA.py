@@ -44,34 +44,20 @@ def test_the_generators_of_the_layers_are_derived_from_one_seed_and_differ():
     assert states[0] == states[1] and states[0][0] != states[0][1]
 
 
-@pytest.fixture
-def datasets(small_dataset):
-    return load_data(small_dataset)
-
-
-def test_pretraining_a_layer_changes_that_layer_alone(datasets):
-    sda = small_sda()
+def test_pretraining_a_layer_rebuilds_the_clean_output_below_and_changes_that_layer_alone(small_dataset, float64):
+    data, sda = load_data(small_dataset)[0][0], small_sda()
     params = sda.params + [layer.b_prime for layer in sda.dA_layers]
     before = [param.get_value() for param in params]
-    sda.pretraining_functions(datasets[0][0], batch_size=10)[1](0)
+    h = sigmoid(data.get_value()[:10] @ before[0] + before[1])
+    expected, _ = autoencoder_cost_and_gradients(h, h, *before[2:4], np.zeros(6))
+    cost = sda.pretraining_functions(data, batch_size=10)[1](0, corruption=0.0)
+    np.testing.assert_allclose(cost, expected, rtol=1e-13)
     changed = [(param.get_value() != value).any() for param, value in zip(params, before)]
     assert changed == [False, False, True, True, False, False, False, True]
 
 
-def test_an_autoencoder_rebuilds_the_clean_output_of_the_layers_below(small_dataset, float64):
-    data = load_data(small_dataset)[0][0]
-    sda = small_sda()
-    W0, b0, W1, b1 = (param.get_value() for param in sda.params[:4])
-    h = sigmoid(data.get_value()[:10] @ W0 + b0)
-    expected, _ = autoencoder_cost_and_gradients(h, h, W1, b1, np.zeros(6))
-    cost = sda.pretraining_functions(data, batch_size=10)[1](0, corruption=0.0)
-    np.testing.assert_allclose(cost, expected, rtol=1e-13)
-
-
 def test_finetuning_is_gradient_descent_through_the_whole_stack(small_dataset, float64):
-    datasets = load_data(small_dataset)
-    sda = small_sda()
-    rng = np.random.RandomState(0)
+    datasets, sda, rng = load_data(small_dataset), small_sda(), np.random.RandomState(0)
     for param in sda.params:
         param.set_value(rng.randn(*param.get_value().shape))
     before = [param.get_value() for param in sda.params]
@@ -225,8 +211,8 @@ def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(
         finetune()
 
 
-def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, datasets, small_dataset, tmp_path, monkeypatch):
-    pretrained = full[0] / "pretrained.npz"
+def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_dataset, tmp_path, monkeypatch):
+    datasets, pretrained = load_data(small_dataset), full[0] / "pretrained.npz"
 
     def refusal(path=pretrained, sizes=None):
         with pytest.raises(ValueError) as refused:
