@@ -53,7 +53,8 @@ The loop (test_cA)
 
 What to look at (singular_values)
     The first cost holds the penalty. With the default settings it is 842 nats: 805 of cross-entropy, and a penalty of
-    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4.
+    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first line compares the two
+    cross-entropies.
 
     The picture `singular_values`. A singular value of the Jacobian is the amount by which the code changes for a small
     step of the input along one direction, divided by the length of the step. The curve of the contractive autoencoder
@@ -193,7 +194,7 @@ def test_cA(
             run.say("... training")
             stage = stages[level] = run.stage(
                 ca, train_ca, name=f"contraction level {level:g}", file=file_name(level), contraction_level=level,
-                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2, without the penalty
+                chance_cost=run.data.n_in * np.log(2), chance_of="reconstruction",  # of guessing every pixel at 1/2
             )  # fmt: skip
             for epoch in stage.epochs(training_epochs, first=0):
                 for minibatch_index in epoch:
@@ -287,4 +288,8 @@ tests/exercises/cA.md.
    number of examples. Run with `--fresh` and compare the weights.
 3. The spectrum. In `singular_values.png` of the default run, how many directions of the input change the code by more
    than 0.1 of the step, with the penalty and without? How does the code change along the others?
+4. Code: another activation. Let the code be tanh(x W + b), in a `get_hidden_values` of `cA`'s own, and let
+   `get_jacobian` give the derivatives of that code. The output stays a sigmoid, and the driver needs no option. Check
+   it by `python -m pytest tests/exercises -k tanh`, then run `--quick --fresh`. The slope of tanh goes up to 1, that
+   of the sigmoid to 1/4. How do the norms of the two compare, with the penalty and without?
 """

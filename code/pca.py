@@ -330,4 +330,9 @@ tests/exercises/pca.md.
    of the two sigmoids gains something, and why?
 3. The plateau. Run `--n-hidden 10` and look at `costs.png`. Between iterations 25 and 38 the cost falls slowly, from
    0.22 to 0.10 above the optimum. The tenth eigenvalue is 1.240, the eleventh 1.101. What is the optimiser deciding?
+4. Code: the axes in their order. In `LinearAutoencoder.get_cost_gradient`, let the cost be a mean of `n_hidden` costs:
+   the squared error of the reconstruction from the first unit alone, from the first two, and so on to all. The driver
+   needs no option. Check it by `python -m pytest tests/exercises -k ordered`, then run `--quick --n-hidden 3 --fresh`
+   and look at `components.png`. Why are the columns of W now the eigenvectors? The first eigenvalues are 5.108, 3.701
+   and 3.259. How far above PCA's optimum does this cost end?
 """

@@ -43,8 +43,8 @@ The loop (activation_function)
 
 What to look at (plot)
     The first cost holds the penalty. With the default settings it is 1,121 nats: 681 of cross-entropy, and a penalty
-    of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. In the lines of the epochs,
-    `validation reconstruction` is the cross-entropy alone.
+    of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first line compares the two
+    cross-entropies. In the lines of the epochs, `validation reconstruction` is the cross-entropy alone.
 
     The mean activations on the test set, in the picture `activations`: they gather around the target. The filters, in
     the picture `filters`: with the penalty many of them are pen strokes; without it they are spots, or the noise that
@@ -192,7 +192,7 @@ def test_sA(
             run.say("... training")
             stage = stages[weight] = run.stage(
                 sa, train_sa, name=f"sparsity weight {weight:g}", file=file_name(weight), sparsity_weight=weight,
-                chance_cost=run.data.n_in * np.log(2),  # of guessing every pixel at 1/2, without the penalty
+                chance_cost=run.data.n_in * np.log(2), chance_of="reconstruction",  # of guessing every pixel at 1/2
             )  # fmt: skip
             for epoch in stage.epochs(training_epochs):
                 for minibatch_index in epoch:
@@ -280,8 +280,9 @@ if __name__ == "__main__":
 
 """Exercises
 
-Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. The
-answers are in tests/exercises/sA.md.
+Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. After a
+change of the code add `--fresh`: without it a run that was made by other code is refused. The answers are in
+tests/exercises/sA.md.
 
 1. The weight. Run `--quick --learning-rate 0.1` with `--sparsity-weight` 1, 5 and 50. How does the cost of
    reconstruction change with the mean activation?
@@ -291,4 +292,11 @@ answers are in tests/exercises/sA.md.
    over all images?
 4. The target. Run `--quick --sparsity-target 0.5`, and look at the filters. Does a mean activation of 0.1 make the pen
    strokes, or would any target do?
+5. Code: a running mean. Give `sA.get_cost_updates` a last argument, `memory=0.0`, and each unit a running mean, a
+   shared variable that starts at the target. At each step it becomes memory · running mean + (1 − memory) · mean over
+   the minibatch, and the penalty compares this new value with the target. Check it by
+   `python -m pytest tests/exercises -k running`. To choose it on the command line, give the driver `test_sA` an
+   argument `memory=0.0`, with a line `memory : float, in [0, 1)` and its sentence in the docstring, and hand it on.
+   Then run `--quick --batch-size 10 --memory 0.9 --fresh`. Why does it not fail, as exercise 3 does? Why does the mean
+   activation stay further from the target than with minibatches of 100?
 """

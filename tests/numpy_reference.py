@@ -29,11 +29,11 @@ def classifier_cost_and_gradients(x, y, params, activation, slope):
     p = softmax(outputs[-1] @ weights[-1] + biases[-1])
     cost = -np.mean(np.log(p[np.arange(len(y)), y]))
 
-    delta = (p - np.eye(p.shape[1])[y]) / len(y)
-    gradients = []
-    for output, W in zip(outputs[::-1], weights[::-1]):
-        gradients = [output.T @ delta, delta.sum(axis=0), *gradients]
+    delta = (p - np.eye(p.shape[1], dtype=p.dtype)[y]) / len(y)
+    gradients = [outputs[-1].T @ delta, delta.sum(axis=0)]
+    for output, below, W in zip(outputs[:0:-1], outputs[-2::-1], weights[:0:-1]):
         delta = (delta @ W.T) * slope(output)
+        gradients = [below.T @ delta, delta.sum(axis=0), *gradients]
     return cost, gradients
 
 
@@ -43,13 +43,16 @@ def autoencoder_cost_and_gradients(x, corrupted, W, b, b_prime, penalty=lambda h
     `penalty` gives what is added to the cost, its derivative by the hidden values, and that by W where they are fixed.
     """
     h = sigmoid(corrupted @ W + b)
-    z = sigmoid(h @ W.T + b_prime)
+    a = h @ W.T + b_prime
     added, by_h, by_W = penalty(h)
-    cost = -np.mean(np.sum(x * np.log(z) + (1 - x) * np.log(1 - z), axis=1)) + added
+    cost = np.sum(np.logaddexp(0, a) - x * a) / len(x) + added
 
-    delta_z = (z - x) / len(x)
+    delta_z = (sigmoid(a) - x) / len(x)
     delta_h = (delta_z @ W + by_h) * h * (1 - h)
-    return cost, [corrupted.T @ delta_h + delta_z.T @ h + by_W, delta_h.sum(axis=0), delta_z.sum(axis=0)]
+    dW = corrupted.T @ delta_h
+    dW += delta_z.T @ h
+    dW += by_W
+    return cost, [dW, delta_h.sum(axis=0), delta_z.sum(axis=0)]
 
 
 def sparse_autoencoder_cost_and_gradients(x, target, weight, W, b, b_prime):
@@ -68,9 +71,9 @@ def contractive_autoencoder_cost_and_gradients(x, level, W, b, b_prime):
 
     def penalty(h):
         slope = h * (1 - h)
-        jacobian = sum(np.sum((W * row) ** 2) for row in slope) / len(x)
-        by_h = 2 * slope * (1 - 2 * h) * (W**2).sum(axis=0) / len(x)
-        return level * jacobian, level * by_h, level * 2 * W * (slope**2).mean(axis=0)
+        squares, norms = (slope**2).mean(axis=0), (W**2).sum(axis=0)  # of each unit
+        by_h = 2 * slope * (1 - 2 * h) * norms / len(x)
+        return level * squares @ norms, level * by_h, 2 * level * squares * W
 
     return autoencoder_cost_and_gradients(x, x, W, b, b_prime, penalty)
 
@@ -78,8 +81,9 @@ def contractive_autoencoder_cost_and_gradients(x, level, W, b, b_prime):
 def linear_autoencoder_cost_and_gradient(x, mean, W):
     """Squared error of x - mean and its projection, with tied weights, and its gradient."""
     x = x - mean
-    residual = x - x @ W @ W.T
-    return np.mean(np.sum(residual**2, axis=1)), -2 / len(x) * (x.T @ residual + residual.T @ x) @ W
+    code = x @ W
+    residual = x - code @ W.T
+    return np.sum(residual**2) / len(x), -2 / len(x) * (x.T @ (residual @ W) + residual.T @ code)
 
 
 def variational_bound_and_gradients(x, epsilon, params):

@@ -37,46 +37,27 @@ def test_autoencoders_share_their_parameters_with_the_sigmoid_layers():
         small_sda(hidden_layers_sizes=[])
 
 
-def test_draws_come_in_the_originals_order(float64):
-    sda, rng = small_sda(seed=3), np.random.RandomState(3)
-    seed = rng.randint(2**30)
-    for layer, (n_in, n_out) in zip(sda.sigmoid_layers, [(49, 6), (6, 5)]):
-        bound = 4 * np.sqrt(6 / (n_in + n_out))
-        np.testing.assert_allclose(layer.W.get_value(), rng.uniform(-bound, bound, (n_in, n_out)), rtol=1e-15)
-    given = small_sda(seed=3, theano_rng=pt.random.shared_rng(seed=seed))
+def test_the_generators_of_the_layers_are_derived_from_one_seed_and_differ():
+    seed = np.random.RandomState(3).randint(2**30)
+    sda, given = small_sda(seed=3), small_sda(seed=3, theano_rng=pt.random.shared_rng(seed=seed))
     states = [[layer.theano_rng.get_value().bit_generator.state for layer in model.dA_layers] for model in (sda, given)]
-    assert states[0] == states[1]  # derived from that one seed
-    assert states[0][0] != states[0][1]  # and not the same for each layer
+    assert states[0] == states[1] and states[0][0] != states[0][1]
 
 
-@pytest.fixture
-def datasets(small_dataset):
-    return load_data(small_dataset)
-
-
-def test_pretraining_a_layer_changes_that_layer_alone(datasets):
-    sda = small_sda()
+def test_pretraining_a_layer_rebuilds_the_clean_output_below_and_changes_that_layer_alone(small_dataset, float64):
+    data, sda = load_data(small_dataset)[0][0], small_sda()
     params = sda.params + [layer.b_prime for layer in sda.dA_layers]
     before = [param.get_value() for param in params]
-    sda.pretraining_functions(datasets[0][0], batch_size=10)[1](0)
+    h = sigmoid(data.get_value()[:10] @ before[0] + before[1])
+    expected, _ = autoencoder_cost_and_gradients(h, h, *before[2:4], np.zeros(6))
+    cost = sda.pretraining_functions(data, batch_size=10)[1](0, corruption=0.0)
+    np.testing.assert_allclose(cost, expected, rtol=1e-13)
     changed = [(param.get_value() != value).any() for param, value in zip(params, before)]
     assert changed == [False, False, True, True, False, False, False, True]
 
 
-def test_an_autoencoder_rebuilds_the_clean_output_of_the_layers_below(small_dataset, float64):
-    data = load_data(small_dataset)[0][0]
-    sda = small_sda()
-    W0, b0, W1, b1 = (param.get_value() for param in sda.params[:4])
-    h = sigmoid(data.get_value()[:10] @ W0 + b0)
-    expected, _ = autoencoder_cost_and_gradients(h, h, W1, b1, np.zeros(6))
-    cost = sda.pretraining_functions(data, batch_size=10)[1](0, corruption=0.0)
-    np.testing.assert_allclose(cost, expected, rtol=1e-13)
-
-
 def test_finetuning_is_gradient_descent_through_the_whole_stack(small_dataset, float64):
-    datasets = load_data(small_dataset)
-    sda = small_sda()
-    rng = np.random.RandomState(0)
+    datasets, sda, rng = load_data(small_dataset), small_sda(), np.random.RandomState(0)
     for param in sda.params:
         param.set_value(rng.randn(*param.get_value().shape))
     before = [param.get_value() for param in sda.params]
@@ -230,8 +211,8 @@ def test_finetuning_a_pretrained_stack_repeats_the_full_run_bit_by_bit(
         finetune()
 
 
-def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, datasets, small_dataset, tmp_path, monkeypatch):
-    pretrained = full[0] / "pretrained.npz"
+def test_what_is_no_pretrained_stack_or_does_not_fit_is_refused(full, small_dataset, tmp_path, monkeypatch):
+    datasets, pretrained = load_data(small_dataset), full[0] / "pretrained.npz"
 
     def refusal(path=pretrained, sizes=None):
         with pytest.raises(ValueError) as refused:

@@ -139,5 +139,12 @@ def test_the_recorded_page_has_the_figures_of_each_record(path):
     record = json.loads(path.read_text())
     assert path.name == file_name(record)
     page = (RECORDS / "README.md").read_text(encoding="utf-8")
+    falls_short = page.partition("## What falls short")[2]
     for table in record["microseconds"].values():
         assert "\n".join(rows(table)) in page
+        for row in table.values():
+            ours = row[contestants.PORT]
+            faster = [us for name, us in row.items() if us < 0.995 * ours and name != "memory floor"]
+            for each in faster:
+                shown = f"{each / ours:.2f}", f"{ours / each:.2f}", f"{ours:.0f} against {each:.0f}"
+                assert any(text in falls_short for text in shown), row

@@ -28,12 +28,15 @@ AUTOENCODERS = {
     cA.cA: (numpy_reference.contractive_autoencoder_cost_and_gradients, [[0.0], [0.3]]),
 }
 CASES = [(kind, numbers) for kind, (_, several) in AUTOENCODERS.items() for numbers in several]
-MODELS = [dA.dA, sA, cA.cA, pca.LinearAutoencoder, vae.VAE, SdA.SdA, mlp.MLP]
+# {class: the factor of its initial weights' range}
+MODELS = {dA.dA: 4, sA: 4, cA.cA: 4, pca.LinearAutoencoder: 1, vae.VAE: 1, SdA.SdA: 4, mlp.MLP: 1}
 EACH_MODEL = pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__name__)
+BOTH_PRECISIONS = pytest.mark.parametrize("floatX", ["float32", "float64"])
 
 
-def make(kind, rng, **named):
+def make(kind, rng=None, **named):
     """A small model of a class, with these generators."""
+    rng = np.random.RandomState(0) if rng is None else rng
     if kind is mlp.MLP:
         return mlp.MLP(rng, pt.matrix("x"), 6, 4, 3)
     if kind is SdA.SdA:
@@ -95,21 +98,25 @@ def test_a_classifiers_gradients_are_those_of_numpy(kind, float64):
 # Draws
 
 
-@pytest.mark.parametrize(
-    "kind, has_seed, factor", [(dA.dA, True, 4), (sA, False, 4), (cA.cA, False, 4), (pca.LinearAutoencoder, False, 1)]
-)
-def test_the_seed_of_the_generator_is_drawn_first_then_the_weights_and_nothing_else(kind, has_seed, factor, float64):
+@EACH_MODEL
+def test_the_seed_of_the_generator_is_drawn_first_then_the_weights_and_nothing_else(kind, float64):
     rng, same = np.random.RandomState(7), np.random.RandomState(7)
-    model = kind(rng, n_visible=60, n_hidden=90)
-    if has_seed:
-        expected = np.random.default_rng(same.randint(2**30)).bit_generator.state
-        assert model.theano_rng.get_value().bit_generator.state == expected
-    bound = factor * 0.2  # sqrt(6 / (60 + 90)) = sqrt(0.04)
-    np.testing.assert_allclose(model.W.get_value(), same.uniform(-bound, bound, (60, 90)), rtol=1e-15)
+    model = make(kind, rng)
+    if kind in (dA.dA, vae.VAE, SdA.SdA):
+        generator = np.random.default_rng(same.randint(2**30))
+        if kind is not SdA.SdA:
+            assert model.theano_rng.get_value().bit_generator.state == generator.bit_generator.state
+    for param in model.params:
+        value, expected = param.get_value(), 0
+        if value.ndim == 2 and not (kind in (SdA.SdA, mlp.MLP) and param is model.params[-2]):
+            bound = MODELS[kind] * np.sqrt(6 / sum(value.shape))
+            expected = same.uniform(-bound, bound, value.shape)
+        np.testing.assert_allclose(value, expected, rtol=1e-15)
     assert rng.randint(2**30) == same.randint(2**30)
-    assert model.params == ([model.W, model.b, model.b_prime] if factor == 4 else [model.W])
-    assert model.b_prime.get_value().shape == (60,) and not model.b_prime.get_value().any()
-    np.testing.assert_array_equal(model.W_prime.eval(), model.W.get_value().T)
+    if hasattr(model, "W_prime"):
+        assert model.params == ([model.W] if kind is pca.LinearAutoencoder else [model.W, model.b, model.b_prime])
+        np.testing.assert_array_equal(model.W_prime.eval(), model.W.get_value().T)
+        np.testing.assert_array_equal(model.b_prime.get_value(), np.zeros(6))
 
 
 @EACH_MODEL
@@ -129,16 +136,15 @@ def test_any_generator_serves_as_theano_rng_and_what_is_none_is_told(kind):
         warnings.simplefilter("ignore")  # PyTensor wants RandomStream no more
         stream = pt.random.utils.RandomStream(5)
     for generator in stream, np.random.default_rng(5), pt.random.shared_rng(seed=5):
-        model = make(kind, np.random.RandomState(1), theano_rng=generator)
+        model = make(kind, theano_rng=generator)
         if kind is not SdA.SdA:
-            numbers = [0.5] if kind is dA.dA else []
-            cost, updates = model.get_cost_updates(*numbers, 0.0)
+            cost, updates = model.get_cost_updates(*([0.5] if kind is dA.dA else []), 0.0)
             step = pytensor.function([model.x], cost, updates=updates)
             x = np.full((2, 6), 0.5, pytensor.config.floatX)
             assert step(x) != step(x)  # the generator's state went on
     for wrong in 5, np.random.RandomState(5):
         with pytest.raises(UserError, match="theano_rng must be a generator such as pt.random.shared_rng"):
-            make(kind, np.random.RandomState(1), theano_rng=wrong)
+            make(kind, theano_rng=wrong)
 
 
 # Precision
@@ -155,17 +161,16 @@ NUMBERS = {
 
 def steps(number):
     """(cost, updates) of a step of each class, whose numbers are all `number(value)`."""
-    rng, y = np.random.RandomState(0), pt.ivector("y")
-    classifier = logistic_sgd.LogisticRegression(pt.matrix("x"), 6, 3)
+    y, classifier = pt.ivector("y"), logistic_sgd.LogisticRegression(pt.matrix("x"), 6, 3)
     cost = classifier.negative_log_likelihood(y)
     yield cost, logistic_sgd.sgd_updates(cost, classifier.params, number(0.1))
     for kind, numbers in (dA.dA, [0.3]), (sA, [0.2, 3.0]), (cA.cA, [0.3]), (vae.VAE, []):
-        yield make(kind, rng).get_cost_updates(*map(number, [*numbers, 0.1]))
+        yield make(kind).get_cost_updates(*map(number, [*numbers, 0.1]))
     cost = pt.sum(classifier.W**2)
     yield cost, vae.adam_updates(cost, [classifier.W], *map(number, [0.1, 0.9, 0.999, 1e-8]))
 
 
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@BOTH_PRECISIONS
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
 def test_all_is_of_floatX_whatever_the_precision_of_the_numbers(number, floatX):
     with pytensor.config.change_flags(floatX=floatX):
@@ -180,12 +185,12 @@ def test_a_step_has_the_type_of_its_parameter_where_floatX_is_another(float64):
         assert update(pt.sum(pt.vector("x") * W), [W], 0.1)[W].dtype == "float32"
 
 
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@BOTH_PRECISIONS
 def test_a_rate_of_double_precision_takes_the_very_step_of_a_plain_one(floatX):
     found = []
     with pytensor.config.change_flags(floatX=floatX):
         for number in NUMBERS["float"], NUMBERS["float64"], NUMBERS["shared"]:
-            model = make(dA.dA, np.random.RandomState(0))
+            model = make(dA.dA)
             cost, updates = model.get_cost_updates(number(0.3), number(0.1))
             pytensor.function([model.x], cost, updates=updates)(np.full((2, 6), 0.3, floatX))
             found.append(model.W.get_value().tolist())
@@ -193,12 +198,12 @@ def test_a_rate_of_double_precision_takes_the_very_step_of_a_plain_one(floatX):
 
 
 @pytest.mark.slow  # it compiles
-@pytest.mark.parametrize("floatX", ["float32", "float64"])
+@BOTH_PRECISIONS
 def test_compiled_steps_with_numbers_of_double_precision_are_the_interpreted_ones(floatX):
     found = []
     for mode in "NUMBA", Mode("py", None):
         with pytensor.config.change_flags(mode=mode, floatX=floatX):
-            sda = make(SdA.SdA, np.random.RandomState(0))
+            sda = make(SdA.SdA)
             data = sets(shared(np.array([0, 1, 1, 0], "int32")))
             costs = [fn(0, np.array(0.3), lr=np.float64(0.1)) for fn in sda.pretraining_functions(data[0][0], 2)]
             train_fn, *scores = sda.build_finetune_functions(data, 2, shared(0.1))
@@ -213,13 +218,12 @@ def test_compiled_steps_with_numbers_of_double_precision_are_the_interpreted_one
 
 @pytest.mark.parametrize("place, name", [(0, "training"), (1, "validation"), (2, "test")])
 def test_a_label_without_an_output_is_told_in_each_set(place, name):
-    sda = make(SdA.SdA, np.random.RandomState(0))
     for low, high, dtype in (0, 2, "int32"), (-1, 1, "int32"), (0, 2**32, "int64"):
         datasets = sets(shared(np.array([0, 1, 0, 1], "int32")))
         datasets[place] = datasets[place][0], shared(np.array([low, 0, 0, high], dtype))
         told = f"the {name} set has labels from {low} to {high}, but 2 outputs take labels from 0 to 1"
         with pytest.raises(UserError, match=told):
-            sda.build_finetune_functions(datasets, 2, 0.1)
+            make(SdA.SdA).build_finetune_functions(datasets, 2, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +241,7 @@ def test_data_serve_as_arrays_lists_shared_variables_and_expressions(as_given):
     x, y = rng.uniform(size=(4, 6)).astype(pytensor.config.floatX), np.array([0, 1, 1, 0], "int32")
     found = []
     for given in (shared(x), shared(y)), as_given(x, y):
-        sda = make(SdA.SdA, np.random.RandomState(0))
+        sda = make(SdA.SdA)
         functions = sda.build_finetune_functions([given] * 3, 2, 0.1)
         found.append([fn(1) for fn in (functions[0], *sda.pretraining_functions(given[0], 2))])
         found[-1] += [score() for score in functions[1:]]
@@ -255,15 +259,14 @@ def test_an_expression_of_shared_data_follows_them():
 
 @pytest.mark.parametrize("labels", [[0.0, 1.0, 1.0, 0.0], [[1, 0], [0, 1], [0, 1], [1, 0]]])
 def test_labels_of_another_kind_are_told(labels):
-    sda = make(SdA.SdA, np.random.RandomState(0))
     with pytest.raises(UserError, match=r"y must be int32 in 1 dimension, but its data are \S+ in \d dimensions?: "):
-        sda.build_finetune_functions(sets(labels), 2, 0.1)
+        make(SdA.SdA).build_finetune_functions(sets(labels), 2, 0.1)
 
 
 def test_evaluating_functions_take_arrays_too():
-    x, (sa, model) = sets(None)[0][0].get_value(), (make(kind, np.random.RandomState(0)) for kind in (sA, vae.VAE))
+    x, sparse, model = sets(None)[0][0].get_value(), make(sA), make(vae.VAE)
     for evaluate in (
-        lambda data: activation_function(sa, data)()[0],
+        lambda data: activation_function(sparse, data)()[0],
         lambda data: [vae.bound_function(model, data, 2)(), vae.estimate_log_likelihood(model, data, 3)],
     ):
         assert evaluate(x) == evaluate(shared(x))
@@ -276,7 +279,7 @@ def test_evaluating_functions_take_arrays_too():
 def test_a_layer_whose_inputs_cannot_be_rebuilt_is_named_before_it_is_trained(activation, name, monkeypatch):
     hidden = SdA.HiddenLayer
     monkeypatch.setattr(SdA, "HiddenLayer", lambda **named: hidden(**{**named, "activation": activation}))
-    sda = make(SdA.SdA, np.random.RandomState(0))
+    sda = make(SdA.SdA)
     with pytest.raises(UserError, match=f"layer 1 gets values from -.* to .* from the {name} below it: .*sigmoid"):
         sda.pretraining_functions(sets(None)[0][0], 2)
     with pytest.raises(UserError, match="layer 0 gets values from .* from the data: .*scale the data"):
@@ -286,8 +289,7 @@ def test_a_layer_whose_inputs_cannot_be_rebuilt_is_named_before_it_is_trained(ac
 def test_a_cost_below_zero_is_told_as_what_it_is():
     # Rectified layers may leave 0..1 only while they are trained. The second minibatch stands for that here.
     x = shared(np.concatenate([np.full((100, 6), 0.5), np.full((100, 6), 9.0)]).astype(pytensor.config.floatX))
-    sda = make(SdA.SdA, np.random.RandomState(0))
-    pretrain = sda.pretraining_functions(x, 100)[0]
+    pretrain = make(SdA.SdA).pretraining_functions(x, 100)[0]
     assert pretrain(0) > 0
     with pytest.raises(UserError, match="the cost of minibatch 1 is -.*, below zero: .*values from 0 to 1"):
         for _ in range(20):
@@ -295,6 +297,6 @@ def test_a_cost_below_zero_is_told_as_what_it_is():
 
 
 def test_a_pretraining_function_is_one_of_pytensor():
-    pretrain = make(SdA.SdA, np.random.RandomState(0)).pretraining_functions(sets(None)[0][0], 2)[0]
+    pretrain = make(SdA.SdA).pretraining_functions(sets(None)[0][0], 2)[0]
     assert "corruption" in pytensor.dprint(pretrain, file="str") and pretrain.maker.fgraph.toposort()
     assert np.isfinite(pretrain(np.int32(1), np.array(0.3), lr=np.float64(0.1)))

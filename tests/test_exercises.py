@@ -5,11 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import cA
 import dA
 import logistic_sgd
 import mlp
+import pca
+import sA
 import SdA
-from logistic_sgd import parameter
+import vae
+from logistic_sgd import parameter, sgd_updates
 
 import numpy as np
 import pytensor.tensor as pt
@@ -25,20 +29,20 @@ def load(path):
     return module
 
 
-solution = {path.stem: load(path) for path in (FOLDER / "solutions").glob("*.py")}
+solution = {path.stem: load(path) for path in (FOLDER / "solutions").glob("[!_]*.py")}
 
 
-# Typical mistakes, one or more for each exercise.
+# Typical mistakes
 
 
-def momentum_by(change):
+def momentum_by(change, default=0.0):
     """The solution's updates, changed: `change` gets them, the parameters and the velocities."""
 
-    def sgd_updates(cost, params, learning_rate, momentum=0.0):
+    def updates_of(cost, params, learning_rate, momentum=default):
         updates = solution["momentum"].sgd_updates(cost, params, learning_rate, momentum)
         return change(updates, params, [variable for variable in updates if variable not in params])
 
-    return sgd_updates
+    return updates_of
 
 
 def one_velocity_for_all(cost, params, learning_rate, momentum=0.0):
@@ -47,18 +51,19 @@ def one_velocity_for_all(cost, params, learning_rate, momentum=0.0):
     return {param: param + new for param in params} | {velocity: new}
 
 
-def momentum_by_default(cost, params, learning_rate, momentum=0.9):
-    """The other lessons, which name no momentum, would change."""
-    return solution["momentum"].sgd_updates(cost, params, learning_rate, momentum)
+def made_by(kind, change):
+    """A class whose objects are changed after they are made."""
+
+    class Changed(kind):
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            change(self)
+
+    return Changed
 
 
 def mlp_with(activity):
-    class MLP(mlp.MLP):
-        def __init__(self, *arguments, **named):
-            super().__init__(*arguments, **named)
-            self.activity = activity(self, abs(self.hiddenLayer.output))
-
-    return MLP
+    return made_by(mlp.MLP, lambda mlp: setattr(mlp, "activity", activity(mlp, abs(mlp.hiddenLayer.output))))
 
 
 def corruption_by(noise):
@@ -71,30 +76,78 @@ def corruption_by(noise):
 
 def generator_stands_still(self, input, corruption_level):
     """The generator itself instead of its next state: the same noise at each call."""
-    _, corrupted = solution["gaussian"].get_corrupted_input(self, input, corruption_level)
-    return self.theano_rng, corrupted
+    return self.theano_rng, solution["gaussian"].get_corrupted_input(self, input, corruption_level)[1]
 
 
-def decoder_that(changes, kind=solution["untied"].dA):
-    class Decoder(kind):
-        def __init__(self, *arguments, **named):
-            super().__init__(*arguments, **named)
-            changes(self)
-
-    return Decoder
-
-
-def without_training(da):
-    da.params = da.params[:3]
-
-
-def with_random_weights(da):
+def random_decoder(da):
     da.W_prime.set_value(np.random.RandomState(0).uniform(-1, 1, size=da.W_prime.get_value().shape))
 
 
-def without_its_params(da):
+def decoder_without_use(da):
     """`W_prime` is listed among the parameters, but the reconstruction still uses W transposed."""
     da.params = [*da.params, parameter(da.W.get_value().T, "W_prime")]
+
+
+def ordered_by(units, summed_up=pt.mean, trained=sum):
+    """`units(k)` are those that the error number k uses."""
+
+    def get_cost_gradient(self):
+        y = self.get_hidden_values(self.x)
+        parts = [units(k) for k in range(1, self.n_hidden + 1)]
+        z = [pt.dot(y[:, part], self.W_prime[part]) + self.b_prime for part in parts]
+        errors = [pt.mean(pt.sum((self.x - each) ** 2, axis=1)) for each in z]
+        return summed_up(pt.stack(errors)), pt.grad(trained(errors) / self.n_hidden, self.W)
+
+    return get_cost_gradient
+
+
+def running_by(penalised, updated=True, start=lambda target: target, default=0.0):
+    """The penalty is that of `penalised(memory, old, mean)`."""
+
+    def get_cost_updates(self, target, weight, learning_rate, memory=default):
+        y = self.get_hidden_values(self.x)
+        running = parameter(np.full(self.n_hidden, start(target)), "running")
+        self.mean_activation = penalised(memory, running, pt.mean(y, axis=0))
+        self.sparsity_penalty = pt.sum(sA.kl_of_coins(target, self.mean_activation))
+        cost = pt.mean(self.get_reconstruction_cost(self.get_reconstructed_input(y))) + weight * self.sparsity_penalty
+        new = memory * running + (1 - memory) * pt.mean(y, axis=0)
+        return cost, sgd_updates(cost, self.params, learning_rate) | ({running: new} if updated else {})
+
+    return get_cost_updates
+
+
+def running_mean(memory, old, mean):
+    return memory * old + (1 - memory) * mean
+
+
+def tanh_with(**methods):
+    return type("cA", (solution["tanh"].cA,), methods)
+
+
+def slope_by(slope):
+    return tanh_with(get_jacobian=lambda self, hidden, W: slope(hidden)[:, None, :] * W[None, :, :])
+
+
+def weighted_by(cost_of, trained_by=None):
+    """`cost_of(log_likelihood, divergence, weight)` is returned; the updates are those of `trained_by`."""
+
+    def get_cost_updates(self, learning_rate, divergence_weight=1.0):
+        next_rng, binary = self.binarise(self.x)
+        next_rng, _ = self.elbo(binary, next_rng)
+        cost, trained = (
+            pt.mean(each(self.log_likelihood, self.divergence, divergence_weight))
+            for each in (cost_of, trained_by or cost_of)
+        )
+        return cost, vae.adam_updates(trained, self.params, learning_rate) | {self.theano_rng: next_rng}
+
+    return get_cost_updates
+
+
+def weight_in_the_divergence(self, learning_rate, divergence_weight=1.0):
+    """The attribute, and with it every later bound, has the weight, too."""
+    found = solution["weighted"].get_cost_updates(self, learning_rate, divergence_weight)
+    self.divergence = divergence_weight * self.divergence
+    return found
 
 
 EXERCISES = {  # name: (what the student changes, the solution, typical mistakes)
@@ -105,7 +158,7 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
             momentum_by(lambda updates, params, velocities: updates | {w: w + v for w, v in zip(params, velocities)}),
             momentum_by(lambda updates, params, velocities: {w: updates[w] for w in params}),  # they stay zero
             one_velocity_for_all,
-            momentum_by_default,
+            momentum_by(lambda updates, *_: updates, default=0.9),  # lessons that name no momentum would change
         ],
     ),
     "activity": (
@@ -133,7 +186,55 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
     "untied": (
         [(dA, "dA"), (SdA, "dA")],
         solution["untied"].dA,
-        [decoder_that(without_training), decoder_that(with_random_weights), decoder_that(without_its_params, dA.dA)],
+        [
+            made_by(solution["untied"].dA, lambda da: setattr(da, "params", da.params[:3])),  # it is not trained
+            made_by(solution["untied"].dA, random_decoder),
+            made_by(dA.dA, decoder_without_use),
+        ],
+    ),
+    "ordered": (
+        [(pca.LinearAutoencoder, "get_cost_gradient")],
+        solution["ordered"].get_cost_gradient,
+        [
+            ordered_by(lambda k: slice(k), summed_up=pt.sum),
+            ordered_by(lambda k: slice(k - 1)),  # the last unit is never used
+            ordered_by(lambda k: slice(k - 1, k)),  # each unit alone
+            ordered_by(lambda k: slice(k), trained=lambda errors: errors[-1] * len(errors)),  # the lesson's gradient
+        ],
+    ),
+    "running": (
+        [(sA.sA, "get_cost_updates")],
+        solution["running"].get_cost_updates,
+        [
+            running_by(lambda memory, old, mean: old + 0 * mean),  # the old mean, through which no gradient goes
+            running_by(running_mean, updated=False),
+            running_by(lambda memory, old, mean: running_mean(1 - memory, old, mean)),
+            running_by(running_mean, start=lambda target: 0.0),
+            running_by(running_mean, default=0.9),
+        ],
+    ),
+    "tanh": (
+        [(cA, "cA")],
+        solution["tanh"].cA,
+        [
+            slope_by(lambda hidden: hidden * (1 - hidden)),
+            slope_by(lambda hidden: 1 - pt.tanh(hidden) ** 2),
+            tanh_with(get_hidden_values=cA.cA.get_hidden_values),
+            tanh_with(get_reconstructed_input=lambda self, hidden: pt.tanh(pt.dot(hidden, self.W_prime))),
+        ],
+    ),
+    "weighted": (
+        [(vae.VAE, "get_cost_updates")],
+        solution["weighted"].get_cost_updates,
+        [
+            weighted_by(lambda likelihood, divergence, weight: divergence - weight * likelihood),
+            weighted_by(lambda likelihood, divergence, weight: weight * (divergence - likelihood)),
+            weighted_by(  # the cost that is shown has the weight, and the one that is trained has none
+                lambda likelihood, divergence, weight: weight * divergence - likelihood,
+                lambda likelihood, divergence, weight: divergence - likelihood,
+            ),
+            weight_in_the_divergence,
+        ],
     ),
 }
 
@@ -164,7 +265,7 @@ def test_red_on_a_typical_mistake(name, mistake, monkeypatch):
 
 def test_all_exercises_are_here():
     assert {path.stem.removeprefix("test_") for path in FOLDER.glob("test_*.py")} == set(EXERCISES)
-    assert set(solution) - {"__init__"} == set(EXERCISES)
+    assert set(solution) == set(EXERCISES)
 
 
 @pytest.mark.parametrize("arguments, left", [([FOLDER.parent], 1), ([FOLDER], 2), ([FOLDER / "test_untied.py"], 2)])

@@ -38,17 +38,21 @@ def test_the_penalty_moves_the_mean_activation_to_the_target():
     assert np.abs(before - 0.1).min() > 0.1 and np.abs(after - 0.1).max() < 0.02
 
 
-def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, float64, monkeypatch):
+def test_the_driver_hands_on_what_it_is_given(small_dataset, tmp_path, capsys, float64, monkeypatch):
     monkeypatch.setattr(sA, "plot", lambda *_: None)
     results = sA.test_sA(0.3, 2, small_dataset, 10, tmp_path, 7, 0.2, 3.0, 5)
+    printed = capsys.readouterr().out
     train_x, valid_x, test_x = (x.get_value() for x, _ in load_data(small_dataset))
     assert list(results) == [3.0, 0.0]
     for weight, result in results.items():
         sa = sA.sA(np.random.RandomState(5), n_visible=49, n_hidden=7)
         step = make_step(sa, 0.2, weight, 0.3)
         activations_of = pytensor.function([sa.x], sa.get_hidden_values(sa.x).mean(axis=0))
-        for line in result.curve:
+        for number, line in enumerate(result.curve):
             costs, penalties, _ = zip(*(step(train_x[i : i + 10]) for i in range(0, 300, 10)))
+            if number == 0:
+                first = f"first cost {costs[0]:f}, of which reconstruction {costs[0] - weight * penalties[0]:f}"
+                assert f"{first}, by chance {49 * np.log(2):f}\n" in printed
             activations = activations_of(valid_x)
             expected = {"cost": np.mean(costs), "penalty": np.mean(penalties)}
             expected |= {"mean_activation": activations.mean(), "highest_activation": activations.max()}

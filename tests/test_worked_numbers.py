@@ -246,6 +246,10 @@ def test_lesson_8():
     check("vae", "bound = # - # = #", log_likelihood, divergence, bound)
     check("vae", "Here the encoder spends # nats", divergence)
     check("vae", "the bound would be log p(x) itself, #", log_likelihood)
+    figures = (
+        read("vae", "result.json")[name] for name in ("test_bound", "bound_where_estimated", "test_log_likelihood")
+    )
+    check("vae", "of all test images is #, that of the first 1,000 is #, and the estimate for these is #", *figures)
 
 
 @pytest.mark.slow

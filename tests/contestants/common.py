@@ -1,4 +1,4 @@
-"""What all contestants share: the data, the initial weights, the numbers of the lessons."""
+"""What all contestants share: the data, the parameters to begin with, the numbers of the lessons."""
 
 from functools import cache
 
@@ -35,7 +35,7 @@ def minibatches(phase, steps):
 
 
 def initial_layers(phase):
-    """[(W, b), ...] of each layer; a variational autoencoder has two on top of its encoder's hidden layer."""
+    """[W, b, W, b, ...] of the layers; a variational autoencoder has two on top of its encoder's hidden layer."""
     sizes = phase["sizes"]
     pairs = list(zip(sizes, sizes[1:]))
     if phase["kind"] == "variational":
@@ -44,6 +44,19 @@ def initial_layers(phase):
     layers = []
     for n_in, n_out in pairs:
         bound = np.sqrt(6 / (n_in + n_out))
-        W = rng.uniform(-bound, bound, (n_in, n_out)).astype(phase["dtype"])
-        layers.append((W, np.zeros(n_out, phase["dtype"])))
+        layers += rng.uniform(-bound, bound, (n_in, n_out)).astype(phase["dtype"]), np.zeros(n_out, phase["dtype"])
     return layers
+
+
+def beginning(phase):
+    """The parameters, in the order of the lesson's `params`, and the constants of its cost.
+
+    Constants are the layers below an autoencoder, or the mean of the images of a linear one.
+    """
+    layers = initial_layers(phase)
+    if phase["kind"] == "linear":
+        return layers[:1], [make_data(phase)[0][: phase["batch"]].mean(axis=0)]
+    if phase["kind"] in ("autoencoder", "sparse", "contractive"):
+        *below, W, b = layers
+        return [W, b, np.zeros(len(W), phase["dtype"])], below
+    return layers, []

@@ -25,7 +25,7 @@ def runner(phase):
     def in_place(W):
         passes.append(lambda: np.multiply(W, np.float32(1), out=W))
 
-    weights = [aligned(W, np.float32) for W, _ in initial_layers(phase)]
+    weights = [aligned(W, np.float32) for W in initial_layers(phase)[::2]]
     inked = round(INK * phase["sizes"][0])
     if phase["kind"] == "autoencoder":
         *below, W = weights

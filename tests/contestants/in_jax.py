@@ -1,9 +1,10 @@
 """JAX: a jitted scan over the steps, with donated buffers."""
 
 from functools import partial
+from types import SimpleNamespace
 
 from contestants import common
-from contestants.common import initial_layers, make_data
+from contestants.losses import LOSSES
 
 import jax
 import jax.numpy as jnp
@@ -13,28 +14,42 @@ from jax.nn import log_softmax, sigmoid, softplus
 
 def runner(phase):
     is_double = phase["dtype"] == "float64"
+    formula = LOSSES[phase["kind"]]
+
+    def loss(params, constants, x, y, key):
+        return formula(phase, ops_with(key), params, constants, x, y)
+
     with jax.enable_x64(is_double):
-        data = tuple(jnp.asarray(data) for data in make_data(phase))
-        layers = [tuple(jnp.asarray(value) for value in layer) for layer in initial_layers(phase)]
-        params, constants, loss = BUILDERS[phase["kind"]](phase, layers)
-        take_steps, values = (evaluation if phase["kind"] == "linear" else training)(
-            phase, params, constants, loss, data
-        )
+        data = tuple(map(jnp.asarray, common.make_data(phase)))
+        params, constants = (list(map(jnp.asarray, values)) for values in common.beginning(phase))
+        steps_by = evaluation if phase["kind"] == "linear" else training
+        take_steps, values = steps_by(phase, params, constants, loss, data)
 
     def run(steps):
         with jax.enable_x64(is_double):
             return take_steps(steps)
 
-    return run, values
+    return run, lambda: list(map(np.asarray, values()))
+
+
+def ops_with(key):
+    """The `ops` of the losses, whose draws come from a key."""
+    keys = iter(jax.random.split(key))
+    return SimpleNamespace(
+        sigmoid=sigmoid, tanh=jnp.tanh, exp=jnp.exp, log=jnp.log, full_like=jnp.full_like,
+        cross_entropy=lambda logits, y: -log_softmax(logits)[jnp.arange(len(y)), y].mean(),
+        bernoulli_cost=lambda logits, x: (softplus(logits) - x * logits).sum(),
+        bernoulli=lambda p: jax.random.bernoulli(next(keys), p).astype(p.dtype),
+        normal_like=lambda x: jax.random.normal(next(keys), x.shape, x.dtype),
+    )  # fmt: skip
 
 
 def training(phase, params, constants, loss, data):
     """The steps as one scan, which carries the parameters, what Adam remembers, and the key of the random numbers."""
     batch = phase["batch"]
-    is_adam = phase["kind"] == "variational"
-    update = adam if is_adam else descend
-    zeros = partial(jax.tree.map, jnp.zeros_like)
-    memory = (0, zeros(params), zeros(params)) if is_adam else ()
+    update, memory = descend, ()
+    if phase["kind"] == "variational":
+        update, memory = adam, (0, *([jnp.zeros_like(param) for param in params] for _ in range(2)))
 
     @partial(jax.jit, static_argnums=3, donate_argnums=0)
     def scan(state, constants, data, steps):
@@ -55,22 +70,22 @@ def training(phase, params, constants, loss, data):
         state, costs = scan(state, constants, data, steps)
         return float(np.asarray(costs)[-1])
 
-    return take_steps, lambda: [np.asarray(value) for value in jax.tree.leaves(state[0])]
+    return take_steps, lambda: state[0]
 
 
 def evaluation(phase, params, constants, loss, data):
     """A call for each evaluation, as an optimiser outside makes them; in a scan they would all be the same one."""
-    x = data[0][: phase["batch"]]
+    x, y = (values[: phase["batch"]] for values in data)
     cost_and_gradient = jax.jit(jax.value_and_grad(loss))
-    gradient = None
+    gradients, key = None, jax.random.key(0)
 
     def take_steps(steps):
-        nonlocal gradient
+        nonlocal gradients
         for _ in range(steps):
-            cost, gradient = jax.block_until_ready(cost_and_gradient(params, constants, x))
+            cost, gradients = jax.block_until_ready(cost_and_gradient(params, constants, x, y, key))
         return float(cost)
 
-    return take_steps, lambda: [np.asarray(gradient)]
+    return take_steps, lambda: gradients
 
 
 def descend(params, gradients, memory):
@@ -90,83 +105,3 @@ def adam(params, gradients, memory):
         return param - common.LEARNING_RATE * mean / (jnp.sqrt(square) + common.EPSILON)
 
     return jax.tree.map(new, params, means, squares), (t, means, squares)
-
-
-def classifier(phase, layers):
-    batch, l2 = phase["batch"], phase["l2"]
-    activation = jnp.tanh if phase["activation"] == "tanh" else sigmoid
-
-    def loss(params, _, x, y, key):
-        *hidden, (W, b) = params
-        for W_hidden, b_hidden in hidden:
-            x = activation(x @ W_hidden + b_hidden)
-        cost = -log_softmax(x @ W + b)[jnp.arange(batch), y].mean()
-        return cost + l2 * sum((W**2).sum() for W, _ in params) if l2 else cost
-
-    return tuple(layers), (), loss
-
-
-def tied(phase, layers):
-    """A denoising, sparse or contractive autoencoder."""
-    kind, batch = phase["kind"], phase["batch"]
-    *below, (W, b) = layers
-
-    def loss(params, below, x, y, key):
-        W, b, b_prime = params
-        for W_below, b_below in below:
-            x = sigmoid(x @ W_below + b_below)
-        used = jax.random.bernoulli(key, 1 - common.CORRUPTION, x.shape) * x if kind == "autoencoder" else x
-        hidden = sigmoid(used @ W + b)
-        logits = hidden @ W.T + b_prime
-        cost = (softplus(logits) - x * logits).sum() / batch
-        if kind == "sparse":
-            mean = hidden.mean(axis=0)
-            on = common.SPARSITY_TARGET * jnp.log(common.SPARSITY_TARGET / mean)
-            off = (1 - common.SPARSITY_TARGET) * jnp.log((1 - common.SPARSITY_TARGET) / (1 - mean))
-            cost += common.SPARSITY_WEIGHT * (on + off).sum()
-        if kind == "contractive":
-            slope = hidden * (1 - hidden)
-            cost += common.CONTRACTION * ((slope**2).mean(axis=0) * (W**2).sum(axis=0)).sum()
-        return cost
-
-    return (W, b, jnp.zeros_like(W, shape=W.shape[0])), tuple(below), loss
-
-
-def linear(phase, layers):
-    ((W, _),) = layers
-    mean = jnp.asarray(make_data(phase)[0][: phase["batch"]].mean(axis=0))
-
-    def loss(W, mean, x):
-        z = (x - mean) @ W @ W.T + mean
-        return ((x - z) ** 2).sum(axis=1).mean()
-
-    return W, mean, loss
-
-
-def variational(phase, layers):
-    def affine(x, layer):
-        W, b = layer
-        return x @ W + b
-
-    def loss(params, _, x, y, key):
-        encoder, mean_layer, log_variance_layer, decoder, output = params
-        key_of_pixels, key_of_noise = jax.random.split(key)
-        binary = jax.random.bernoulli(key_of_pixels, x).astype(x.dtype)
-        h = jnp.tanh(affine(binary, encoder))
-        mean, log_variance = affine(h, mean_layer), affine(h, log_variance_layer)
-        z = mean + jnp.exp(log_variance / 2) * jax.random.normal(key_of_noise, mean.shape, mean.dtype)
-        logits = affine(jnp.tanh(affine(z, decoder)), output)
-        divergence = -(1 + log_variance - mean**2 - jnp.exp(log_variance)).sum() / 2
-        return ((softplus(logits) - binary * logits).sum() + divergence) / len(x)
-
-    return tuple(layers), (), loss
-
-
-BUILDERS = {  # {kind: function of a phase and layers that returns parameters, constants and the loss}
-    "classifier": classifier,
-    "autoencoder": tied,
-    "sparse": tied,
-    "contractive": tied,
-    "linear": linear,
-    "variational": variational,
-}

@@ -1,22 +1,27 @@
-"""NumPy, with the gradients by hand."""
+"""NumPy, with the gradients by hand of `numpy_reference`."""
 
+from functools import partial
+
+import numpy_reference as reference
 from contestants import common
-from contestants.common import initial_layers, make_data, minibatches
-from numpy_reference import sigmoid, variational_bound_and_gradients
 
 import numpy as np
 
 
 def runner(phase):
-    x, y = make_data(phase)
-    step, values = BUILDERS[phase["kind"]](phase, initial_layers(phase))
+    x, y = common.make_data(phase)
+    params, constants = common.beginning(phase)
+    cost_and_gradients, rng, gradients = COSTS[phase["kind"]], np.random.default_rng(0), []
+    update = Adam(params).step if phase["kind"] == "variational" else partial(descend, params)
 
     def run(steps):
-        for rows in minibatches(phase, steps):
-            cost = step(x[rows], y[rows])
+        for rows in common.minibatches(phase, steps):
+            cost, gradients[:] = cost_and_gradients(phase, rng, params, constants, x[rows], y[rows])
+            if phase["kind"] != "linear":
+                update(gradients)
         return float(cost)
 
-    return run, values
+    return run, lambda: gradients if phase["kind"] == "linear" else params
 
 
 def descend(params, gradients):
@@ -43,117 +48,52 @@ class Adam:
             param -= common.LEARNING_RATE * unbiased_mean / (np.sqrt(unbiased_square) + common.EPSILON)
 
 
-def classifier(phase, layers):
-    batch, l2 = phase["batch"], phase["l2"]
-    tanh = phase["activation"] == "tanh"
-    activation = np.tanh if tanh else sigmoid
-
-    def slope(h):
-        return 1 - h * h if tanh else h * (1 - h)
-
-    def step(x, y):
-        activations = [x]
-        for W, b in layers[:-1]:
-            activations.append(activation(activations[-1] @ W + b))
-        W, b = layers[-1]
-        logits = activations[-1] @ W + b
-        logits -= logits.max(axis=1, keepdims=True)
-        p = np.exp(logits)
-        p /= p.sum(axis=1, keepdims=True)
-        cost = -np.log(p[np.arange(batch), y]).mean()
-        if l2:
-            cost += l2 * sum((W**2).sum() for W, _ in layers)
-        p[np.arange(batch), y] -= 1
-        delta = p / batch
-        for (W, b), h in zip(reversed(layers), reversed(activations)):
-            next_delta = delta @ W.T * slope(h) if h is not x else None
-            dW = h.T @ delta
-            if l2:
-                dW += 2 * l2 * W
-            descend([W, b], [dW, delta.sum(axis=0)])
-            delta = next_delta
-        return cost
-
-    return step, lambda: [array for layer in layers for array in layer]
+def classifier(phase, rng, params, constants, x, y):
+    if phase["activation"] == "tanh":
+        activation, slope = np.tanh, lambda h: 1 - h * h
+    else:
+        activation, slope = reference.sigmoid, lambda h: h * (1 - h)
+    cost, gradients = reference.classifier_cost_and_gradients(x, y, params, activation, slope)
+    if phase["l2"]:
+        cost += phase["l2"] * sum((W**2).sum() for W in params[::2])
+        for W, dW in zip(params[::2], gradients[::2]):
+            dW += 2 * phase["l2"] * W
+    return cost, gradients
 
 
-def tied(phase, layers):
-    """A denoising, sparse or contractive autoencoder."""
-    kind, batch = phase["kind"], phase["batch"]
-    *below, (W, b) = layers
-    b_prime = np.zeros(len(W), phase["dtype"])
-    rng = np.random.default_rng(0)
-
-    def step(x, y):
-        for W_below, b_below in below:
-            x = sigmoid(x @ W_below + b_below)
-        used = x * (rng.random(x.shape) < 1 - common.CORRUPTION) if kind == "autoencoder" else x
-        hidden = sigmoid(used @ W + b)
-        logits = hidden @ W.T + b_prime
-        cost = (np.logaddexp(0, logits) - x * logits).sum() / batch
-        delta_visible = (sigmoid(logits) - x) / batch
-        delta_hidden = delta_visible @ W
-        slope = hidden * (1 - hidden)
-        if kind == "sparse":
-            mean = hidden.mean(axis=0)
-            on, off = common.SPARSITY_TARGET / mean, (1 - common.SPARSITY_TARGET) / (1 - mean)
-            cost += (
-                common.SPARSITY_WEIGHT
-                * (common.SPARSITY_TARGET * np.log(on) + (1 - common.SPARSITY_TARGET) * np.log(off)).sum()
-            )
-            delta_hidden += common.SPARSITY_WEIGHT / batch * (off - on)
-        if kind == "contractive":
-            squares, norms = (slope**2).mean(axis=0), (W**2).sum(axis=0)
-            cost += common.CONTRACTION * squares @ norms
-            delta_hidden += 2 * common.CONTRACTION / batch * norms * slope * (1 - 2 * hidden)
-        delta_hidden *= slope
-        dW = used.T @ delta_hidden
-        dW += delta_visible.T @ hidden
-        if kind == "contractive":
-            dW += 2 * common.CONTRACTION * squares * W
-        descend([W, b, b_prime], [dW, delta_hidden.sum(axis=0), delta_visible.sum(axis=0)])
-        return cost
-
-    return step, lambda: [W, b, b_prime]
+def denoising(phase, rng, params, below, x, y):
+    for W, b in zip(below[::2], below[1::2]):
+        x = reference.sigmoid(x @ W + b)
+    mask = rng.random(x.shape) < 1 - common.CORRUPTION
+    return reference.autoencoder_cost_and_gradients(x, x * mask, *params)
 
 
-def linear(phase, layers):
-    ((W, _),) = layers
-    mean = make_data(phase)[0][: phase["batch"]].mean(axis=0)
-    gradient = None
-
-    def step(x, y):
-        nonlocal gradient
-        centred = x - mean
-        code = centred @ W
-        error = centred - code @ W.T
-        gradient = -2 / len(x) * (error.T @ code + centred.T @ (error @ W))
-        return (error**2).sum() / len(x)
-
-    return step, lambda: [gradient]
+def sparse(phase, rng, params, constants, x, y):
+    numbers = common.SPARSITY_TARGET, common.SPARSITY_WEIGHT
+    return reference.sparse_autoencoder_cost_and_gradients(x, *numbers, *params)
 
 
-def variational(phase, layers):
-    params = [array for layer in layers for array in layer]
-    adam = Adam(params)
-    rng = np.random.default_rng(0)
-    n_latent = phase["sizes"][2]
-
-    def step(x, y):
-        binary = (rng.random(x.shape, x.dtype) < x).astype(x.dtype)
-        epsilon = rng.standard_normal((len(x), n_latent), x.dtype)
-        bound, gradients = variational_bound_and_gradients(binary, epsilon, params)
-        adam.step([-gradient for gradient in gradients])
-        return -bound
-
-    return step, lambda: params
+def contractive(phase, rng, params, constants, x, y):
+    return reference.contractive_autoencoder_cost_and_gradients(x, common.CONTRACTION, *params)
 
 
-BUILDERS = {  # {kind: function of a phase and layers that returns f(x, y) and `values`}
+def linear(phase, rng, params, constants, x, y):
+    cost, gradient = reference.linear_autoencoder_cost_and_gradient(x, *constants, *params)
+    return cost, [gradient]
+
+
+def variational(phase, rng, params, constants, x, y):
+    binary = (rng.random(x.shape, x.dtype) < x).astype(x.dtype)
+    epsilon = rng.standard_normal((len(x), phase["sizes"][2]), x.dtype)
+    bound, gradients = reference.variational_bound_and_gradients(binary, epsilon, params)
+    return -bound, [-gradient for gradient in gradients]
+
+
+COSTS = {  # {kind: the cost of a minibatch, and its gradients}
     "classifier": classifier,
-    "autoencoder": tied,
-    "sparse": tied,
-    "contractive": tied,
+    "autoencoder": denoising,
+    "sparse": sparse,
+    "contractive": contractive,
     "linear": linear,
     "variational": variational,
 }

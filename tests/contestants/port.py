@@ -4,7 +4,7 @@ from functools import partial
 
 from cA import cA
 from contestants import common
-from contestants.common import initial_layers, make_data
+from contestants.common import beginning, initial_layers, make_data
 from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
@@ -40,10 +40,6 @@ def begin_with(params, arrays):
         param.get_value(borrow=True)[...] = array
 
 
-def arrays_of(phase):
-    return [array for layer in initial_layers(phase) for array in layer]
-
-
 def train_set(phase):
     x, y = make_data(phase)
     return pytensor.shared(aligned(x, x.dtype), borrow=True), pytensor.shared(y)
@@ -71,14 +67,14 @@ def classifier(phase):
     else:
         model = SdA(rng, n_ins=n_in, hidden_layers_sizes=hidden, n_outs=n_out)
         step, _, _ = model.build_finetune_functions([train_set(phase)] * 3, phase["batch"], common.LEARNING_RATE)
-    begin_with(model.params, arrays_of(phase))
+    begin_with(model.params, initial_layers(phase))
     return step, model.params
 
 
 def denoising(phase):
     n_in, *hidden = phase["sizes"]
     sda = SdA(np.random.RandomState(0), n_ins=n_in, hidden_layers_sizes=hidden)
-    begin_with([param for layer in sda.sigmoid_layers for param in layer.params], arrays_of(phase))
+    begin_with([param for layer in sda.sigmoid_layers for param in layer.params], initial_layers(phase))
     data, _ = train_set(phase)
     step = sda.pretraining_functions(data, phase["batch"])[-1]
     return partial(step, corruption=common.CORRUPTION, lr=common.LEARNING_RATE), sda.dA_layers[-1].params
@@ -87,25 +83,22 @@ def denoising(phase):
 def tied(phase, model_class, numbers):
     """A sparse or contractive autoencoder; `numbers` are those of its penalty."""
     model = model_class(np.random.RandomState(0), None, *phase["sizes"])
-    begin_with(model.params[:2], arrays_of(phase))
+    begin_with(model.params[:2], initial_layers(phase))
     return train_function(phase, model.x, *model.get_cost_updates(*numbers, common.LEARNING_RATE)), model.params
 
 
 def variational(phase):
     n_visible, n_hidden, n_latent, *_ = phase["sizes"]
     vae = VAE(np.random.RandomState(0), None, None, n_visible, n_hidden, n_latent)
-    begin_with(vae.params, arrays_of(phase))
+    begin_with(vae.params, initial_layers(phase))
     return train_function(phase, vae.x, *vae.get_cost_updates(common.LEARNING_RATE)), vae.params
 
 
 def linear(phase):
     """`run` and `values`, which differ from the others' because there is no update."""
-    x, _ = make_data(phase)
-    x = x[: phase["batch"]]
-    model = LinearAutoencoder(
-        np.random.RandomState(0), None, *phase["sizes"], bvis=parameter(x.mean(axis=0), "b_prime")
-    )
-    W, _ = arrays_of(phase)
+    x = make_data(phase)[0][: phase["batch"]]
+    (W,), (mean,) = beginning(phase)
+    model = LinearAutoencoder(None, None, *phase["sizes"], parameter(W, "W"), parameter(mean, "b_prime"))
     weights = pt.matrix("weights", shape=W.shape)
     data = pytensor.shared(aligned(x, x.dtype), borrow=True)
     cost_and_gradient = pytensor.function(
