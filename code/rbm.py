@@ -118,13 +118,13 @@ class RBM:
         return [pre_sigmoid_v1, v1_mean, v1_sample, next_rng]
 
     def gibbs_hvh(self, h0_sample, rng):
-        """A Gibbs step from hidden units: what is drawn of the visible ones, then of the hidden ones; the generator."""
+        """A Gibbs step from hidden units: the results of `sample_v_given_h`, then those of `sample_h_given_v`."""
         *visible, rng = self.sample_v_given_h(h0_sample, rng)
         *hidden, rng = self.sample_h_given_v(visible[-1], rng)
         return [*visible, *hidden, rng]
 
     def gibbs_vhv(self, v0_sample, rng):
-        """A Gibbs step from visible units: what is drawn of the hidden ones, then of the visible ones; the generator."""
+        """A Gibbs step from visible units: the results of `sample_h_given_v`, then those of `sample_v_given_h`."""
         *hidden, rng = self.sample_h_given_v(v0_sample, rng)
         *visible, rng = self.sample_v_given_h(hidden[-1], rng)
         return [*hidden, *visible, rng]
@@ -185,3 +185,316 @@ class RBM:
         """
         p = pt.sigmoid(pre_sigmoid_nv)
         return pt.mean(pt.sum(self.input * pt.log(p) + (1 - self.input) * pt.log(1 - p), axis=1))
+
+
+class Samples:
+    """Chains of Gibbs steps that go on from call to call, and the images that they have reached.
+
+    Parameters
+    ----------
+    rbm : RBM
+    start : array, (n_chains, n_visible)
+        Images that the chains start from.
+    n_rows : int
+        Calls whose images are kept.
+    rng : shared generator, optional
+        By default the machine's.
+
+    Attributes
+    ----------
+    v : shared matrix, (n_chains, n_visible)
+        Where the chains are.
+    images : shared matrix, (n_visible, (1 + n_rows) n_chains)
+        A column for each image, as W has one for each filter: those of the start, and then row by row the
+        probabilities of the pixels in the last step of each call.
+    params : [images]
+    """
+
+    def __init__(self, rbm, start, n_rows, rng=None):
+        self.rbm = rbm
+        self.rng = rbm.theano_rng if rng is None else rng
+        self.v = parameter(start, "v")
+        self.images = parameter(np.zeros((start.shape[1], (1 + n_rows) * len(start))), "images")
+        self.images.get_value(borrow=True)[:, : len(start)] = start.T
+        self.params = [self.images]
+
+    def step_function(self, n_steps=GIBBS_STEPS):
+        """A compiled function of a row's number, from 0. It returns the mean free energy of the chains, in nats."""
+        index = pt.lscalar("index")
+        [_, _, _, _, means, samples, next_rng] = pytensor.scan(
+            self.rbm.gibbs_vhv, outputs_info=[None] * 5 + [self.v, self.rng], n_steps=n_steps, return_updates=False
+        )
+        n_chains = self.v.shape[0]
+        columns = self.images[:, (1 + index) * n_chains : (2 + index) * n_chains]
+        updates = {self.v: samples[-1], self.images: pt.set_subtensor(columns, means[-1].T), self.rng: next_rng}
+        free_energy = pt.mean(self.rbm.free_energy(samples[-1]))
+        return pytensor.function([index], free_energy, updates=updates, mode=rewrites.mode())
+
+
+class Annealing:
+    """Annealed importance sampling [4]: chains on their way from a machine without weights to a machine.
+
+    Parameters
+    ----------
+    rbm : RBM
+    images : array, (n, n_visible)
+        Training images. Their means are the probabilities of the pixels in the machine without weights.
+    n_temperatures : int
+        Steps of beta from 0 to 1. 14,500 of them are 0.001 up to 0.5, 0.0001 up to 0.9 and 0.00001 up to 1 [4].
+    n_chains : int
+
+    Attributes
+    ----------
+    base_vbias : array, (n_visible,), the visible bias of the machine without weights
+    betas : array, (1 + n_temperatures, 2)
+        A row for each step: beta before it and after it. In the first one both are 0: it draws the chains' start.
+    v : shared matrix, (n_chains, n_visible), where the chains are
+    log_weights : shared vector, (n_chains,)
+    """
+
+    def __init__(self, rbm, images, n_temperatures, n_chains=N_ANNEALED):
+        self.rbm = rbm
+        means = np.clip(images.mean(axis=0), 0.01, 0.99)
+        self.base_vbias = np.log(means / (1 - means)).astype(pytensor.config.floatX)
+        share = np.linspace(0, 1, n_temperatures + 1)
+        betas = np.interp(share, np.array([0, 500, 4500, 14500]) / 14500, [0, 0.5, 0.9, 1])
+        self.betas = np.stack([np.append(0, betas[:-1]), betas], axis=1).astype(pytensor.config.floatX)
+        self.rng = pt.random.shared_rng(seed=EVALUATION_SEED)
+        self.v = parameter(np.zeros((n_chains, rbm.n_visible)), "v")
+        self.log_weights = pytensor.shared(np.zeros(n_chains), name="log_weights")
+
+    def step_function(self):
+        """A compiled function of a step's number, from 0, that moves the chains and their weights on."""
+        step = pt.matrix("step")  # (1, 2)
+        before, beta = step[0, 0], step[0, 1]
+        bias = self.rbm.vbias - self.base_vbias
+        pre_sigmoid_h, _ = self.rbm.propup(self.v)  # (n_chains, n_hidden)
+        rise = pt.softplus(beta * pre_sigmoid_h) - pt.softplus(before * pre_sigmoid_h)
+        log_ratio = (beta - before) * pt.dot(self.v, bias) + pt.sum(rise, axis=1)  # (n_chains,)
+
+        rng, h = self.rbm.sample(pt.sigmoid(beta * pre_sigmoid_h), self.rng)
+        pre_sigmoid_v, _ = self.rbm.propdown(h)  # (n_chains, n_visible)
+        rng, v = self.rbm.sample(pt.sigmoid((1 - beta) * self.base_vbias + beta * pre_sigmoid_v), rng)
+        log_weights = pt.switch(pt.eq(beta, 0), 0, self.log_weights + log_ratio)
+        updates = {self.rng: rng, self.v: v, self.log_weights: log_weights}
+        return minibatch_function([], {step: self.betas}, 1, updates)
+
+    @property
+    def log_z(self):
+        """The estimate of log Z, in nats, after the last step."""
+        log_z_of_base = self.rbm.n_hidden * np.log(2) + np.sum(np.logaddexp(0, self.base_vbias.astype(np.float64)))
+        weights = self.log_weights.get_value()
+        return float(log_z_of_base + logsumexp(weights) - np.log(len(weights)))
+
+    @property
+    def effective_chains(self):
+        """(sum of w)^2 / (sum of w^2): as many chains of equal weights would be worth these."""
+        weights = self.log_weights.get_value()
+        return float(np.exp(2 * logsumexp(weights) - logsumexp(2 * weights)))
+
+
+def exact_log_z(rbm):
+    """log Z, in nats, by a sum over all states of the smaller layer; None if it has more than `MOST_SUMMED` units."""
+    n = min(rbm.n_visible, rbm.n_hidden)
+    if n > MOST_SUMMED:
+        return None
+    if rbm.n_hidden < rbm.n_visible:  # seen from the other side, a machine is one, too
+        rbm = RBM(None, rbm.n_hidden, rbm.n_visible, rbm.W.T, rbm.vbias, rbm.hbias)
+    states = (np.arange(2**n)[:, None] >> np.arange(n)) & 1  # (2^n, n)
+    states = states.astype(rbm.input.dtype)
+    free_energies = score_function(rbm.free_energy(rbm.input), {rbm.input: states}, min(2**n, 1024))
+    return float(logsumexp(-np.concatenate(free_energies(), dtype=np.float64)))
+
+
+def mean_free_energy(rbm, images):
+    """The mean free energy of images, (n, n_visible), of zeros and ones, in nats."""
+    free_energy = pytensor.function([rbm.input], rbm.free_energy(rbm.input), mode=rewrites.mode())
+    return float(np.mean(free_energy(images), dtype=np.float64))
+
+
+def shown_epochs(training_epochs):
+    """{epoch: the name of its model's file} for the epochs whose filters are shown: the first, two others, the last."""
+    epochs = np.linspace(0, training_epochs - 1, 4).round().astype(int).tolist()
+    return {epoch: f"model_epoch_{epoch}" for epoch in epochs[:-1]} | {epochs[-1]: "model"}
+
+
+@checked
+def test_rbm(
+    learning_rate=0.1, training_epochs=15, dataset="mnist.pkl.gz", batch_size=20, n_chains=20, n_samples=10,
+    output_folder=None, n_hidden=500, seed=123, k=15, contrastive_divergence=False, n_temperatures=14500, fresh=False,
+    show_graph=False,
+):  # fmt: skip
+    """Train a restricted Boltzmann machine, draw samples from it, and estimate its log-likelihood.
+
+    Parameters
+    ----------
+    learning_rate : float, at least 0
+        Size of a step.
+    training_epochs : int, at least 1
+        Passes over the training set.
+    n_chains : int, at least 1
+        Chains that samples are drawn from after the training.
+    n_samples : int, at least 1
+        Rows of samples, 1,000 Gibbs steps apart.
+    n_hidden : int, at least 1
+        Hidden units.
+    k : int, at least 1
+        Gibbs steps of the chains in a step of training.
+    contrastive_divergence : bool
+        In each step of training, start the chains from its minibatch (CD-k), not from where they ended (PCD-k).
+    n_temperatures : int, at least 1
+        Steps of annealed importance sampling, which estimates the log-likelihood at the end.
+    dataset, batch_size, seed, output_folder, fresh, show_graph
+        As in every lesson: `support.settings` explains them.
+
+    Returns
+    -------
+    support.runs.result.Result
+        A ValueError says which argument cannot be used, and why.
+    """
+    with open_run(test_rbm, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
+        train_x, test_x = (value_of(x) for x in (run.data.train_x, run.data.test_x))
+        if n_chains >= len(test_x):
+            raise UserError(f"n_chains must be below {len(test_x)}, the number of test images, not {n_chains}")
+        say("... building the model")
+        x = pt.matrix("x")  # (batch, n_visible)
+        rng = np.random.RandomState(seed)
+        theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
+        rbm = RBM(x, run.data.n_in, n_hidden, numpy_rng=rng, theano_rng=theano_rng)
+        chains = parameter(np.zeros((batch_size, n_hidden)), "persistent_chains")
+        cost, updates = rbm.get_cost_updates(learning_rate, None if contrastive_divergence else chains, k)
+        train_rbm = minibatch_function(cost, {x: run.data.train_x}, batch_size, updates)
+
+        run.say("... training")
+        # By chance, every pixel is guessed at 1/2.
+        training = run.stage(rbm, train_rbm, chance_cost=-run.data.n_in * np.log(2))
+        for epoch in training.epochs(training_epochs, first=0):
+            for minibatch_index in epoch:
+                epoch.add(cost=train_rbm(minibatch_index))
+            say(f"Training epoch {epoch.number}, cost is {epoch.mean('cost'):f}")
+            training.keep()
+            if (name := shown_epochs(training_epochs).get(epoch.number, "model")) != "model":
+                run.save_model(name, rbm.params, {"epoch": epoch.number})
+
+        run.say("... sampling")
+        first = rng.randint(len(test_x) - n_chains)
+        samples = Samples(rbm, test_x[first : first + n_chains], n_samples)
+        draw = samples.step_function()
+        sampling = run.stage(samples, draw, name="sampling", file="samples", chains=n_chains)
+        for epoch in sampling.epochs(n_samples, first=0):
+            say(f" ... plotting sample {epoch.number}")
+            epoch.note(free_energy=draw(epoch.number))
+            sampling.keep()
+
+        run.say("... estimating the log-likelihood by annealed importance sampling")
+        annealing = Annealing(rbm, train_x, n_temperatures)
+        anneal = annealing.step_function()
+        estimating = run.stage(
+            rbm, anneal, name="annealing", n_minibatches=len(annealing.betas), temperatures=n_temperatures
+        )
+        for epoch in estimating.epochs(N_ANNEALINGS):
+            for step in epoch:
+                anneal(step)
+            epoch.note(log_z=annealing.log_z, effective_chains=annealing.effective_chains)
+            say(
+                f"Annealing run {epoch.number}, log Z {annealing.log_z:f} nats, from {annealing.effective_chains:.1f} "
+                f"effective chains of {N_ANNEALED}"
+            )
+
+        def evaluate():
+            estimates = [line["log_z"] for line in estimating.curve]
+            log_z = logsumexp(estimates) - np.log(len(estimates))  # the runs have as many chains each
+            exact = exact_log_z(rbm)
+            known = log_z if exact is None else exact
+            drawn = test_x > np.random.default_rng(EVALUATION_SEED).uniform(size=test_x.shape)
+            return {
+                "cost": training.curve[-1]["cost"],
+                "log_z": float(log_z),
+                **({} if exact is None else {"exact_log_z": exact}),
+                "fewest_effective_chains": min(line["effective_chains"] for line in estimating.curve),
+                "test_log_likelihood": float(-mean_free_energy(rbm, drawn.astype(x.dtype)) - known),
+                "test_log_likelihood_of_rounded": float(-mean_free_energy(rbm, np.round(test_x)) - known),
+            }
+
+        result = run.finish(closing, evaluate)
+        run.draw(plot)
+        return result
+
+
+def closing(figures):
+    """The line that is printed at the end."""
+    line = (
+        "Optimization complete with cost {cost:f} in the last epoch, and with a log-likelihood of "
+        "{test_log_likelihood:f} nats for test images drawn black and white, {test_log_likelihood_of_rounded:f} for "
+        "rounded ones"
+    )
+    if "exact_log_z" in figures:
+        line += "; log Z is exact, {exact_log_z:f}, and was estimated as {log_z:f}"
+    elif figures["fewest_effective_chains"] < FEW:
+        line += (
+            "; from {fewest_effective_chains:.1f} effective chains, log Z is probably estimated too low, and both "
+            "log-likelihoods too high"
+        )
+    return line.format_map(figures)
+
+
+def load_model(saved):
+    """A machine with the parameters of a saved model."""
+    n_visible, n_hidden = saved.layer_sizes(1, saved.arrays[:2])
+    rbm = RBM(None, n_visible, n_hidden)
+    saved.restore(rbm.params)
+    return rbm
+
+
+def sample(model, seed=EVALUATION_SEED):
+    """Draw a hundred images from a saved model, by Gibbs steps from test images, into a picture beside it.
+
+    Parameters
+    ----------
+    model : path
+        The model.npz of a run.
+    seed : int
+        Of the choice of the test images and of the draws.
+
+    Returns
+    -------
+    Path
+        Of the picture.
+    """
+    saved = SavedModel(model, "rbm")
+    rbm, data = load_model(saved), saved.load_data()
+    rng, test_x = np.random.RandomState(seed), value_of(data.test_x)
+    start = test_x[rng.choice(len(test_x), 100, replace=len(test_x) < 100)]
+    samples = Samples(rbm, start, 1, pt.random.shared_rng(seed=rng.randint(2**30)))
+    samples.step_function()(0)
+    path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
+    save_tiles(path, samples.images.get_value()[:, len(start) :].T, data.image_shape)
+    say(f"picture: {path}")
+    return path
+
+
+def plot(folder, datasets=None):
+    """Draw the pictures of a run: the cost, filters of several epochs, samples.
+
+    The parameters are those of `logistic_sgd.plot`.
+    """
+    stages = {None: "training", "chains": "sampling", "temperatures": "annealing"}
+    pictures = Pictures(folder, test_rbm, datasets, stages)
+    watched = "Reconstruction" if pictures.settings["contrastive_divergence"] else "Pseudo-likelihood"
+    pictures.draw_curves(
+        "costs", f"{watched}, mean of each epoch", [("", "nats an image", {"": pictures.series("cost")})]
+    )
+    names = {f"after epoch {n}": name for n, name in shown_epochs(pictures.settings["training_epochs"]).items()}
+    pictures.draw_filters({name: rbm.W for name, rbm in pictures.models(load_model, names).items()}, title="Filters")
+    for images in pictures.models(lambda saved: saved.arrays[0], ["samples"]).values():
+        title = f"Test images, and below them the chains that start there, every {GIBBS_STEPS:,} Gibbs steps"
+        pictures.draw_images("samples", title, images.T, columns=pictures.settings["n_chains"])
+
+
+QUICK = {"training_epochs": 1, "n_samples": 3, "n_temperatures": 1000}
+SHORT = {
+    "training_epochs": 2, "batch_size": 20, "n_chains": 3, "n_samples": 2, "n_hidden": 9, "k": 2, "n_temperatures": 10
+}  # fmt: skip  # for tests, on a small data set
+
+if __name__ == "__main__":
+    sys.exit(command(test_rbm, quick=QUICK, plot=plot, sample=sample))

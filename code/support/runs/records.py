@@ -102,7 +102,7 @@ def check_record(record):
 def check_curve(lines):
     """The lines of a curve.jsonl, if they can be used."""
     for line in exactly(lines, list):
-        list(map(number, [line["cost"], *line.values()]))
+        list(map(number, line.values()))
         list(map(count, [line["epoch"], line.get("patience", 0)]))
         if "validation_error" in line or "iteration" in line:
             line["validation_error"]

@@ -33,17 +33,20 @@ class Stage:
         The phase in words, for the line that is printed at its end.
     chance_cost : float, optional
         The cost of a model that has learnt nothing. It is printed beside the first cost.
+    n_minibatches : int, optional
+        Steps in an epoch; by default the minibatches of the training set.
     place
         Numbers that tell the place of the stage in the run, such as layer=0. Each line of the curve has them.
     """
 
     def __init__(
         self, run, model, name="training", rate="learning_rate", file="model", phase=None, title=None,
-        chance_cost=None, **place,
+        chance_cost=None, n_minibatches=None, **place,
     ):  # fmt: skip
         self.run, self.model, self.name, self.rate, self.file = run, model, name, rate, file
         self.title, self.phase = title, run.phase_in_progress or phase or name
         self.chance_cost, self.place, self.number = chance_cost, place, len(run.stages)
+        self.n_minibatches = n_minibatches or run.n_minibatches
         self.values = None  # of the parameters, as they were kept last
         self.memory, self.epoch, self.has_ended, self.saved_at = None, None, False, time.monotonic()
 
@@ -73,7 +76,7 @@ class Stage:
     def _where(self):
         """The place that the stage has reached."""
         if self.epoch is not None:
-            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.run.n_minibatches}"
+            return f"{self.epoch.label}, after minibatch {self.epoch.trained}/{self.n_minibatches}"
         return self.label(self.curve[-1]["epoch"]) if self.curve else f"the stage {self.name}"
 
     def start(self):
@@ -107,7 +110,7 @@ class Stage:
             with damaged(self.run.folder / FILE, REMEDY):
                 self._check_place(n_epochs)
             for done in range(state.epochs, n_epochs):
-                self.epoch = Epoch(self, first + done, done * self.run.n_minibatches, state.epoch)
+                self.epoch = Epoch(self, first + done, done * self.n_minibatches, state.epoch)
                 self._say_that_it_goes_on()
                 yield self.epoch
                 if self.epoch.is_last or done + 1 == n_epochs:
@@ -121,7 +124,7 @@ class Stage:
         state = self.run.state
         if state.epochs == 0 and state.epoch is None:
             return
-        if state.epochs >= n_epochs or state.epoch and not 1 <= state.epoch["trained"] <= self.run.n_minibatches:
+        if state.epochs >= n_epochs or state.epoch and not 1 <= state.epoch["trained"] <= self.n_minibatches:
             raise ValueError("it is one of a longer schedule")
         if self.memory is not None:
             vars(self.memory).update({name: exactly(state.memory[name], int, float) for name in vars(self.memory)})
@@ -238,7 +241,7 @@ class Epoch:
         self.n_before = n_before
 
     def __iter__(self):
-        for index in progress(range(self.trained, self.stage.run.n_minibatches), self.label):
+        for index in progress(range(self.trained, self.stage.n_minibatches), self.label):
             self.minibatch_index = index
             yield index
             self.trained = index + 1
@@ -264,7 +267,7 @@ class Epoch:
         for name, value in {"cost": cost, **figures}.items():
             value = float(value)
             if not math.isfinite(value):
-                where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.stage.run.n_minibatches}"
+                where = f"{self.label}, minibatch {self.minibatch_index + 1}/{self.stage.n_minibatches}"
                 self.stage.finite(name, value, where)
             total, n = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + value, n + 1
