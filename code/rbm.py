@@ -1,4 +1,118 @@
-"""Lesson 9: a restricted Boltzmann machine."""
+"""Lesson 9: a restricted Boltzmann machine.
+
+The model
+    An autoencoder turns an image into a code and back. A restricted Boltzmann machine [1] has the same units and
+    weights, and is a probability distribution. An image v and a code h, of zeros and ones, have an energy together.
+    The lower it is, the more probable they are:
+
+        E(v, h) = −v·b − h·c − v W hᵀ,    p(v, h) = exp(−E(v, h)) / Z,    Z = Σ exp(−E(v, h)) over all v and h.
+
+    In the code b is `vbias`, the visible bias, and c is `hbias`, the hidden one. "Restricted" says that no weight
+    joins two units of one layer. So, given v, the hidden units are independent of each other, and, given h, the
+    visible ones:
+
+        P(hⱼ = 1 | v) = σ(v W + c)ⱼ,    P(vᵢ = 1 | h) = σ(h Wᵀ + b)ᵢ.
+
+    These are the two maps of lesson 3. The sum of exp(−E(v, h)) over all h is a product with a factor for each hidden
+    unit, 1 + exp(v W + c)ⱼ. Its negative logarithm is the free energy of v:
+
+        p(v) = exp(−F(v)) / Z,    F(v) = −v·b − Σⱼ log(1 + exp(v W + c)ⱼ).
+
+    F is easy to compute. Z is a sum over 2^784 images, or over 2^500 codes. Nobody can take it.
+
+The gradient
+    Training should raise log p(x) of the training images. Let θ be any parameter. Since Z = Σ exp(−F(v)),
+
+        −∂log p(x)/∂θ = ∂F(x)/∂θ + ∂log Z/∂θ = ∂F(x)/∂θ − Σ p(v) ∂F(v)/∂θ over all v,
+        −∂F(v)/∂Wᵢⱼ = vᵢ P(hⱼ = 1 | v),    −∂F(v)/∂cⱼ = P(hⱼ = 1 | v),    −∂F(v)/∂bᵢ = vᵢ.
+
+    The sum over v is a mean over images of the machine itself. If v is one of them, F(x) − F(v), with v as a constant,
+    has the right gradient in the mean. Its step is the rule of contrastive divergence:
+
+        W ← W + rate (xᵀ P(h = 1 | x) − vᵀ P(h = 1 | v)),    c ← c + rate (P(h = 1 | x) − P(h = 1 | v)),
+        b ← b + rate (x − v).
+
+    The first part makes the training image more probable, the second part what the machine makes by itself. So
+    `get_cost_updates` takes the difference of two free energies, and leaves the derivatives to `pt.grad`.
+
+The chain
+    Where does v come from? A Gibbs step draws all visible units, given the hidden ones, and then all hidden units,
+    given the visible ones. Repeated long enough, it gives v and h with the probability p(v, h), from any start. There
+    are two ways not to wait that long:
+
+        CD-k [1]     Start at the minibatch, and take k steps. The v are still near the training images.
+        PCD-k [2]    Start where the chains of the step of training before ended. The weights have hardly changed since
+                     then, so the chains stay near the distribution of the machine.
+
+    The published recipe is PCD-15; `--contrastive-divergence --k 1` is CD-1.
+
+One example, with numbers
+    Two pixels, one hidden unit. W = (2 ln 3, 0)ᵀ, c = −ln 3, b = (0, 0); x = (1, 0).
+
+        v        exp(−F(v)) = 1 + exp(v W + c)      p(v)      P(h = 1 | v)
+        (0, 0)   1 + 1/3 = 4/3                      1/8       1/4
+        (1, 0)   1 + 3 = 4                          3/8       3/4
+        (0, 1)   4/3                                1/8       1/4
+        (1, 1)   4                                  3/8       3/4
+
+        Z = 4/3 + 4 + 4/3 + 4 = 32/3                          log p(x) = ln 3/8 = −0.981
+        ∂F(x)/∂W = −xᵀ 3/4 = (−0.75, 0)ᵀ
+        Σ p(v) ∂F(v)/∂W = −(3/8 · 3/4 + 3/8 · 3/4, 1/8 · 1/4 + 3/8 · 3/4)ᵀ = (−0.5625, −0.3125)ᵀ
+        −∂log p(x)/∂W = (−0.75 + 0.5625, 0 + 0.3125)ᵀ = (−0.1875, 0.3125)ᵀ
+
+    Now CD-1. The hidden unit is 1 with probability 3/4. Then the pixels are on with the probabilities σ(2 ln 3) = 9/10
+    and 1/2, and otherwise with 1/2 and 1/2. So the first pixel of v is on with probability 3/4 · 9/10 + 1/4 · 1/2 =
+    0.8, while in the machine it is on with 3/4: one step has not led far away from x. The mean of the steps' gradients
+    is (−0.15, 0.325)ᵀ, not (−0.1875, 0.3125)ᵀ.
+
+The graph
+    The chain is a loop in the graph, `pytensor.scan`. Its body is `gibbs_hvh`. Two of its results go into the next
+    step: the hidden units, and the state of the generator of random numbers. `scan` stacks the others, a row for each
+    step, and PyTensor keeps only the rows that are read. After the last step, the state goes into the updates, as in
+    lesson 3. No gradient goes through the chain, as `disconnected_grad` says.
+
+The loop
+    The likelihood cannot be printed after each epoch, because of Z. The pseudo-likelihood [3] can. It is the product,
+    over all pixels, of the probability of a pixel, given all others. If x̃ᵢ is x with pixel i flipped, then
+
+        P(xᵢ | the others) = p(x) / (p(x) + p(x̃ᵢ)) = σ(F(x̃ᵢ) − F(x)),    log PL(x) = Σᵢ log σ(F(x̃ᵢ) − F(x)),
+
+    without Z. In the example both terms together are ln 3/4 + ln 1/2 = −0.981. That is log p(x), because the two
+    pixels are independent there. For MNIST the sum has 784 terms, so a step looks at one pixel, the next step at the
+    next one, and the term is multiplied by 784. An epoch has 2,500 steps, which is no multiple of 784. So each epoch
+    weighs the pixels in another way, and an epoch that is lower than the one before need not be worse: compare epoch n
+    of one run with epoch n of another run. CD-k prints the cross-entropy of its last probabilities instead, with its
+    sign turned.
+
+    After the training, chains start from test images. A row of samples is drawn every 1,000 Gibbs steps: the means of
+    the visible units, while the chains go on with their samples.
+
+    At the end log Z is estimated by annealed importance sampling [4]. A machine without weights, whose pixels are on
+    as often as in the training images, has a Z that is known. A hundred chains start there and go to the trained
+    machine in 14,500 small steps of β from 0 to 1: its weights are β W, its hidden bias is β c, and its visible bias
+    goes from the one machine's to the other's. Before each step, a chain multiplies its weight w by the ratio of
+    exp(−F(v)) after and before the step. The mean of w estimates Z of the trained machine, divided by that of the
+    first one. In the example, with a single step and a chain at each v, the weights are 2/3, 2, 2/3 and 2, and Z of
+    the first machine is 8: 8 · 4/3 = 32/3.
+
+    How good is the estimate? (Σw)² / Σw² is the effective number of chains, here 3.2 of 4. If it is near 1, a single
+    chain makes the estimate. Then log Z is likely to be too low, because the rare large weights are missing, and the
+    log-likelihood, −F(x) − log Z, too high. The last line says so. There are three runs, so that one sees how they
+    differ. A machine with at most 16 hidden units is small enough to sum over; then the exact log Z is used.
+
+What to look at
+    The first cost, −424.8. With weights of zero, every pixel would be guessed at 1/2, at −784 ln 2 = −543.4.
+
+    TODO
+
+Exercises stand at the foot of this file, their answers in tests/exercises/rbm.md.
+
+References
+    [1] G. E. Hinton, Training Products of Experts by Minimizing Contrastive Divergence, Neural Computation 14, 2002.
+    [2] T. Tieleman, Training Restricted Boltzmann Machines using Approximations to the Likelihood Gradient, ICML 2008.
+    [3] J. Besag, Statistical Analysis of Non-Lattice Data, The Statistician 24, 1975.
+    [4] R. Salakhutdinov, I. Murray, On the Quantitative Analysis of Deep Belief Networks, ICML 2008.
+"""
 
 import sys
 

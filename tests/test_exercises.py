@@ -8,6 +8,7 @@ from unittest import mock
 import dA
 import logistic_sgd
 import mlp
+import rbm
 import SdA
 from logistic_sgd import parameter
 
@@ -97,6 +98,26 @@ def without_its_params(da):
     da.params = [*da.params, parameter(da.W.get_value().T, "W_prime")]
 
 
+def machine_with(**methods):
+    """The solution's machine with other methods."""
+    return type("RBM", (solution["real_valued"].RBM,), methods)
+
+
+def half_forgotten(self, v_sample):
+    return solution["real_valued"].RBM.free_energy(self, v_sample) + pt.sum((v_sample - self.vbias) ** 2, axis=1) / 2
+
+
+def mean_of_a_sigmoid(self, h0_sample, rng):
+    _, mean = self.propdown(h0_sample)
+    next_rng, noise = rng.normal(size=mean.shape, dtype=mean.dtype)
+    return [mean, mean, mean + noise, next_rng]
+
+
+def same_noise_each_time(self, h0_sample, rng):
+    *drawn, _ = solution["real_valued"].RBM.sample_v_given_h(self, h0_sample, rng)
+    return [*drawn, rng]
+
+
 EXERCISES = {  # name: (what the student changes, the solution, typical mistakes)
     "momentum": (
         [(logistic_sgd, "sgd_updates")],
@@ -134,6 +155,17 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
         [(dA, "dA"), (SdA, "dA")],
         solution["untied"].dA,
         [decoder_that(without_training), decoder_that(with_random_weights), decoder_that(without_its_params, dA.dA)],
+    ),
+    "real_valued": (
+        [(rbm, "RBM")],
+        solution["real_valued"].RBM,
+        [
+            machine_with(free_energy=rbm.RBM.free_energy),
+            machine_with(free_energy=half_forgotten),
+            machine_with(sample_v_given_h=rbm.RBM.sample_v_given_h),
+            machine_with(sample_v_given_h=mean_of_a_sigmoid),
+            machine_with(sample_v_given_h=same_noise_each_time),
+        ],
     ),
 }
 

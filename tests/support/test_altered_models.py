@@ -5,6 +5,7 @@ from functools import partial
 
 import cA
 import pca
+import rbm
 import sA
 import vae
 from dA import load_autoencoder
@@ -20,6 +21,7 @@ LESSONS = {
     "pca": (pca.LinearAutoencoder(RNG(0), None, 8, 3), lambda saved: pca.load_model(saved, np.zeros(8))),
     "sA": (sA.sA(RNG(0), None, 8, 3), partial(load_autoencoder, sA.sA)),
     "cA": (cA.cA(RNG(0), None, 8, 3), partial(load_autoencoder, cA.cA)),
+    "rbm": (rbm.RBM(None, 8, 3), rbm.load_model),
     "vae": (vae.VAE(RNG(0), None, None, 8, 4, 2), vae.load_model),
 }
 
