@@ -332,7 +332,7 @@ class Samples:
         self.images.get_value(borrow=True)[:, : len(start)] = start.T
         self.params = [self.images]
 
-    def step_function(self, n_steps=GIBBS_STEPS):
+    def step_function(self, n_steps):
         """A compiled function of a row's number, from 0. It returns the mean free energy of the chains, in nats."""
         index = pt.lscalar("index")
         [_, _, _, _, means, samples, next_rng] = pytensor.scan(
@@ -461,23 +461,18 @@ def test_rbm(
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 
-    Returns
-    -------
-    support.runs.result.Result
-        A ValueError says which argument cannot be used, and why.
+    Returns a `Result`. A ValueError says which argument cannot be used, and why.
     """
     with open_run(test_rbm, locals(), check=Datasets.check_that_they_can_be_rebuilt) as run:
         train_x, test_x = (value_of(x) for x in (run.data.train_x, run.data.test_x))
         if n_chains >= len(test_x):
             raise UserError(f"n_chains must be below {len(test_x)}, the number of test images, not {n_chains}")
         say("... building the model")
-        x = pt.matrix("x")  # (batch, n_visible)
         rng = np.random.RandomState(seed)
-        theano_rng = pt.random.shared_rng(seed=rng.randint(2**30))
-        rbm = RBM(x, run.data.n_in, n_hidden, numpy_rng=rng, theano_rng=theano_rng)
-        chains = parameter(np.zeros((batch_size, n_hidden)), "persistent_chains")
-        cost, updates = rbm.get_cost_updates(learning_rate, None if contrastive_divergence else chains, k)
-        train_rbm = minibatch_function(cost, {x: run.data.train_x}, batch_size, updates)
+        rbm = RBM(None, run.data.n_in, n_hidden, numpy_rng=rng)
+        chains = None if contrastive_divergence else parameter(np.zeros((batch_size, n_hidden)), "persistent_chains")
+        cost, updates = rbm.get_cost_updates(learning_rate, chains, k)
+        train_rbm = minibatch_function(cost, {rbm.input: run.data.train_x}, batch_size, updates)
 
         run.say("... training")
         # By chance, every pixel is guessed at 1/2.
@@ -490,49 +485,56 @@ def test_rbm(
             if (name := shown_epochs(training_epochs).get(epoch.number, "model")) != "model":
                 run.save_model(name, rbm.params, {"epoch": epoch.number})
 
-        run.say("... sampling")
         first = rng.randint(len(test_x) - n_chains)
-        samples = Samples(rbm, test_x[first : first + n_chains], n_samples)
-        draw = samples.step_function()
-        sampling = run.stage(samples, draw, name="sampling", file="samples", chains=n_chains)
-        for epoch in sampling.epochs(n_samples, first=0):
-            say(f" ... plotting sample {epoch.number}")
-            epoch.note(free_energy=draw(epoch.number))
-            sampling.keep()
-
-        run.say("... estimating the log-likelihood by annealed importance sampling")
-        annealing = Annealing(rbm, train_x, n_temperatures)
-        anneal = annealing.step_function()
-        estimating = run.stage(
-            rbm, anneal, name="annealing", n_minibatches=len(annealing.betas), temperatures=n_temperatures
-        )
-        for epoch in estimating.epochs(N_ANNEALINGS):
-            for step in epoch:
-                anneal(step)
-            epoch.note(log_z=annealing.log_z, effective_chains=annealing.effective_chains)
-            say(
-                f"Annealing run {epoch.number}, log Z {annealing.log_z:f} nats, from {annealing.effective_chains:.1f} "
-                f"effective chains of {N_ANNEALED}"
-            )
-
-        def evaluate():
-            estimates = [line["log_z"] for line in estimating.curve]
-            log_z = logsumexp(estimates) - np.log(len(estimates))  # the runs have as many chains each
-            exact = exact_log_z(rbm)
-            known = log_z if exact is None else exact
-            drawn = test_x > np.random.default_rng(EVALUATION_SEED).uniform(size=test_x.shape)
-            return {
-                "cost": training.curve[-1]["cost"],
-                "log_z": float(log_z),
-                **({} if exact is None else {"exact_log_z": exact}),
-                "fewest_effective_chains": min(line["effective_chains"] for line in estimating.curve),
-                "test_log_likelihood": float(-mean_free_energy(rbm, drawn.astype(x.dtype)) - known),
-                "test_log_likelihood_of_rounded": float(-mean_free_energy(rbm, np.round(test_x)) - known),
-            }
-
-        result = run.finish(closing, evaluate)
+        draw_samples(run, rbm, test_x[first : first + n_chains], n_samples)
+        annealing = anneal(run, rbm, train_x, n_temperatures)
+        result = run.finish(closing, lambda: final_figures(rbm, training.curve, annealing.curve, test_x))
         run.draw(plot)
         return result
+
+
+def draw_samples(run, rbm, start, n_samples):
+    """The stage of a run that draws rows of samples. `start`, (n_chains, n_visible), are images."""
+    run.say("... sampling")
+    samples = Samples(rbm, start, n_samples)
+    draw = samples.step_function(GIBBS_STEPS)
+    stage = run.stage(samples, draw, name="sampling", file="samples", chains=len(start))
+    for epoch in stage.epochs(n_samples, first=0):
+        say(f" ... plotting sample {epoch.number}")
+        epoch.note(free_energy=draw(epoch.number))
+        stage.keep()
+
+
+def anneal(run, rbm, images, n_temperatures):
+    """The stage of a run that estimates log Z, which is returned. `images`, (n, n_visible), are for training."""
+    run.say("... estimating log Z by annealed importance sampling")
+    annealing = Annealing(rbm, images, n_temperatures)
+    move = annealing.step_function()
+    stage = run.stage(rbm, move, name="annealing", n_minibatches=len(annealing.betas), temperatures=n_temperatures)
+    for epoch in stage.epochs(N_ANNEALINGS):
+        for index in epoch:
+            move(index)
+        log_z, effective = annealing.log_z, annealing.effective_chains
+        epoch.note(log_z=log_z, effective_chains=effective)
+        say(f"Annealing run {epoch.number}, log Z {log_z:f}, {effective:.1f} effective chains of {N_ANNEALED}")
+    return stage
+
+
+def final_figures(rbm, training, annealings, test_x):
+    """The figures of a trained machine, from the curves of its stages and from the test images."""
+    # Each run of annealing has as many chains: the mean of their estimates of Z is that of all chains together.
+    log_z = float(logsumexp([line["log_z"] for line in annealings]) - np.log(len(annealings)))
+    figures = {
+        "cost": training[-1]["cost"],
+        "log_z": log_z,
+        "fewest_effective_chains": min(line["effective_chains"] for line in annealings),
+    }
+    if (exact := exact_log_z(rbm)) is not None:
+        figures["exact_log_z"] = log_z = exact
+    drawn = test_x > np.random.default_rng(EVALUATION_SEED).uniform(size=test_x.shape)
+    figures["test_log_likelihood"] = -mean_free_energy(rbm, drawn.astype(test_x.dtype)) - log_z
+    figures["test_log_likelihood_of_rounded"] = -mean_free_energy(rbm, np.round(test_x)) - log_z
+    return figures
 
 
 def closing(figures):
@@ -580,7 +582,7 @@ def sample(model, seed=EVALUATION_SEED):
     rng, test_x = np.random.RandomState(seed), value_of(data.test_x)
     start = test_x[rng.choice(len(test_x), 100, replace=len(test_x) < 100)]
     samples = Samples(rbm, start, 1, pt.random.shared_rng(seed=rng.randint(2**30)))
-    samples.step_function()(0)
+    samples.step_function(GIBBS_STEPS)(0)
     path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
     save_tiles(path, samples.images.get_value()[:, len(start) :].T, data.image_shape)
     say(f"picture: {path}")

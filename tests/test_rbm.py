@@ -160,6 +160,7 @@ def test_each_pixel_in_turn_gives_the_pseudo_likelihood(float64):
     np.testing.assert_allclose([watch(x) for _ in range(4)], [*of_pixels, of_pixels[0]], rtol=1e-12)
 
 
+@pytest.mark.skipif(pytensor.__version__ < "3.1", reason="PyTensor 3.0 compiles the loop in its own default mode")
 def test_the_steps_inside_of_the_loop_are_rewritten_too():
     machine = make(6, 4)
     cost, updates = machine.get_cost_updates(0.1, None, 3)
