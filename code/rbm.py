@@ -275,7 +275,7 @@ class RBM:
             chain_start, rng = persistent, self.theano_rng
         # The step gets the two that go from step to step, and returns seven, of which `scan` stacks all steps.
         [pre_sigmoid_nvs, _, nv_samples, _, _, nh_samples, next_rng] = pytensor.scan(
-            self.gibbs_hvh, outputs_info=[None] * 5 + [chain_start, rng], n_steps=k, return_updates=False
+            self.gibbs_hvh, outputs_info=[None] * 5 + [chain_start, rng], n_steps=k, return_updates=False, name="chain"
         )
         chain_end = disconnected_grad(nv_samples[-1])  # (batch, n_visible), a constant for the gradient
         chain_end.name = "chain_end"
