@@ -110,7 +110,7 @@ What to look at
 
     The log-likelihood. MNIST's pixels are grey, and the machine's are black or white. So each figure says how the test
     images were made black and white: drawn, each pixel with its grey value as probability, or rounded. Rounded images
-    are smoother and more probable, by some twelve nats. Training has seen neither: a grey pixel enters as the
+    are smoother and more probable, by more than ten nats. Training has seen neither: a grey pixel enters as the
     probability that it is.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/rbm.md.
