@@ -189,7 +189,7 @@ def test_log_z_of_a_large_machine_is_not_summed():
 
 def test_annealed_importance_sampling_is_as_good_as_the_exact_sum(float64):
     machine = make(12, 8)
-    images = np.random.RandomState(0).uniform(size=(50, 12))
+    images = np.random.RandomState(0).uniform(0, 0.5, size=(50, 12))
     annealing = rbm.Annealing(machine, images, n_temperatures=500, n_chains=250)
     anneal = annealing.step_function()
     estimates = []
