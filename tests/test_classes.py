@@ -8,6 +8,7 @@ import logistic_sgd
 import mlp
 import numpy_reference
 import pca
+import rbm
 import SdA
 import vae
 from sA import activation_function, sA
@@ -29,7 +30,7 @@ AUTOENCODERS = {
 }
 CASES = [(kind, numbers) for kind, (_, several) in AUTOENCODERS.items() for numbers in several]
 # {class: the factor of its initial weights' range}
-MODELS = {dA.dA: 4, sA: 4, cA.cA: 4, pca.LinearAutoencoder: 1, vae.VAE: 1, SdA.SdA: 4, mlp.MLP: 1}
+MODELS = {dA.dA: 4, sA: 4, cA.cA: 4, pca.LinearAutoencoder: 1, vae.VAE: 1, rbm.RBM: 4, SdA.SdA: 4, mlp.MLP: 1}
 EACH_MODEL = pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__name__)
 BOTH_PRECISIONS = pytest.mark.parametrize("floatX", ["float32", "float64"])
 
@@ -41,6 +42,8 @@ def make(kind, rng=None, **named):
         return mlp.MLP(rng, pt.matrix("x"), 6, 4, 3)
     if kind is SdA.SdA:
         return SdA.SdA(rng, n_ins=6, hidden_layers_sizes=[4, 3], n_outs=2, **named)
+    if kind is rbm.RBM:
+        return rbm.RBM(None, 6, 4, numpy_rng=rng, **named)
     return kind(rng, n_visible=6, n_hidden=4, **named)
 
 
@@ -130,7 +133,7 @@ def test_a_numpy_generator_draws_and_what_is_none_is_told(kind):
             make(kind, wrong)
 
 
-@pytest.mark.parametrize("kind", [dA.dA, vae.VAE, SdA.SdA])
+@pytest.mark.parametrize("kind", [dA.dA, vae.VAE, rbm.RBM, SdA.SdA])
 def test_any_generator_serves_as_theano_rng_and_what_is_none_is_told(kind):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTensor wants RandomStream no more
@@ -139,7 +142,7 @@ def test_any_generator_serves_as_theano_rng_and_what_is_none_is_told(kind):
         model = make(kind, theano_rng=generator)
         if kind is not SdA.SdA:
             cost, updates = model.get_cost_updates(*([0.5] if kind is dA.dA else []), 0.0)
-            step = pytensor.function([model.x], cost, updates=updates)
+            step = pytensor.function([model.input if kind is rbm.RBM else model.x], cost, updates=updates)
             x = np.full((2, 6), 0.5, pytensor.config.floatX)
             assert step(x) != step(x)  # the generator's state went on
     for wrong in 5, np.random.RandomState(5):
@@ -164,7 +167,7 @@ def steps(number):
     y, classifier = pt.ivector("y"), logistic_sgd.LogisticRegression(pt.matrix("x"), 6, 3)
     cost = classifier.negative_log_likelihood(y)
     yield cost, logistic_sgd.sgd_updates(cost, classifier.params, number(0.1))
-    for kind, numbers in (dA.dA, [0.3]), (sA, [0.2, 3.0]), (cA.cA, [0.3]), (vae.VAE, []):
+    for kind, numbers in (dA.dA, [0.3]), (sA, [0.2, 3.0]), (cA.cA, [0.3]), (vae.VAE, []), (rbm.RBM, []):
         yield make(kind).get_cost_updates(*map(number, [*numbers, 0.1]))
     cost = pt.sum(classifier.W**2)
     yield cost, vae.adam_updates(cost, [classifier.W], *map(number, [0.1, 0.9, 0.999, 1e-8]))

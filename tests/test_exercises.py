@@ -10,6 +10,7 @@ import dA
 import logistic_sgd
 import mlp
 import pca
+import rbm
 import sA
 import SdA
 import vae
@@ -148,6 +149,24 @@ def weight_in_the_divergence(self, learning_rate, divergence_weight=1.0):
     found = solution["weighted"].get_cost_updates(self, learning_rate, divergence_weight)
     self.divergence = divergence_weight * self.divergence
     return found
+def machine_with(**methods):
+    """The solution's machine with other methods."""
+    return type("RBM", (solution["real_valued"].RBM,), methods)
+
+
+def half_forgotten(self, v_sample):
+    return solution["real_valued"].RBM.free_energy(self, v_sample) + pt.sum((v_sample - self.vbias) ** 2, axis=1) / 2
+
+
+def mean_of_a_sigmoid(self, h0_sample, rng):
+    _, mean = self.propdown(h0_sample)
+    next_rng, noise = rng.normal(size=mean.shape, dtype=mean.dtype)
+    return [mean, mean, mean + noise, next_rng]
+
+
+def same_noise_each_time(self, h0_sample, rng):
+    *drawn, _ = solution["real_valued"].RBM.sample_v_given_h(self, h0_sample, rng)
+    return [*drawn, rng]
 
 
 EXERCISES = {  # name: (what the student changes, the solution, typical mistakes)
@@ -234,6 +253,17 @@ EXERCISES = {  # name: (what the student changes, the solution, typical mistakes
                 lambda likelihood, divergence, weight: divergence - likelihood,
             ),
             weight_in_the_divergence,
+        ],
+    ),
+    "real_valued": (
+        [(rbm, "RBM")],
+        solution["real_valued"].RBM,
+        [
+            machine_with(free_energy=rbm.RBM.free_energy),
+            machine_with(free_energy=half_forgotten),
+            machine_with(sample_v_given_h=rbm.RBM.sample_v_given_h),
+            machine_with(sample_v_given_h=mean_of_a_sigmoid),
+            machine_with(sample_v_given_h=same_noise_each_time),
         ],
     ),
 }

@@ -8,6 +8,7 @@ import cA
 import dA
 import logistic_sgd
 import mlp
+import rbm
 import SdA
 from graphs import interpreted_mode
 from support.data import load_data
@@ -39,16 +40,16 @@ def datasets():
         return load_data("mnist")
 
 
-def assert_params(params, recorded):
+def assert_params(params, recorded, rtol=RTOL):
     """Compare shape, norm, sum, and the first and last four entries of each parameter with the recorded ones."""
     for param, expected in zip(params, recorded, strict=True):
         value = param.get_value()
         assert list(value.shape) == expected["shape"]
-        np.testing.assert_allclose(np.linalg.norm(value), expected["norm"], rtol=RTOL)
+        np.testing.assert_allclose(np.linalg.norm(value), expected["norm"], rtol=rtol)
         # A sum of n entries whose signs differ may be near zero: its error scales with the sum of their sizes.
-        np.testing.assert_allclose(value.sum(), expected["sum"], rtol=RTOL, atol=RTOL * np.abs(value).sum())
-        np.testing.assert_allclose(value.ravel()[:4], expected["head"], rtol=RTOL)
-        np.testing.assert_allclose(value.ravel()[-4:], expected["tail"], rtol=RTOL)
+        np.testing.assert_allclose(value.sum(), expected["sum"], rtol=rtol, atol=rtol * np.abs(value).sum())
+        np.testing.assert_allclose(value.ravel()[:4], expected["head"], rtol=rtol)
+        np.testing.assert_allclose(value.ravel()[-4:], expected["tail"], rtol=rtol)
 
 
 def assert_trajectory(step, costs, n_steps, n_minibatches=None):
@@ -81,6 +82,31 @@ def test_cA(datasets, n_steps):
     ca = cA.cA(np.random.RandomState(recorded["seed"]), n_visible=784, n_hidden=recorded["n_hidden"])
     series = {"reconstruction": lambda ca: pt.mean(ca.L_rec), "jacobian": lambda ca: ca.L_jacob}
     check_autoencoder(recorded, ca, ["contraction_level"], series, datasets, n_steps)
+
+
+@pytest.mark.parametrize("entry", ["RBM_CD1", pytest.param("RBM_PCD15", marks=pytest.mark.slow)])
+def test_rbm(datasets, n_steps, entry):
+    """With rounding in the place of draws. The chains enlarge a difference of rounding tenfold in ten steps."""
+    recorded = FAMILY[entry]
+    machine = rbm.RBM(n_hidden=recorded["n_hidden"], numpy_rng=np.random.RandomState(recorded["seed"]))
+    machine.sample = lambda mean, rng: (rng, (mean > 0.5).astype(mean.dtype))
+    assert_params(machine.params, recorded["initial_params"])
+    batch_size, chain = recorded["batch_size"], None
+    if recorded["persistent"]:
+        start = np.random.RandomState(recorded["seed"] + 1).binomial(1, 0.5, (batch_size, recorded["n_hidden"]))
+        chain = logistic_sgd.parameter(start, "persistent_chain")
+    cost, updates = machine.get_cost_updates(recorded["learning_rate"], chain, recorded["k"])
+    step = logistic_sgd.minibatch_function(cost, {machine.input: datasets[0][0]}, batch_size, updates)
+    free_energy = pytensor.function([machine.input], machine.free_energy(machine.input))
+    first = datasets[0][0].get_value()[:batch_size]
+    np.testing.assert_allclose(free_energy(first), recorded["free_energy_before"], rtol=RTOL)
+    found = [step(index) for index in range(n_steps or 100)]
+    np.testing.assert_allclose(found[:50], recorded["costs"][: n_steps or 50], rtol=RTOL)
+    if n_steps is None:
+        np.testing.assert_allclose(found, recorded["costs"], rtol=1e-7)
+        assert_params(machine.params, recorded["params"], rtol=1e-6)
+        np.testing.assert_allclose(free_energy(first), recorded["free_energy_after"], rtol=1e-6)
+        assert chain is None or chain.get_value().sum() == recorded["chain_sum"]
 
 
 @pytest.mark.parametrize("lesson", ["logistic_sgd", "mlp"])

@@ -13,6 +13,7 @@ import dA
 import logistic_sgd
 import mlp
 import pca
+import rbm
 import sA
 import SdA
 import vae
@@ -252,6 +253,46 @@ def test_lesson_8():
     check("vae", "of all test images is #, that of the first 1,000 is #, and the estimate for these is #", *figures)
 
 
+def test_lesson_9():
+    model = with_params(rbm.RBM(n_visible=2, n_hidden=1), [2 * LN3, 0], -LN3)
+    F, [_, up], hidden = model.free_energy(model.input), model.propup(model.input), pt.matrix("hidden")
+    mean_gradient = pt.grad(pt.dot(p := pt.vector("p"), F), model.W)  # the mean of a distribution of the four images
+    v = np.array([[0.0, 0], [1, 0], [0, 1], [1, 1]])
+    free_energy, on = (each.ravel() for each in function([model.input], [F, up])(v))
+    np.testing.assert_allclose([np.exp(-free_energy), on], [[4 / 3, 4, 4 / 3, 4], [1 / 4, 3 / 4, 1 / 4, 3 / 4]])
+    probabilities = np.exp(-free_energy - rbm.exact_log_z(model))
+    assert rbm.exact_log_z(model) == pytest.approx(np.log(32 / 3))
+    check("rbm", "1/8 1/4 (1, 0) 1 + 3 = 4 #/# 3/4", 8 * probabilities[1], 8)
+    check("rbm", "log p(x) = ln 3/8 = #", np.log(probabilities[1]))
+    gradient = function([model.input, p], mean_gradient)
+    of_x, of_all = gradient(v, [0, 1, 0, 0]).ravel(), gradient(v, probabilities).ravel()
+    check("rbm", "∂F(x)/∂W = -xᵀ 3/4 = (#, 0)ᵀ", of_x[0])
+    check("rbm", "1/8 · 1/4 + 3/8 · 3/4)ᵀ = (#, #)ᵀ", *of_all)
+    check("rbm", "= (# + #, 0 + #)ᵀ = (#, #)ᵀ Now CD-1", of_x[0], *-of_all, *(of_x - of_all))
+
+    [off, lit] = function([hidden], model.propdown(hidden)[1])(np.array([[0.0], [1]]))  # given that the unit is 0, or 1
+    first, second = 0.75 * lit + 0.25 * off
+    check("rbm", "σ(2 ln 3) = #/# and 1/2", 10 * lit[0], 10)
+    check("rbm", "3/4 · 9/10 + 1/4 · 1/2 = #, while", first)
+    after_cd = [(1 - first) * (1 - second), first * (1 - second), (1 - first) * second, first * second]
+    check("rbm", "gradients is (#, #)ᵀ, not (#, #)ᵀ", *(of_x - gradient(v, after_cd).ravel()), *(of_x - of_all))
+
+    terms = []
+    for _ in range(2):
+        updates = {}
+        watch = function([model.input], model.get_pseudo_likelihood_cost(updates), updates=updates)
+        terms.append(watch(v[1:2]) / 2)
+    np.testing.assert_allclose(terms, [np.log(3 / 4), np.log(1 / 2)])
+    check("rbm", "both terms together are ln 3/4 + ln 1/2 = #", sum(terms))
+
+    annealing = rbm.Annealing(model, np.full((1, 2), 0.5), n_temperatures=1, n_chains=4)
+    annealing.v.set_value(v)
+    annealing.step_function()(1)
+    np.testing.assert_allclose(np.exp(annealing.log_weights.get_value()), [2 / 3, 2, 2 / 3, 2])
+    check("rbm", "first machine is 8: 8 · 4/3 = #/3", 3 * np.exp(annealing.log_z))
+    check("rbm", "number of chains, here # of 4", annealing.effective_chains)
+
+
 @pytest.mark.slow
 @pytest.mark.mnist
 def test_a_long_run_of_lesson_1():
@@ -282,6 +323,11 @@ def test_first_costs_and_those_of_a_copy_and_of_the_mean_image():
 
     check("dA", "such costs add up to # nats", entropy(images) / len(images))
     check("dA", "Guessing each pixel's mean costs #", entropy(images.mean(axis=0)))
+
+    machine = rbm.RBM(numpy_rng=np.random.RandomState(123))
+    cost = machine.get_pseudo_likelihood_cost({})
+    check("rbm", "The first cost, #.", function([machine.input], cost)(images[:20]))
+    check("rbm", "at -784 ln 2 = #", -784 * LN2)
 
     da, sparse, contractive = (
         kind(np.random.RandomState(123), n_hidden=n) for kind, n in ((dA.dA, 500), (sA.sA, 196), (cA.cA, 500))

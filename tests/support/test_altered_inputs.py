@@ -15,6 +15,7 @@ from functools import partial
 import cA
 import pca
 import sA
+import rbm
 import vae
 from dA import load_autoencoder
 from graphs import interpreting
@@ -68,6 +69,7 @@ MODELS = {  # {lesson: (the parameters of a model, how they are loaded)}
     ),
     "sA": (sA.sA(RNG(0), None, 8, 3).params, lambda saved: load_autoencoder(sA.sA, saved).params),
     "cA": (cA.cA(RNG(0), None, 8, 3).params, lambda saved: load_autoencoder(cA.cA, saved).params),
+    "rbm": (rbm.RBM(None, 8, 3).params, lambda saved: rbm.load_model(saved).params),
     "vae": (vae.VAE(RNG(0), None, None, 8, 4, 2).params, lambda saved: vae.load_model(saved).params),
 }  # fmt: skip
 

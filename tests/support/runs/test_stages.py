@@ -136,6 +136,17 @@ def test_figures_are_averaged_and_those_of_a_lesson_stay(run, model, tmp_path, c
     assert 5 <= Epoch(stage, 1, begun).line()["seconds"] < 6  # of an epoch that was interrupted
 
 
+def test_the_epochs_of_a_stage_may_have_steps_of_their_own(run, model):
+    stage, seen = run.stage(model, n_minibatches=5), []
+    for epoch in stage.epochs(2):
+        for step in epoch:
+            seen.append((step, epoch.iteration))
+        epoch.note(figure=epoch.number)  # no cost
+    assert seen == [(step % 5, step) for step in range(10)]
+    assert [line["figure"] for line in run.curve] == [1, 2] and run.n_minibatches == 3
+    assert records.check_curve(run.curve) == run.curve
+
+
 @pytest.mark.parametrize("leave", ["break", "is_last"])
 def test_a_lesson_may_leave_its_loops_when_it_likes(leave, run, stage, model):
     for epoch in stage.epochs(10, first=0):
