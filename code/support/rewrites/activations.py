@@ -8,7 +8,7 @@ from support.rewrites.internals import numba_implementation, numba_njit
 import numpy as np
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.scalar.basic import Tanh, same_out
-from pytensor.scalar.math import Sigmoid
+from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.elemwise import Elemwise
 
 
@@ -59,6 +59,25 @@ def numba_sigmoid(op, node):
     return sigmoid
 
 
+class VectorSoftplus(Softplus):
+    """log(1 + exp(a)) in single precision; the result is within rounding of it, for a and for the result."""
+
+
+@numba_implementation(VectorSoftplus)
+def numba_softplus(op, node):
+    zero, two, exp = np.float32(0), np.float32(2), exponential(np.float32)
+    c0, c1, c2, c3, c4 = coefficients(arctanh_beyond_s, 4, [0, 1 / 9]).astype(np.float32)
+
+    @numba_njit(error_model="numpy")
+    def softplus(a):
+        e = exp(-abs(a))
+        s = e / (two + e)  # log(1 + e) = 2 arctanh(s)
+        u = s * s
+        return max(a, zero) + two * (s + s * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4)))))
+
+    return softplus
+
+
 class VectorTanh(Tanh):
     """tanh(a) in single precision; the result is within rounding of it."""
 
@@ -85,6 +104,12 @@ def tanh_beyond_a(u):
     return (np.tanh(a) / a - 1) / u
 
 
+def arctanh_beyond_s(u):
+    """The f of arctanh(s) = s + s^3 f(s^2)."""
+    s = np.sqrt(u)
+    return (np.arctanh(s) / s - 1) / u
+
+
 def vectorised(scalar_op, vector_op):
     """A rewrite of an elementwise operation to another that computes the same, for single precision."""
 
@@ -99,3 +124,4 @@ def vectorised(scalar_op, vector_op):
 
 sigmoid_to_vector_sigmoid = vectorised(Sigmoid, VectorSigmoid(same_out, name="vector_sigmoid"))
 tanh_to_vector_tanh = vectorised(Tanh, VectorTanh(same_out, name="vector_tanh"))
+softplus_to_vector_softplus = vectorised(Softplus, VectorSoftplus(same_out, name="vector_softplus"))
