@@ -149,6 +149,8 @@ def weight_in_the_divergence(self, learning_rate, divergence_weight=1.0):
     found = solution["weighted"].get_cost_updates(self, learning_rate, divergence_weight)
     self.divergence = divergence_weight * self.divergence
     return found
+
+
 def machine_with(**methods):
     """The solution's machine with other methods."""
     return type("RBM", (solution["real_valued"].RBM,), methods)

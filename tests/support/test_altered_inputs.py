@@ -14,8 +14,8 @@ from functools import partial
 
 import cA
 import pca
-import sA
 import rbm
+import sA
 import vae
 from dA import load_autoencoder
 from graphs import interpreting

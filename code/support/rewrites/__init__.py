@@ -46,7 +46,8 @@ leaves it, or all of them, out of one function. It stands beside the operation t
 NumPy, to say what it computes, and `loops` for Numba, which run.
 """
 
-from support.rewrites.activations import sigmoid_to_vector_sigmoid, tanh_to_vector_tanh
+from support.rewrites.activations import sigmoid_to_vector_sigmoid, softplus_to_vector_softplus, tanh_to_vector_tanh
+from support.rewrites.chains import product_of_changed_column, scan_to_transposed, sigmoid_to_unit_draws
 from support.rewrites.coin_flips import binomial_to_coin_flips
 from support.rewrites.compilation import StaticShapes, reduction_to_loops, specify_to_checked_shape
 from support.rewrites.decoder import decoder_to_tied_decoder, rank_update_to_tied_decoder
@@ -74,6 +75,7 @@ REWRITES = {
     1.65: {"static_shapes": StaticShapes()},
     # After the canonical forms and before the specialised ones, which hide products in fused loops.
     1.66: {
+        "unit_draws": sigmoid_to_unit_draws,
         "coin_flips": binomial_to_coin_flips,
         "factored_sum": sum_to_factored_sum,
         "log_likelihood": sum_to_log_likelihood,
@@ -82,10 +84,13 @@ REWRITES = {
         "backprop_update": rank_update_to_backprop_update,
         "tied_decoder": decoder_to_tied_decoder,
         "tied_update": rank_update_to_tied_decoder,
+        "changed_column": product_of_changed_column,
+        "transposed_copy": scan_to_transposed,
         "narrow_product": dot_to_narrow_product,
         "transposed_product": dot_to_transposed_product,
         "sparse_product": dot_to_sparse_product,
         "vector_sigmoid": sigmoid_to_vector_sigmoid,
+        "vector_softplus": softplus_to_vector_softplus,
         "vector_tanh": tanh_to_vector_tanh,
     },
     # After PyTensor has begun to watch for overwritten inputs, beside its own in-place rewrites. It refuses to

@@ -8,7 +8,7 @@ from support.rewrites.internals import Compiled, numba_njit
 import numpy as np
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.scalar.basic import Tanh, same_out
-from pytensor.scalar.math import Sigmoid
+from pytensor.scalar.math import Sigmoid, Softplus
 from pytensor.tensor.elemwise import Elemwise
 
 
@@ -65,6 +65,24 @@ class VectorSigmoid(Compiled, Sigmoid):
         return logistic(np.dtype("float32")).py_func
 
 
+class VectorSoftplus(Compiled, Softplus):
+    """log(1 + exp(a)) in single precision; the result is within rounding of it, for a and for the result."""
+
+    options = {"error_model": "numpy"}
+
+    def loops(self, node):
+        zero, two, exp = np.float32(0), np.float32(2), exponential(np.dtype("float32"))
+        c0, c1, c2, c3, c4 = coefficients(arctanh_beyond_s, 4, [0, 1 / 9]).astype(np.float32)
+
+        def softplus(a):
+            e = exp(-abs(a))
+            s = e / (two + e)  # log(1 + e) = 2 arctanh(s)
+            u = s * s
+            return max(a, zero) + two * (s + s * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4)))))
+
+        return softplus
+
+
 class VectorTanh(Compiled, Tanh):
     """tanh(a) in single precision; the result is within rounding of it."""
 
@@ -90,6 +108,12 @@ def tanh_beyond_a(u):
     return (np.tanh(a) / a - 1) / u
 
 
+def arctanh_beyond_s(u):
+    """The f of arctanh(s) = s + s^3 f(s^2)."""
+    s = np.sqrt(u)
+    return (np.arctanh(s) / s - 1) / u
+
+
 def vectorised(scalar_op, vector_op):
     """A rewrite of an elementwise operation to another that computes the same, for single precision."""
 
@@ -104,3 +128,4 @@ def vectorised(scalar_op, vector_op):
 
 sigmoid_to_vector_sigmoid = vectorised(Sigmoid, VectorSigmoid(same_out, name="vector_sigmoid"))
 tanh_to_vector_tanh = vectorised(Tanh, VectorTanh(same_out, name="vector_tanh"))
+softplus_to_vector_softplus = vectorised(Softplus, VectorSoftplus(same_out, name="vector_softplus"))

@@ -7,6 +7,7 @@ from support.rewrites.algebra import clients, constant, elementwise, is_float_ma
 from support.rewrites.internals import Kernel
 
 import numpy as np
+import pytensor.tensor as pt
 from pytensor import scalar as ps
 from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
@@ -74,13 +75,13 @@ class LogLikelihood(Kernel):
 
 @node_rewriter([Sum])
 def sum_to_log_likelihood(fgraph, node):
-    """sum(-x softplus(-a) - (1 - x) softplus(a), axis=1) and sigmoid(a) -> LogLikelihood(x, a)
+    """sum(-x softplus(-a) - (1 - x) softplus(a), axis=1 or both) and sigmoid(a) -> LogLikelihood(x, a), or its sum
 
     The left side is what PyTensor makes of the sum of x log(sigmoid(a)) + (1 - x) log(1 - sigmoid(a)).
     """
     [summand], [out] = node.inputs, node.outputs
     operands = elementwise(summand, ps.Add) or []
-    if node.op.axis != (1,) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
+    if node.op.axis not in ((1,), (0, 1), None) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
         return None
     for x_term, rest_term in permutations(operands):
         (x, minus_a), (rest, a) = weighted_softplus(x_term), weighted_softplus(rest_term)
@@ -89,9 +90,10 @@ def sum_to_log_likelihood(fgraph, node):
             continue
         if is_float_matrix(x, a) and x.type.broadcastable == a.type.broadcastable:
             rows, z = LogLikelihood()(x, a)
+            total = rows if node.op.axis == (1,) else pt.sum(rows)
             of_a = [client for client in clients(fgraph, a, Elemwise) if isinstance(client.op.scalar_op, Sigmoid)]
             sigmoids = [each.outputs[0] for each in of_a if not (x.owner and apply_depends_on(x.owner, each))]
-            return replace([out, *sigmoids], [rows] + [z] * len(sigmoids))
+            return replace([out, *sigmoids], [total] + [z] * len(sigmoids))
     return None
 
 
