@@ -496,9 +496,8 @@ def test_rbm(
         first = rng.randint(len(test_x) - n_chains)
         draw_samples(run, rbm, test_x[first : first + n_chains], n_samples)
         annealing = anneal(run, rbm, train_x, n_temperatures)
-        result = run.finish(closing, lambda: final_figures(rbm, training.curve, annealing.curve, test_x))
-        run.draw(plot)
-        return result
+        run.finish(closing, lambda: final_figures(rbm, training.curve, annealing.curve, test_x))
+        return run.draw(plot)
 
 
 def draw_samples(run, rbm, start, n_samples):
@@ -605,14 +604,17 @@ def plot(folder, datasets=None):
     stages = {None: "training", "chains": "sampling", "temperatures": "annealing"}
     pictures = Pictures(folder, test_rbm, datasets, stages)
     watched = "Reconstruction" if pictures.settings["contrastive_divergence"] else "Pseudo-likelihood"
-    pictures.draw_curves(
-        "costs", f"{watched}, mean of each epoch", [("", "nats an image", {"": pictures.series("cost")})]
-    )
+    panels = [("", "nats an image", {"": pictures.series("cost")})]
+    caption = f"{watched}, mean of each epoch: compare an epoch with the same epoch of another run."
+    pictures.draw_curves("costs", f"{watched}, mean of each epoch", panels, caption)
     names = {f"after epoch {n}": name for n, name in shown_epochs(pictures.settings["training_epochs"]).items()}
-    pictures.draw_filters({name: rbm.W for name, rbm in pictures.models(load_model, names).items()}, title="Filters")
+    filters = {name: rbm.W for name, rbm in pictures.models(load_model, names).items()}
+    caption = "Weights of the hidden units after some epochs: the strokes become shorter and sharper."
+    pictures.draw_filters(filters, caption, title="Filters")
     for images in pictures.models(lambda saved: saved.arrays[0], {"samples": "samples"}).values():
         title = f"Test images, and below them the chains that start there, every {GIBBS_STEPS:,} Gibbs steps"
-        pictures.draw_images("samples", title, images.T, columns=pictures.settings["n_chains"])
+        caption = "The first row are test images. Each further row shows where their chains are 1,000 Gibbs steps later."
+        pictures.draw_images("samples", title, images.T, caption, columns=pictures.settings["n_chains"])
 
 
 QUICK = {"training_epochs": 1, "n_samples": 3, "n_temperatures": 1000}
