@@ -613,7 +613,7 @@ def plot(folder, datasets=None):
     pictures.draw_filters(filters, caption, title="Filters")
     for images in pictures.models(lambda saved: saved.arrays[0], {"samples": "samples"}).values():
         title = f"Test images, and below them the chains that start there, every {GIBBS_STEPS:,} Gibbs steps"
-        caption = "The first row are test images. Each further row shows where their chains are 1,000 Gibbs steps later."
+        caption = "Test images in the first row; in each further row, their chains after 1,000 more Gibbs steps."
         pictures.draw_images("samples", title, images.T, caption, columns=pictures.settings["n_chains"])
 
 
