@@ -591,7 +591,8 @@ def sample(model, seed=EVALUATION_SEED):
     samples = Samples(rbm, start, 1, pt.random.shared_rng(seed=rng.randint(2**30)))
     samples.step_function(GIBBS_STEPS)(0)
     path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
-    save_tiles(path, samples.images.get_value()[:, len(start) :].T, data.image_shape)
+    caption = f"Images of chains that started from test images, {GIBBS_STEPS:,} Gibbs steps before."
+    save_tiles(path, samples.images.get_value()[:, len(start) :].T, data.image_shape, caption)
     say(f"picture: {path}")
     return path
 
