@@ -120,13 +120,13 @@ def test_runs_that_differ_in_their_seeds_are_summed_up(tmp_path):
         record(tmp_path / name, "SdA", settings=settings, validation_error=0.013, test_error=error, epochs=epochs)
     record(tmp_path / "SdA-wide", "SdA", settings={"width": 9})
     record(tmp_path / "SdA-digits", "SdA", dataset="digits")
-    for seed, name in enumerate(["SdA-no-pretraining", "SdA-no-pretraining-seed-1"]):
-        settings = {"seed": seed, "pretraining_epochs": 0}
-        record(tmp_path / name, "SdA", settings=settings, validation_error=0.02, test_error=0.03, epochs=20 + seed)
+    for seed, further in enumerate([{"test_error": 0.03}, {}]):  # a mean of some of the runs would mislead
+        settings, name = {"seed": seed, "pretraining_epochs": 0}, "SdA-no-pretraining" + "-seed-1" * seed
+        record(tmp_path / name, "SdA", settings=settings, validation_error=0.02, epochs=20 + seed, **further)
     record(tmp_path / "mlp", "mlp", validation_error=0.0168, test_error=0.0165, epochs=1000)
     assert rows_of(tmp_path)[-2:] == [
         "| SdA, 3 seeds | MNIST | 1.39 | 1.30 ± 0.00 | 1.30 | 1.40 ± 0.20 ▲ | 1029 | 1.6 ± 0.0 | 40 ± 10 | – |",
-        "| SdA-no-pretraining, 2 seeds | MNIST | – | 2.00 ± 0.00 | – | 3.00 ± 0.00 | – | 1.6 ± 0.0 | 20 ± 1 | – |",
+        "| SdA-no-pretraining, 2 seeds | MNIST | – | 2.00 ± 0.00 | – | – | – | 1.6 ± 0.0 | 20 ± 1 | – |",
     ]
     _, _, *lines = front_table(tmp_path)
     both = "validation error %, test error %"
