@@ -331,15 +331,16 @@ def test_make_run_falls_back_to_the_embedded_digits_with_a_notice(tmp_path, monk
     monkeypatch.setattr(support.data, "DATA", tmp_path)
     monkeypatch.setattr(support.data.mnist, "MIRRORS", ["http://127.0.0.1:1/"])  # where nothing answers
     monkeypatch.chdir(tmp_path)
-    tool.main(["dataset"])
+    assert tool.main(["dataset"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "digits\n" and tool.NOTICE in captured.err
 
     (tmp_path / "train-images-idx3-ubyte.gz").write_text("damaged")
     monkeypatch.setenv("MNIST_DIR", str(tmp_path))
-    with pytest.raises(UserError, match="MNIST_DIR"):  # somebody who has the files does not want others instead
-        tool.main(["dataset"])
+    assert tool.main(["dataset"]) == 2  # somebody who has the files does not want others instead
+    assert re.match("error: .*MNIST_DIR", capsys.readouterr().err)
 
     monkeypatch.setattr(tool, "fetch_mnist", lambda: "here")
-    tool.main(["dataset"])
-    assert capsys.readouterr().out == "mnist\n"
+    monkeypatch.setattr(tool, "write_pages", lambda: "index.html")
+    assert tool.main(["dataset"]) == tool.main(["pages"]) == 0
+    assert capsys.readouterr().out == "mnist\nthe pages begin with index.html\n"
