@@ -1,4 +1,4 @@
-"""The Makefile calls `PYTHONPATH=code python -m support`, and data, dataset, table, reproduce or pages after it."""
+"""The Makefile calls this: `python -m support data | dataset | table [FOLDER] | reproduce [FOLDER] | pages`."""
 
 import sys
 
@@ -19,34 +19,30 @@ NOTICE = """
 """
 
 
-def main(arguments):
-    match arguments:
-        case ["data"]:
-            print(fetch_mnist())
-        case ["dataset"]:
-            try:
-                fetch_mnist()
-                print("mnist")
-            except UnavailableError as error:
-                print(f"{error}\n{NOTICE}", file=sys.stderr)
-                print("digits")
-        case ["table", *folder]:
-            print(*results_table(*folder), sep="\n")
-        case ["reproduce", *folder]:
-            page = reproduce(*folder)
-            draw_comparisons(*folder)
-            print(f"the results are in {page}")
-        case ["pages"]:
-            print(f"the pages begin with {write_pages()}")
-        case _:
-            raise UserError(__doc__)
-
-
 @for_any_reader
-def command(arguments):
-    """Run `main` and return the exit status."""
+def main(arguments):
+    """Do what the Makefile asks for, and return the exit status."""
     try:
-        main(arguments)
+        match arguments:
+            case ["data"]:
+                print(fetch_mnist())
+            case ["dataset"]:
+                try:
+                    fetch_mnist()
+                    print("mnist")
+                except UnavailableError as error:
+                    print(f"{error}\n{NOTICE}", file=sys.stderr)
+                    print("digits")
+            case ["table", *folder]:
+                print(*results_table(*folder), sep="\n")
+            case ["reproduce", *folder]:
+                page = reproduce(*folder)
+                draw_comparisons(*folder)
+                print(f"the results are in {page}")
+            case ["pages"]:
+                print(f"the pages begin with {write_pages()}")
+            case _:
+                raise UserError(__doc__)
     except BrokenPipeError:
         raise
     except (UserError, OSError) as error:
@@ -56,4 +52,4 @@ def command(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(command(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

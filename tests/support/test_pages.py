@@ -219,6 +219,7 @@ def test_exercises_without_answers_are_questions_alone(tmp_path):
     page = write(tmp_path, small=LESSON)["small"]
     assert [each["value"] for tag, each in page.tags if tag == "li" and "value" in each] == ["1", "2"]
     assert "The one. Run it." in page.within("li") and "Answer" not in page.within("summary")
+    assert page.within("ol").split()[-1] == "other."
 
 
 @pytest.mark.parametrize(

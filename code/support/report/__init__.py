@@ -31,7 +31,7 @@ def reproduce(folder=RESULTS):
                 if (status := subprocess.run(command).returncode) != 0:
                     raise UserError(f"{name} ended with status {status}: the same command goes on with it")
     if folder.resolve() == RESULTS:
-        write_front(README)
+        refresh(README, {"lessons": front_table()}, place("lessons"))
     return write_page(folder)
 
 
@@ -57,11 +57,6 @@ def picture_lines(folder, runs, *others):
         links = ", ".join(f"[{path.partition('/')[0]}]({path})" for path in further)
         lines += ["", f"![{words}]({first})<br>", caption + f" Other runs: {links}." * bool(further)]
     return lines[1:]
-
-
-def write_front(page):
-    """Write the table of the lessons into README."""
-    return refresh(page, {"lessons": front_table()}, place("lessons"))
 
 
 def place(name):
