@@ -255,7 +255,7 @@ class PretrainingFunction(Function):
         return cost
 
 
-def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs):
+def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs, figures=None):
     """Train the layers greedily: each to its end before the next one begins, from the bottom up.
 
     Parameters
@@ -268,6 +268,8 @@ def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs):
         Passes over the training set for each layer.
     chance_costs : list of float, one a layer
         Cost of an untrained guess.
+    figures : list of function, one a layer, optional
+        Further figures for the curve, {name: number}, after each epoch.
     """
     with run.phase("pretraining"):
         for i, (pretrain, chance_cost) in enumerate(zip(pretraining_fns, chance_costs, strict=True)):
@@ -277,6 +279,8 @@ def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs):
                 for minibatch_index in epoch:
                     epoch.add(cost=pretrain(minibatch_index))
                 say(f"Pre-training layer {i}, epoch {epoch.number}, cost {epoch.mean('cost'):f}")
+                if figures:
+                    epoch.note(**figures[i]())
 
 
 def fit_corruption_levels(levels, n_layers):
