@@ -132,8 +132,9 @@ class Run:
             save_model(path, params, about)
 
     def save(self, name, params, **figures):
-        """Save parameters between two stages as `name`.npz. A run that goes on after this place saves nothing."""
-        self._end_stage()
+        """Save parameters as `name`.npz, in an epoch or between stages. A run that goes on after it saves nothing."""
+        if self.stages[-1].epoch is None:
+            self._end_stage()
         if self.trains and name not in self.state.saved:
             self.save_model(name, params, figures)
             self.state.saved.append(name)
