@@ -155,7 +155,7 @@ class GAN:
     generator, discriminator : lists of three pairs (W, b) of shared variables, from the input up
         W is uniform in +-0.05 in the generator, in +-0.005 in the discriminator; b is zero, but for the output bias.
     generator_params, discriminator_params : lists of six shared variables
-    params : list of both
+    params : list of both, the discriminator's first
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class GAN:
             output_bias.set_value(logit(np.clip(marginals, 1e-7, 1 - 1e-7)).astype(output_bias.dtype))
         self.generator_params = [param for layer in self.generator for param in layer]
         self.discriminator_params = [param for layer in self.discriminator for param in layer]
-        self.params = self.generator_params + self.discriminator_params
+        self.params = self.discriminator_params + self.generator_params
 
     def draw_noise(self, n, rng=None):
         """Noise of variance 1 for n images, uniform in +-sqrt(3): the generator's next state, and (n, n_noise)."""
@@ -432,10 +432,10 @@ def test_gan(
 def load_model(saved):
     """A GAN with the parameters of a saved model."""
     shapes = [array.shape for array in saved.arrays]
-    if len(shapes) != 12 or any(len(shape) != 2 for shape in shapes[::2]) or not shapes[8][0]:
+    if len(shapes) != 12 or any(len(shape) != 2 for shape in shapes[::2]) or not shapes[2][0]:
         raise UserError(f"{saved.path} fits another network: its shapes are {shapes}")
-    n_noise, n_hidden, _, n_visible = saved.layer_sizes(3, saved.arrays[:6])
-    n_maxout, n_sums = shapes[8]
+    n_noise, n_hidden, _, n_visible = saved.layer_sizes(3, saved.arrays[6:])
+    n_maxout, n_sums = shapes[2]
     gan = GAN(np.random.RandomState(0), None, None, n_visible, n_noise, n_hidden, n_maxout, n_sums // n_maxout)
     saved.restore(gan.params)
     return gan
