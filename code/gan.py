@@ -460,14 +460,12 @@ def sample(model, seed=EVALUATION_SEED):
     """
     saved = SavedModel(model, "gan")
     gan = load_model(saved)
-    path, images = (
-        saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png"),
-        images_of(gan, draw_noises(gan, N_SAMPLES, seed)),
-    )
+    path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
+    images = images_of(gan, draw_noises(gan, N_SAMPLES, seed))
     save_tiles(path, images[:100], saved.load_data().image_shape)
     say(f"picture: {path}")
     with replacing(path.with_suffix(".npz")) as file:
-        np.savez_compressed(file, x=images)
+        np.savez_compressed(file, x=np.minimum(256 * images, 255).astype(np.uint8))  # pixels as MNIST has them
     say(f"data set: {path.with_suffix('.npz')}")
     return path
 
