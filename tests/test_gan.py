@@ -114,8 +114,8 @@ def test_where_the_discriminator_knows_nothing_it_answers_a_half(float64):
 
 
 def test_dropout_keeps_the_mean_of_a_sum_and_drops_by_its_probability(float64):
-    # One maxout unit of one piece that adds up its inputs: the logit is the sum of 0.3 over 400 entries, 120. Each entry
-    # is kept with probability 0.8 and divided by it; the two units are kept with 0.5 each and divided by it.
+    # Maxout units of one piece that add up their inputs: the logit is the sum of 0.3 over 400 entries, 120. Each entry
+    # is kept with probability 0.8 and divided by it. So are the two units, with 0.5.
     model = make_gan(n_visible=400, n_maxout=1, n_pieces=1)
     for param, value in zip(model.discriminator_params, [1, 0, 1, 0, 1, 0]):
         param.set_value(np.full_like(param.get_value(), value))
@@ -134,7 +134,7 @@ def test_draws_come_in_the_documented_order_and_the_output_starts_at_the_margina
     model, rng = make_gan(3, marginals=marginals), np.random.RandomState(3)
     rng.randint(2**30)
     for pairs, bound in (model.generator, 0.05), (model.discriminator, 0.005):
-        for W, b in pairs:
+        for W, _ in pairs:
             np.testing.assert_array_equal(W.get_value(), rng.uniform(-bound, bound, W.get_value().shape))
     np.testing.assert_allclose(sigmoid(model.generator[-1][1].get_value()), marginals, atol=1.01e-7)
     noise = model.draw_noise(10_000)[1].eval()
