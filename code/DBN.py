@@ -1,6 +1,6 @@
 """Lesson 10: a deep belief network.
 
-The model
+The model (DBN)
     Lesson 9's machine gives every image x a probability P(x), by way of one layer of hidden units h. A deep belief
     network [1] stacks such machines. Its uppermost two layers are a restricted Boltzmann machine. Each layer below is
     drawn from the layer above it, as that layer's machine would draw it:
@@ -47,15 +47,15 @@ One example, with numbers
     The network now has P(x = 1) = 0.625 · 3/4 + 0.375 · 1/4 = 0.5625. Its mean of log P(x) is
     3/4 ln 0.5625 + 1/4 ln 0.4375 = −0.638. That is above the bound, and still below the best possible −0.562.
 
-The graph
+The graph (pretraining_functions)
     Lesson 4's network, with other models for its layers. The gradient of contrastive divergence comes from lesson 9:
     the difference of two free energies, where the end of the Gibbs chain counts as a constant. In the pages of
     `--show-graph`, `pretraining_layer_1` updates W_1, b_1, vbias_1 and the generator rng_1, and only reads W_0.
 
-The loop
+The loop (test_DBN)
     Lesson 4's, layer by layer; then lesson 1's, with a patience of four epochs.
 
-What to look at
+What to look at (plot)
     The cost of a machine is no log-likelihood. It is the log-probability of the images in their reconstruction after
     one Gibbs step, and it would be −784 ln 2 = −543.4 for a guess of 1/2 for each pixel. Training does not follow the
     gradient of this number.

@@ -1,6 +1,6 @@
 """Lesson 11: a generative adversarial network.
 
-The model
+The model (GAN)
     Two networks play against each other [1]. The generator G turns noise z into an image. The discriminator D looks at
     an image, and gives the probability that it comes from the data, and not from G:
 
@@ -53,7 +53,7 @@ Collapse
     D is near zero and that of G grows. In the figures, some classes have few or no samples. Watch the cost of D: near
     0.693 nobody wins, and near 0 G gets little of a gradient that it can use.
 
-The graph
+The graph (get_costs)
     D stands in the graph twice, for the data and for G's images, with the same weights. Each player's gradient is taken
     with respect to its own parameters, and both take their step from the same old values. The gradient of G's cost
     passes through D, with the same dropped units, and stops at no constant. In the page of `--show-graph`, look for
@@ -65,7 +65,7 @@ The graph
     A step has momentum: v ← m v − rate · gradient, and a parameter moves by the new v. m grows from 0.5 in the first
     epoch to 0.7 in epoch 250. The rate is divided by 1.000004 after each step.
 
-The loop
+The loop (parzen_log_likelihoods)
     After each epoch, 10,000 images are made from the same noises, and one number judges them. A Gaussian kernel is put
     on each of the 10,000 images (a Parzen window). The density of this mixture, at the validation images, is the
     figure. The kernel's width is the best of ten for the first 1,000 validation images. No rule for stopping is
@@ -77,7 +77,7 @@ The loop
     sees whether they are sharp, or whether they differ from each other. So look at the samples, at the nearest
     training images, and at the classes.
 
-What to look at
+What to look at (plot)
     `epochs.png`: the images of the same noises after some epochs, a row each. `samples.png`: a hundred of the epoch
     that was kept. `nearest.png`: images, and below each the training
     image that is nearest to it. If G copied, the two would be equal. `walks.png`: on straight lines between two noises,

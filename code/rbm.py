@@ -1,6 +1,6 @@
 """Lesson 9: a restricted Boltzmann machine.
 
-The model
+The model (RBM)
     An autoencoder turns an image into a code and back. A restricted Boltzmann machine [1] has the same units and
     weights, and is a probability distribution. An image v and a code h, of zeros and ones, have an energy together.
     The lower it is, the more probable they are:
@@ -35,7 +35,7 @@ The gradient
     The first part makes the training image more probable, the second part what the machine makes by itself. So
     `get_cost_updates` takes the difference of two free energies, and leaves the derivatives to `pt.grad`.
 
-The chain
+The chain (gibbs_hvh)
     Where does v come from? A Gibbs step draws all visible units, given the hidden ones, and then all hidden units,
     given the visible ones. Repeated long enough, it gives v and h with the probability p(v, h), from any start. There
     are two ways not to wait that long:
@@ -65,13 +65,13 @@ One example, with numbers
     0.8, while in the machine it is on with 3/4: one step has not led far away from x. The mean of the steps' gradients
     is (−0.15, 0.325)ᵀ, not (−0.1875, 0.3125)ᵀ.
 
-The graph
+The graph (get_cost_updates)
     The chain is a loop in the graph, `pytensor.scan`. Its body is `gibbs_hvh`. Two of its results go into the next
     step: the hidden units, and the state of the generator of random numbers. `scan` stacks the others, a row for each
     step, and PyTensor keeps only the rows that are read. After the last step, the state goes into the updates, as in
     lesson 3. No gradient goes through the chain, as `disconnected_grad` says.
 
-The loop
+The loop (get_pseudo_likelihood_cost)
     The likelihood cannot be printed after each epoch, because of Z. The pseudo-likelihood [3] can. It is the product,
     over all pixels, of the probability of a pixel, given all others. If x̃ᵢ is x with pixel i flipped, then
 
@@ -100,7 +100,7 @@ The loop
     log-likelihood, −F(x) − log Z, too high. The last line says so. There are three runs, so that one sees how they
     differ. A machine with at most 16 hidden units is small enough to sum over; then the exact log Z is used.
 
-What to look at
+What to look at (plot)
     The first cost, −424.8. With weights of zero, every pixel would be guessed at 1/2, at −784 ln 2 = −543.4. The
     published run goes from −90.65 in its first epoch to −62.76 in its fifteenth.
 
