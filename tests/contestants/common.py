@@ -9,6 +9,8 @@ CORRUPTION = 0.2
 SPARSITY_TARGET, SPARSITY_WEIGHT = 0.1, 5.0
 CONTRACTION = 0.1
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
+GIBBS_STEPS = 15
+ON = 0.1, 0.13  # the shares of hidden and of visible units that are on in a machine that was trained on MNIST
 INK = 0.2  # the share of pixels that are not zero, as in MNIST
 EXAMPLES = 20_000
 
@@ -47,3 +49,10 @@ def initial_layers(phase):
         W = rng.uniform(-bound, bound, (n_in, n_out)).astype(phase["dtype"])
         layers.append((W, np.zeros(n_out, phase["dtype"])))
     return layers
+
+
+def machine(phase):
+    """[W, hidden bias, visible bias] of a Boltzmann machine in which as many units are on as in a trained one."""
+    [(W, _)] = initial_layers(phase)
+    biases = [np.full(n, np.log(share / (1 - share)), W.dtype) for n, share in zip(W.shape[::-1], ON)]
+    return [W, *biases]

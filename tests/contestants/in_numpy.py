@@ -1,7 +1,7 @@
 """NumPy, with the gradients by hand."""
 
 from contestants import common
-from contestants.common import initial_layers, make_data, minibatches
+from contestants.common import initial_layers, machine, make_data, minibatches
 from numpy_reference import sigmoid, variational_bound_and_gradients
 
 import numpy as np
@@ -149,6 +149,36 @@ def variational(phase, layers):
     return step, lambda: params
 
 
+def boltzmann(phase, layers):
+    """PCD-k, with the pseudo-likelihood of one pixel as its cost."""
+    params = W, c, b = machine(phase)
+    rng, batch, n = np.random.default_rng(0), phase["batch"], len(W)
+    h, pixel = np.zeros((batch, len(c)), W.dtype), 0
+
+    def draw(a):
+        return (rng.random(a.shape, a.dtype) < sigmoid(a)).astype(a.dtype)
+
+    def free_energy(v):
+        return -v @ b - np.logaddexp(0, v @ W + c).sum(axis=1)
+
+    def step(x, y):
+        nonlocal h, pixel
+        for _ in range(common.GIBBS_STEPS):
+            v = draw(h @ W.T + b)
+            h = draw(v @ W + c)
+        rounded = np.round(x)
+        flipped = rounded.copy()
+        flipped[:, pixel] = 1 - flipped[:, pixel]
+        pixel = (pixel + 1) % n
+        cost = -n * np.logaddexp(0, free_energy(rounded) - free_energy(flipped)).mean()
+        up_x, up_v = sigmoid(x @ W + c), sigmoid(v @ W + c)
+        gradients = v.T @ up_v - x.T @ up_x, (up_v - up_x).sum(axis=0), (v - x).sum(axis=0)
+        descend(params, [gradient / batch for gradient in gradients])
+        return cost
+
+    return step, lambda: params
+
+
 BUILDERS = {  # {kind: function of a phase and layers that returns f(x, y) and `values`}
     "classifier": classifier,
     "autoencoder": tied,
@@ -156,4 +186,5 @@ BUILDERS = {  # {kind: function of a phase and layers that returns f(x, y) and `
     "contractive": tied,
     "linear": linear,
     "variational": variational,
+    "boltzmann": boltzmann,
 }
