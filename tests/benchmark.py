@@ -64,6 +64,7 @@ def all_phases():
         "sA": phase("sparse", [784, 196], 100),
         "cA": phase("contractive", [784, 500], 10),
         "vae": phase("variational", [784, 500, 20, 500, 784], 100),
+        "rbm": phase("boltzmann", [784, 500], 20),
     }
     named = [*sda_phases(1).items(), *phases.items(), *sda_phases(20).items()]
     return {f"{name}, {size_of(phase)}": phase for name, phase in named}

@@ -12,7 +12,7 @@ A phase is a dict, made by `benchmark.phase`:
 
 | key        | says                                                                                               |
 |------------|----------------------------------------------------------------------------------------------------|
-| kind       | classifier, autoencoder (denoising), linear, sparse, contractive or variational                    |
+| kind       | classifier, autoencoder (denoising), linear, sparse, contractive, variational, or boltzmann        |
 | sizes      | units of each layer; an autoencoder that is no variational one is that of the last two of them, on |
 |            | top of the layers below                                                                            |
 | batch      | examples in a step                                                                                 |
@@ -20,8 +20,9 @@ A phase is a dict, made by `benchmark.phase`:
 | l2         | weight of a classifier's sum of squared weights                                                    |
 | dtype      | float32 or float64                                                                                 |
 
-A step is one of stochastic gradient descent; of Adam for a variational autoencoder; for a linear one it is one
-evaluation of cost and gradient, without an update.
+A step is one of stochastic gradient descent; of Adam for a variational autoencoder; of persistent contrastive
+divergence for a Boltzmann machine; for a linear autoencoder it is one evaluation of cost and gradient, without an
+update.
 
 Each framework is used as its documentation tells a user to: PyTorch with its autograd and optimisers, JAX with a jitted
 scan over the steps and donated buffers, NumPy with the gradients by hand. The contractive penalty, which is the sum of

@@ -9,6 +9,8 @@ CORRUPTION = 0.2
 SPARSITY_TARGET, SPARSITY_WEIGHT = 0.1, 5.0
 CONTRACTION = 0.1
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
+GIBBS_STEPS = 15
+ON = 0.1, 0.13  # the shares of hidden and of visible units that are on in a machine that was trained on MNIST
 INK = 0.2  # the share of pixels that are not zero, as in MNIST
 EXAMPLES = 20_000
 
@@ -51,9 +53,14 @@ def initial_layers(phase):
 def beginning(phase):
     """The parameters, in the order of the lesson's `params`, and the constants of its cost.
 
-    Constants are the layers below an autoencoder, or the mean of the images of a linear one.
+    Constants are the layers below an autoencoder, or the mean of the images of a linear one. A Boltzmann machine, with as
+    many units on as in a trained one, has its chains and the number of a pixel there, which steps change.
     """
     layers = initial_layers(phase)
+    if phase["kind"] == "boltzmann":
+        W, _ = layers
+        biases = [np.full(n, np.log(share / (1 - share)), W.dtype) for n, share in zip(W.shape[::-1], ON)]
+        return [W, *biases], [np.zeros((phase["batch"], W.shape[1]), W.dtype), np.zeros(1, int)]
     if phase["kind"] == "linear":
         return layers[:1], [make_data(phase)[0][: phase["batch"]].mean(axis=0)]
     if phase["kind"] in ("autoencoder", "sparse", "contractive"):

@@ -89,6 +89,29 @@ def variational(phase, rng, params, constants, x, y):
     return -bound, [-gradient for gradient in gradients]
 
 
+def boltzmann(phase, rng, params, state, x, y):
+    """PCD-k, with the pseudo-likelihood of one pixel as its cost."""
+    (W, c, b), (h, pixel) = params, state
+    rounded, n = np.round(x), len(W)
+
+    def draw(a):
+        return (rng.random(a.shape, a.dtype) < reference.sigmoid(a)).astype(a.dtype)
+
+    def free_energy(v):
+        return -v @ b - np.logaddexp(0, v @ W + c).sum(axis=1)
+
+    for _ in range(common.GIBBS_STEPS):
+        v = draw(h @ W.T + b)
+        h[...] = draw(v @ W + c)
+    flipped = rounded.copy()
+    flipped[:, pixel] = 1 - flipped[:, pixel]
+    pixel[...] = (pixel + 1) % n
+    cost = -n * np.logaddexp(0, free_energy(rounded) - free_energy(flipped)).mean()
+    up_x, up_v = reference.sigmoid(x @ W + c), reference.sigmoid(v @ W + c)
+    gradients = v.T @ up_v - x.T @ up_x, (up_v - up_x).sum(axis=0), (v - x).sum(axis=0)
+    return cost, [gradient / len(x) for gradient in gradients]
+
+
 COSTS = {  # {kind: the cost of a minibatch, and its gradients}
     "classifier": classifier,
     "autoencoder": denoising,
@@ -96,4 +119,5 @@ COSTS = {  # {kind: the cost of a minibatch, and its gradients}
     "contractive": contractive,
     "linear": linear,
     "variational": variational,
+    "boltzmann": boltzmann,
 }

@@ -8,6 +8,7 @@ from contestants.common import beginning, initial_layers, make_data
 from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
+from rbm import RBM
 from sA import sA
 from SdA import SdA
 from support import rewrites as graph_rewrites
@@ -94,6 +95,15 @@ def variational(phase):
     return train_function(phase, vae.x, *vae.get_cost_updates(common.LEARNING_RATE)), vae.params
 
 
+def boltzmann(phase):
+    n_visible, n_hidden = phase["sizes"]
+    rbm = RBM(None, n_visible, n_hidden)
+    begin_with(rbm.params, beginning(phase)[0])
+    chains = parameter(np.zeros((phase["batch"], n_hidden)), "chains")
+    step = rbm.get_cost_updates(common.LEARNING_RATE, chains, common.GIBBS_STEPS)
+    return train_function(phase, rbm.input, *step), rbm.params
+
+
 def linear(phase):
     """`run` and `values`, which differ from the others' because there is no update."""
     x = make_data(phase)[0][: phase["batch"]]
@@ -124,4 +134,5 @@ BUILDERS = {  # {kind: function of a phase that returns f(index) and the paramet
     "sparse": partial(tied, model_class=sA, numbers=(common.SPARSITY_TARGET, common.SPARSITY_WEIGHT)),
     "contractive": partial(tied, model_class=cA, numbers=(common.CONTRACTION,)),
     "variational": variational,
+    "boltzmann": boltzmann,
 }
