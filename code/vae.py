@@ -531,7 +531,7 @@ tests/exercises/vae.md.
 2. The plane. Look at `codes.png` and `plane.png` of the run with two entries. Which digits have a place of their own,
    and which lie on top of each other? What draws them to one place?
 3. The two numbers. Run `--quick`. The last line has the bound and the estimate of log p(x) for the same 1,000 images.
-   What is their difference? Could you lower it without changing the decoder?
+   What does their difference measure? Could you lower it without changing the decoder?
 4. Code: a weight for the divergence. Give `VAE.get_cost_updates` a last argument, `divergence_weight=1.0`: the cost
    becomes divergence_weight · divergence − log-likelihood. `elbo` stays the bound, and so does the validation bound.
    Check it by `python -m pytest tests/exercises -k weighted`. To choose it on the command line, give the driver

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,36 +79,28 @@ def size_of(phase):
 class Contestants:
     """The processes of the contestants, all on the same cores.
 
-    Attributes
-    ----------
-    missing : dict
-        {name: reason} of those that could not run.
+    `missing` is {name: reason} of those that could not run.
     """
 
     def __init__(self, names, threads):
-        self.processes = {}
-        self.missing = {}
+        self.processes, self.missing = {}, {}
         environment = {
             **os.environ,
+            **{f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "NUMBA")},
             "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("tests", "code")),
-            "OMP_NUM_THREADS": str(threads),
-            "OPENBLAS_NUM_THREADS": str(threads),
-            "NUMBA_NUM_THREADS": str(threads),
             "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}",
         }
+        bind = None
+        if hasattr(os, "sched_setaffinity"):  # the system knows how to bind a process to the first of its cores
+            bind = partial(os.sched_setaffinity, 0, sorted(os.sched_getaffinity(0))[:threads])
         for name in names:
             python = PEERS_PYTHON if name in PEERS else sys.executable
             if not Path(python).exists():
                 self.missing[name] = "`make bench-peers` installs it"
                 continue
-            self.processes[name] = subprocess.Popen(
-                [python, "-m", "contestants", name],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environment,
-                preexec_fn=(lambda: bind_to_cores(threads)) if os.name == "posix" else None,
-            )
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            command = [python, "-m", "contestants", name]
+            self.processes[name] = subprocess.Popen(command, env=environment, preexec_fn=bind, **pipes)
 
     def time(self, name, phase, steps):
         """Microseconds a step, or None where it cannot run this phase."""
@@ -147,12 +140,6 @@ def measure_saving(rounds):
                     save()
                     milliseconds[name].append(1000 * (time.perf_counter() - started))
     return {name: round(statistics.median(times), 1) for name, times in milliseconds.items()}
-
-
-def bind_to_cores(count):
-    """Run on the first of the cores that this process may use, where the system knows how."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
 def measure(contestants, phases, rounds, budget):

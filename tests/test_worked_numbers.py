@@ -176,13 +176,18 @@ def test_the_records_in_lesson_4():
     without = ["SdA-no-pretraining", *(f"SdA-no-pretraining-seed-{seed}" for seed in (1, 2))]
     levels = 0.1, 0.03, 0.01, 0.003, 0.001
     check("SdA", "training cost below # # # # #", *levels)
-    groups = ("with", "with pre-training, 10 runs", with_pretraining), ("without", "without, 3 runs", without)
-    for name, title, group in groups:
+    groups = (
+        ("with", "with pre-training, 10 runs", "The runs with pre-training were at their best", with_pretraining),
+        ("without", "without, 3 runs", "those without", without),
+    )
+    for name, title, subject, group in groups:
         runs = [[line for line in read(run, "curve.jsonl") if "validation_error" in line] for run in group]
         best = [np.minimum.accumulate([100 * line["validation_error"] for line in run]) for run in runs]
         columns = [[run[min(epoch, len(run)) - 1] for run in best] for epoch in (1, 2, 5, 10, 20, 30, 1000)]
         ends = [end for column in columns for end in (min(column), max(column))]
         check("SdA", f"{title} # # # # # # # lowest and highest" + " #, #" * 7, *map(np.mean, columns), *ends)
+        at_best = [np.argmin([line["validation_error"] for line in run]) + 1 for run in runs]
+        check("SdA", f"{subject} in epochs # to #", min(at_best), max(at_best))
 
         firsts = [[next((line for line in run if line["cost"] < level), None) for run in runs] for level in levels]
         means = {
