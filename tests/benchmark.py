@@ -66,6 +66,8 @@ def all_phases():
         "cA": phase("contractive", [784, 500], 10),
         "vae": phase("variational", [784, 500, 20, 500, 784], 100),
         "rbm": phase("boltzmann", [784, 500], 20),
+        "DBN, fine-tune": phase("classifier", [784, 1000, 1000, 1000, 10], 10),
+        "gan": phase("adversarial", [784, 240, 1200, 100], 100),
     }
     named = [*sda_phases(1).items(), *phases.items(), *sda_phases(20).items()]
     return {f"{name}, {size_of(phase)}": phase for name, phase in named}

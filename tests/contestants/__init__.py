@@ -12,9 +12,11 @@ A phase is a dict, made by `benchmark.phase`:
 
 | key        | says                                                                                               |
 |------------|----------------------------------------------------------------------------------------------------|
-| kind       | classifier, autoencoder (denoising), linear, sparse, contractive, variational, or boltzmann        |
+| kind       | classifier, autoencoder (denoising), linear, sparse, contractive, variational, boltzmann, or       |
+|            | adversarial                                                                                        |
 | sizes      | units of each layer; an autoencoder that is no variational one is that of the last two of them, on |
-|            | top of the layers below                                                                            |
+|            | top of the layers below; of adversarial networks the inputs, the units of a layer of the           |
+|            | discriminator and of the generator, and the noises                                                 |
 | batch      | examples in a step                                                                                 |
 | activation | of a classifier's hidden layers: sigmoid or tanh                                                   |
 | l2         | weight of a classifier's sum of squared weights                                                    |

@@ -53,8 +53,8 @@ def initial_layers(phase):
 def beginning(phase):
     """The parameters, in the order of the lesson's `params`, and the constants of its cost.
 
-    Constants are the layers below an autoencoder, or the mean of the images of a linear one. A Boltzmann machine, with as
-    many units on as in a trained one, has its chains and the number of a pixel there, which steps change.
+    Constants are the layers below an autoencoder, or the mean of the images of a linear one. A Boltzmann machine, with
+    as many units on as in a trained one, has its chains and the number of a pixel there, which steps change.
     """
     layers = initial_layers(phase)
     if phase["kind"] == "boltzmann":

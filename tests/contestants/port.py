@@ -5,6 +5,7 @@ from functools import partial
 from cA import cA
 from contestants import common
 from contestants.common import beginning, initial_layers, make_data
+from gan import FIRST_MOMENTUM, GAN
 from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
@@ -104,6 +105,13 @@ def boltzmann(phase):
     return train_function(phase, rbm.input, *step), rbm.params
 
 
+def adversarial(phase):
+    n_visible, n_maxout, n_hidden, n_noise = phase["sizes"]
+    gan = GAN(np.random.RandomState(0), None, None, n_visible, n_noise, n_hidden, n_maxout)
+    cost, _, updates = gan.get_cost_updates(common.LEARNING_RATE, FIRST_MOMENTUM, phase["batch"])
+    return train_function(phase, gan.x, cost, updates), gan.params
+
+
 def linear(phase):
     """`run` and `values`, which differ from the others' because there is no update."""
     x = make_data(phase)[0][: phase["batch"]]
@@ -135,4 +143,5 @@ BUILDERS = {  # {kind: function of a phase that returns f(index) and the paramet
     "contractive": partial(tied, model_class=cA, numbers=(common.CONTRACTION,)),
     "variational": variational,
     "boltzmann": boltzmann,
+    "adversarial": adversarial,
 }
