@@ -82,10 +82,9 @@ class TiedDecoder(Update):
         return decoder
 
 
-@cache
-def decoding(dtype, update):
-    """A compiled function (W, h, c, x, step, a, back) that writes a and each thread's part of (z - x) W; see above."""
-    sigmoid, zero = logistic(dtype), dtype.type(0)
+def row_passes(dtype, update):
+    """Compiled functions that decode with a row of W, go back by it, or do both with four at once; they `update` W."""
+    zero = dtype.type(0)
 
     @numba_njit
     def decode_row(row, h):
@@ -123,6 +122,15 @@ def decoding(dtype, update):
                 r2[j] = w2 + s2 * h[j]
                 r3[j] = w3 + s3 * h[j]
         ahead[0], ahead[1], ahead[2], ahead[3] = a0, a1, a2, a3
+
+    return decode_row, go_back_row, go_back_and_decode
+
+
+@cache
+def decoding(dtype, update):
+    """A compiled function (W, h, c, x, step, a, back) that writes a and each thread's part of (z - x) W; see above."""
+    sigmoid = logistic(dtype)
+    decode_row, go_back_row, go_back_and_decode = row_passes(dtype, update)
 
     @numba_njit
     def pass_over(W, h, c, x, step, a, back, first, last):
