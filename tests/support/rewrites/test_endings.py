@@ -55,6 +55,24 @@ def classifier_step(batch, dtype):
     return cost, {W: W - np.asarray(0.1, dtype) * pt.grad(cost, W) for W in weights}
 
 
+def divergence_step():
+    """Chains of units that are drawn, and a product before and after a column is set."""
+    W, x = parameter(RNG.normal(size=(6, 20))), pt.ones((5, 6)) / 3
+
+    def up_and_down(h, rng):
+        rng, v = rng.binomial(n=1, p=pt.sigmoid(pt.dot(h, W.T)))
+        rng, h = rng.binomial(n=1, p=pt.sigmoid(pt.dot(v.astype(W.dtype), W)))
+        return h.astype(W.dtype), rng
+
+    start = parameter(RNG.normal(size=(5, 20)))
+    h, _ = pytensor.scan(
+        up_and_down, outputs_info=[start, pt.random.shared_rng(seed=1)], n_steps=3, return_updates=False
+    )
+    column = pytensor.shared(0)
+    flipped = pt.set_subtensor(x[:, column], 1 - x[:, column])
+    return [pt.softplus(pt.dot(x, W)), pt.softplus(pt.dot(flipped, W)), h[-1]], {}
+
+
 def random_sum(seed):
     """The sum, over some axes, of a product or a square of a product of tensors that lack some of three or four."""
     rng = np.random.RandomState(seed)
@@ -85,6 +103,7 @@ GRAPHS = {
     "contractive autoencoder": lambda: tied_step(5, 0.1),
     "classifier": lambda: classifier_step(1, "float32"),
     "minibatch": lambda: classifier_step(5, "float64"),
+    "contrastive divergence": divergence_step,
     "random sums": lambda: (pt.stack([random_sum(seed)[1].sum() for seed in range(60)]), {}),
 }
 OF_OURS = [name for name in (*rewrites.NAMES, *SUPPORTING) if name != "positional_arguments"]
