@@ -32,11 +32,13 @@ processor. It is proportional to the number of passes over each weight matrix W 
 | vector_softplus    | log(1 + exp(a)), single precision    | VectorSoftplus(a)            | none, fewer cycles   |
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
 
-X' is X transposed, X_i its column i, z is sigmoid(a), and in a tied decoder, of one example, a is h W' + c. They are applied in this
-order. Then `update_inplace` lets the operations that update W write over it. `positional_arguments`, a linker, spares
-each call of a function that draws random numbers a detour. And three let a function be compiled in two thirds of the
-time: before the others, `static_shapes` infers the sizes that follow from `givens`; after them, `reductions` and
-`checked_shape` put in shorter loops for some sums and argmax, and shorter checks.
+X' is X transposed, X_i its column i, z is sigmoid(a), and in a tied decoder, of one example, a is h W' + c. They are
+applied in this order. Then `update_inplace` lets the operations that update W write over it. `positional_arguments`, a
+linker, spares each call of a function that draws random numbers a detour. And three let a function be compiled in two
+thirds of the time: before the others, `static_shapes` infers the sizes that follow from `givens`; after them,
+`reductions` and `checked_shape` put in shorter loops for some sums and argmax, and shorter checks.
+
+The steps of a `scan` are rewritten with the function that has the scan; but PyTensor 3.0 compiles them in its own mode.
 
 `f.copy(delete_updates=True)` evaluates without training: where nobody takes the updated W, W stays as it is, although
 PyTensor warns of the opposite. Where the updated W is an output of the function, PyTensor itself overwrites W: there,

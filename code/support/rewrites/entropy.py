@@ -7,7 +7,6 @@ from support.rewrites.algebra import constant, elementwise, is_float_matrix, rep
 from support.rewrites.internals import Kernel, numba_implementation, numba_njit
 
 import numpy as np
-import pytensor.tensor as pt
 from pytensor import scalar as ps
 from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
@@ -78,13 +77,13 @@ def log_likelihood(op, node):
 
 @node_rewriter([Sum])
 def sum_to_log_likelihood(fgraph, node):
-    """sum(-x softplus(-a) - (1 - x) softplus(a), axis=1 or both) and sigmoid(a) -> LogLikelihood(x, a), or its sum
+    """sum(-x softplus(-a) - (1 - x) softplus(a), axis=1) and sigmoid(a) -> LogLikelihood(x, a)
 
     The left side is what PyTensor makes of the sum of x log(sigmoid(a)) + (1 - x) log(1 - sigmoid(a)).
     """
     [summand], [out] = node.inputs, node.outputs
     operands = elementwise(summand, ps.Add) or []
-    if node.op.axis not in ((1,), (0, 1), None) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
+    if node.op.axis != (1,) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
         return None
     for x_term, rest_term in (operands, operands[::-1]):
         (x, minus_a), (rest, a) = weighted_softplus(x_term), weighted_softplus(rest_term)
@@ -93,14 +92,13 @@ def sum_to_log_likelihood(fgraph, node):
         if not is_float_matrix(x, a) or x.type.broadcastable != a.type.broadcastable:
             continue
         rows, z = LogLikelihood()(x, a)
-        total = rows if node.op.axis == (1,) else pt.sum(rows)
         sigmoids = [
             client.outputs[0]
             for client, _ in fgraph.clients[a]
             if len(client.outputs) == 1 and elementwise(client.outputs[0], Sigmoid)
             if not (x.owner and apply_depends_on(x.owner, client))
         ]
-        if (replaced := replace([out, *sigmoids], [total] + [z] * len(sigmoids))) is not None:
+        if (replaced := replace([out, *sigmoids], [rows] + [z] * len(sigmoids))) is not None:
             return replaced
     return None
 
