@@ -11,6 +11,7 @@ processor. It is proportional to the number of passes over each weight matrix W 
 
 | name               | source                               | result                       | passes over W        |
 |--------------------|--------------------------------------|------------------------------|----------------------|
+| unit_draws         | binomial(n=1, sigmoid(a))            | UnitDraws(sigmoid(a))        | none, fewer cycles   |
 | coin_flips         | binomial(n=1, p)                     | CoinFlips(p)                 | none, fewer cycles   |
 | factored_sum       | sum of (S_bj W_ij)^2                 | sums of each factor alone    | batch -> 1           |
 | log_likelihood     | sum of x log z + (1 - x) log(1 - z)  | LogLikelihood(x, a)          | none, few logarithms |
@@ -21,21 +22,31 @@ processor. It is proportional to the number of passes over each weight matrix W 
 | tied_decoder       | a, (z - x) W, of LogLikelihood(x, a) | TiedDecoder(W, h, c, x)      | 2 -> 1               |
 | tied_update        | that, and W + s (z - x)'h + t X'D    | TiedDecoder(W, h, c, x, s)   | 2 -> 1               |
 |                    |                                      | and RankUpdate of its result | and share of X != 0  |
+| changed_column     | X W, Y W, where Y is X with y as X_i | X W, X W + (y - X_i) W_i     | 2 -> 1 and a row     |
+| transposed_copy    | a scan whose steps have products D W'| the scan of Transposed(W)    | steps -> 1, and as a |
+|                    |                                      |                              | sparse_product does  |
 | narrow_product     | X W, for a W of up to 16 columns     | NarrowProduct(X, W)          | BLAS is slow there   |
 | transposed_product | D W'                                 | TransposedProduct(D, W)      | 2 -> 1, no copy of W |
 | sparse_product     | X W, for a small minibatch           | SparseProduct(X, W)          | 1 -> share of X != 0 |
 | vector_sigmoid     | sigmoid(a), single precision         | VectorSigmoid(a)             | none, fewer cycles   |
+| vector_softplus    | log(1 + exp(a)), single precision    | VectorSoftplus(a)            | none, fewer cycles   |
 | vector_tanh        | tanh(a), single precision            | VectorTanh(a)                | none, fewer cycles   |
 
-X' is X transposed, z is sigmoid(a), and in a tied decoder, of one example, a is h W' + c. They are applied in this
-order. Then `update_inplace` lets the operations that update W write over it. `positional_arguments`, a linker, spares
-each call of a function that draws random numbers a detour. And three let a function be compiled in two thirds of the
-time: before the others, `static_shapes` infers the sizes that follow from `givens`; after them, `reductions` and
-`checked_shape` put in shorter loops for some sums and argmax, and shorter checks.
+X' is X transposed, X_i its column i, z is sigmoid(a), and in a tied decoder, of one example, a is h W' + c. They are
+applied in this order. Then `update_inplace` lets the operations that update W write over it. `positional_arguments`, a
+linker, spares each call of a function that draws random numbers a detour. And three let a function be compiled in two
+thirds of the time: before the others, `static_shapes` infers the sizes that follow from `givens`; after them,
+`reductions` and `checked_shape` put in shorter loops for some sums and argmax, and shorter checks.
+
+The steps of a `scan` are rewritten with the function that has the scan; but PyTensor 3.0 compiles them in its own mode.
 
 `f.copy(delete_updates=True)` evaluates without training: where nobody takes the updated W, W stays as it is, although
 PyTensor warns of the opposite. Where the updated W is an output of the function, PyTensor itself overwrites W: there,
 compile another function without updates.
+
+`unit_draws` changes the numbers that are drawn, not their probabilities: they come from another generator, whose keys
+the one in the graph draws. A seed still gives the same numbers each time, but others than `binomial` gives without it.
+It is for the units of a network, whose probabilities are sigmoids; a mask of other probabilities stays as it was.
 
 The values are equal but for rounding, infinity and NaN included, with two exceptions. Zero times infinity or NaN adds
 nothing to a SparseProduct, which does not read what is multiplied by zero. And a factored sum can be infinite where one
