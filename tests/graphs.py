@@ -1,27 +1,23 @@
 """What the tests of compiled graphs ask of a function."""
 
 import inspect
+import os
+import subprocess
+import sys
 
-from support.rewrites import TAG, decoder, entropy, products, updates
+from support.rewrites import REWRITES, TAG
+from support.rewrites.internals import Kernel, Update, numba_njit
+from support.start import ROOT
 
-import numba
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.compile.mode import Mode, get_default_mode
+from pytensor.compile.mode import Mode, get_default_mode, optdb
+from pytensor.graph.rewriting.basic import GraphRewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.basic import PerformLinker
 
-KERNELS = {
-    updates.RankUpdate: updates.rank_update,
-    updates.BackpropUpdate: updates.backprop_update,
-    products.SparseProduct: products.sparse_product,
-    products.NarrowProduct: products.narrow_product,
-    products.TransposedProduct: products.transposed_product,
-    entropy.LogLikelihood: entropy.log_likelihood,
-    decoder.TiedDecoder: decoder.tied_decoder,
-}
 RNG = np.random.RandomState(0)
 DTYPES = ["float32", pytest.param("float64", marks=pytest.mark.slow)]  # each has kernels to compile
 compiled_kernels = {}
@@ -44,25 +40,42 @@ def interpreted_mode(linker="py", tags=(TAG,)):
     return Mode(linker, RewriteDatabaseQuery(include=["fast_run", "numba", *tags], exclude=left_out))
 
 
+class SecondTime(GraphRewriter):
+    """Applies a rewrite that has just been applied once more, and raises an error if there was anything left to do."""
+
+    def __init__(self, name):
+        self.again = name
+
+    def apply(self, fgraph):
+        before = fgraph.apply_nodes.copy()
+        optdb[self.again].rewrite(fgraph)
+        assert fgraph.apply_nodes == before, f"{self.again} applies to its own result"
+
+
+def checked(mode):
+    """This mode with all our rewrites, each of which must have come to an end: it is applied twice."""
+    names = [name for rewriters in REWRITES.values() for name in rewriters]
+    return mode.register(*((SecondTime(name), optdb.__position__[name] + 1e-9) for name in names))
+
+
 class KernelLinker(PerformLinker):
-    """Runs a graph node by node, the operations of `KERNELS` by their machine code and all others by NumPy.
+    """Runs a graph node by node, each `Kernel` by its machine code and all other operations by NumPy.
 
     The machine code of an operation is compiled once for all graphs. That of a whole graph takes seconds each time.
     """
 
     def make_all(self, *arguments, **named):
         with pytest.MonkeyPatch.context() as patch:
-            for op_type in KERNELS:
+            for op_type in Kernel, Update:
                 patch.setattr(op_type, "perform", run_kernel)
             return super().make_all(*arguments, **named)
 
 
 def run_kernel(op, node, inputs, outputs):
     """What an operation's `perform` does, by the machine code that a compiled graph runs."""
-    key = op, node.outputs[0].type.dtype, node.inputs[1].type.shape[0] in (1, 2)
+    key = op, node.outputs[0].type.dtype, op.depends_on(node)
     if key not in compiled_kernels:
-        kernel = KERNELS[type(op)](op, node)
-        compiled_kernels[key] = numba.njit(lambda *inputs: kernel(*inputs))  # alone it can only be called by other ones
+        compiled_kernels[key] = numba_njit(**op.options, final_function=True)(op.loops(node))
     arrays = [np.array(value) if np.ndim(value) == 0 else value for value in inputs]  # NumPy makes numbers of scalars
     results = compiled_kernels[key](*arrays)
     for storage, result in zip(outputs, results if len(outputs) > 1 else [results], strict=True):
@@ -120,9 +133,19 @@ def assert_close(actual, expected, dtype):
 
 def assert_as_plain(inputs, outputs, values, without=""):
     """Two functions, interpreted, that give the same: with our rewrites, and with PyTensor's own alone."""
-    modes = [interpreted_mode(tags=tags).excluding(without) for tags in ([TAG], [])]
+    modes = checked(interpreted_mode().excluding(without)), interpreted_mode(tags=[]).excluding(without)
     with pytensor.config.change_flags(on_opt_error="raise"):
         ours, plain = (pytensor.function(inputs, outputs, mode=mode, on_unused_input="ignore") for mode in modes)
     for actual, expected in zip(ours(*values), plain(*values), strict=True):
         assert_close(actual, expected, expected.dtype)
     return ours, plain
+
+
+def printed(script, monkeypatch, *arguments, **environment):
+    """What a script prints in a process of its own, in which this project can be imported."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "code"), str(ROOT / "tests")]))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -19,7 +19,7 @@ processor. It is proportional to the number of passes over each weight matrix W 
 | rank_update        | W - lr X'D, with two products as sum | RankUpdate(W, X, D, -lr, 1)  | 2 or more -> 1       |
 |                    | W - lr (X'D + W r), r a row          | RankUpdate(W (1 - lr r), ..) | 2 or more -> 2       |
 | backprop_update    | D W' and RankUpdate(W, X, D, ...)    | BackpropUpdate(W, X, D, ...) | 2 -> 1               |
-| tied_decoder       | LogLikelihood(x, a), (z - x) W       | TiedDecoder(W, h, c, x)      | 2 -> 1               |
+| tied_decoder       | a, (z - x) W, of LogLikelihood(x, a) | TiedDecoder(W, h, c, x)      | 2 -> 1               |
 | tied_update        | that, and W + s (z - x)'h + t X'D    | TiedDecoder(W, h, c, x, s)   | 2 -> 1               |
 |                    |                                      | and RankUpdate of its result | and share of X != 0  |
 | changed_column     | X W, Y W, where Y is X with y as X_i | X W, X W + (y - X_i) W_i     | 2 -> 1 and a row     |
@@ -54,19 +54,18 @@ of the products that it does not make would be zero times infinity.
 
 Each rewrite has its name and `TAG` in PyTensor's database: `mode().excluding("rank_update")` or `mode().excluding(TAG)`
 leaves it, or all of them, out of one function. It stands beside the operation that it puts in, which has `compute` in
-NumPy, to say what it computes, and a Numba implementation, which runs.
+NumPy, to say what it computes, and `loops` for Numba, which run.
 """
 
 from support.rewrites.activations import sigmoid_to_vector_sigmoid, softplus_to_vector_softplus, tanh_to_vector_tanh
 from support.rewrites.chains import product_of_changed_column, scan_to_transposed, sigmoid_to_unit_draws
 from support.rewrites.coin_flips import binomial_to_coin_flips
+from support.rewrites.compilation import StaticShapes, reduction_to_loops, specify_to_checked_shape
 from support.rewrites.decoder import decoder_to_tied_decoder, rank_update_to_tied_decoder
 from support.rewrites.entropy import sum_of_single_entries, sum_to_log_likelihood
 from support.rewrites.internals import CompilingLinker, InterpretingLinker, PositionalLinker
 from support.rewrites.jacobian import sum_to_factored_sum
 from support.rewrites.products import dot_to_narrow_product, dot_to_sparse_product, dot_to_transposed_product
-from support.rewrites.reductions import reduction_to_loops
-from support.rewrites.shapes import StaticShapes, specify_to_checked_shape
 from support.rewrites.updates import descent_to_rank_update, rank_update_to_backprop_update, update_inplace
 from support.start import UserError
 

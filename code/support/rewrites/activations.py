@@ -3,7 +3,7 @@
 from functools import cache
 
 from support.rewrites.algebra import replace
-from support.rewrites.internals import numba_implementation, numba_njit
+from support.rewrites.internals import Compiled, numba_njit
 
 import numpy as np
 from pytensor.graph.rewriting.basic import node_rewriter
@@ -42,15 +42,12 @@ def exponential(dtype):
     return exp
 
 
-class VectorSigmoid(Sigmoid):
-    """1 / (1 + exp(-a)) in single precision; the result is within rounding of it, for a and for the result."""
+@cache
+def logistic(dtype):
+    """A compiled function a -> 1 / (1 + exp(-a)), of numbers of a type."""
+    one, exp = dtype.type(1), exponential(dtype)
 
-
-@numba_implementation(VectorSigmoid)
-def numba_sigmoid(op, node):
-    one, exp = np.float32(1), exponential(np.float32)
-
-    @numba_njit(error_model="numpy")  # a check for zero would keep the loop to one entry at a time
+    @numba_njit(error_model="numpy")  # a check for zero would keep a loop to one entry at a time
     def sigmoid(a):
         e = exp(-abs(a))
         larger = one / (one + e)
@@ -59,43 +56,50 @@ def numba_sigmoid(op, node):
     return sigmoid
 
 
-class VectorSoftplus(Softplus):
+class VectorSigmoid(Compiled, Sigmoid):
+    """1 / (1 + exp(-a)) in single precision; the result is within rounding of it, for a and for the result."""
+
+    options = {"error_model": "numpy"}
+
+    def loops(self, node):
+        return logistic(np.dtype("float32")).py_func
+
+
+class VectorSoftplus(Compiled, Softplus):
     """log(1 + exp(a)) in single precision; the result is within rounding of it, for a and for the result."""
 
+    options = {"error_model": "numpy"}
 
-@numba_implementation(VectorSoftplus)
-def numba_softplus(op, node):
-    zero, two, exp = np.float32(0), np.float32(2), exponential(np.float32)
-    c0, c1, c2, c3, c4 = coefficients(arctanh_beyond_s, 4, [0, 1 / 9]).astype(np.float32)
+    def loops(self, node):
+        zero, two, exp = np.float32(0), np.float32(2), exponential(np.dtype("float32"))
+        c0, c1, c2, c3, c4 = coefficients(arctanh_beyond_s, 4, [0, 1 / 9]).astype(np.float32)
 
-    @numba_njit(error_model="numpy")
-    def softplus(a):
-        e = exp(-abs(a))
-        s = e / (two + e)  # log(1 + e) = 2 arctanh(s)
-        u = s * s
-        return max(a, zero) + two * (s + s * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4)))))
+        def softplus(a):
+            e = exp(-abs(a))
+            s = e / (two + e)  # log(1 + e) = 2 arctanh(s)
+            u = s * s
+            return max(a, zero) + two * (s + s * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4)))))
 
-    return softplus
+        return softplus
 
 
-class VectorTanh(Tanh):
+class VectorTanh(Compiled, Tanh):
     """tanh(a) in single precision; the result is within rounding of it."""
 
+    options = {"error_model": "numpy"}
 
-@numba_implementation(VectorTanh)
-def numba_tanh(op, node):
-    one, two, small, exp = np.float32(1), np.float32(2), np.float32(0.625), exponential(np.float32)
-    c0, c1, c2, c3, c4 = coefficients(tanh_beyond_a, 4, [0, 0.4]).astype(np.float32)
+    def loops(self, node):
+        one, two, small, exp = np.float32(1), np.float32(2), np.float32(0.625), exponential(np.dtype("float32"))
+        c0, c1, c2, c3, c4 = coefficients(tanh_beyond_a, 4, [0, 0.4]).astype(np.float32)
 
-    @numba_njit(error_model="numpy")
-    def tanh(a):
-        u = a * a
-        series = a + a * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4))))
-        e = exp(-two * abs(a))
-        beyond = (one - e) / (one + e)
-        return series if abs(a) < small else (beyond if a >= 0 else -beyond)
+        def tanh(a):
+            u = a * a
+            series = a + a * u * (c0 + u * (c1 + u * (c2 + u * (c3 + u * c4))))
+            e = exp(-two * abs(a))
+            beyond = (one - e) / (one + e)
+            return series if abs(a) < small else (beyond if a >= 0 else -beyond)
 
-    return tanh
+        return tanh
 
 
 def tanh_beyond_a(u):

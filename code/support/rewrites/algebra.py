@@ -1,9 +1,7 @@
 """What the rewrites look for in a graph: sums of products, scalars, transposes; and how they replace what they find."""
 
 from collections import Counter
-from functools import reduce
 from itertools import product as combinations
-from operator import and_
 
 import numpy as np
 import pytensor.tensor as pt
@@ -12,7 +10,6 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.rewriting.basic import copy_stack_trace
 from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.type import TensorType
 
@@ -30,16 +27,16 @@ def replace(old, new, made=()):
     return dict(zip(old, new))
 
 
+def clients(fgraph, variable, op_type, place=0):
+    """The nodes with this type of operation that have the variable at this place among their inputs."""
+    return [client for client, at in fgraph.clients[variable] if at == place and isinstance(client.op, op_type)]
+
+
 def is_float_matrix(*variables):
     """Whether all are matrices of one floating-point type."""
-    first = variables[0].type
-    return all(
-        isinstance(variable.type, TensorType)
-        and variable.type.ndim == 2
-        and variable.type.dtype == first.dtype
-        and variable.type.dtype in ("float32", "float64")
-        for variable in variables
-    )
+    types = [variable.type for variable in variables]
+    matrices = all(isinstance(each, TensorType) and each.ndim == 2 for each in types)
+    return matrices and {each.dtype for each in types} in ({"float32"}, {"float64"})
 
 
 def is_scalar(variable):
@@ -55,30 +52,21 @@ def constant(variable):
 
 def untransposed(variable):
     """The matrix whose transpose this is, or None."""
-    node = variable.owner
-    if node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0):
-        return node.inputs[0]
-    return None
+    transposed = isinstance(variable.owner_op, DimShuffle) and variable.owner_op.new_order == (1, 0)
+    return variable.owner.inputs[0] if transposed else None
 
 
 def inside(variable, op_type):
     """The variable without these operations around it: assertions of its shape, or new dimensions."""
-    while variable.owner is not None and isinstance(variable.owner.op, op_type):
+    while isinstance(variable.owner_op, op_type):
         variable = variable.owner.inputs[0]
     return variable
 
 
 def elementwise(variable, scalar_op):
     """The operands, where the variable is this elementwise operation's result, or else None."""
-    node = variable.owner
-    if node is not None and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, scalar_op):
-        return node.inputs
-    return None
-
-
-def products_with(fgraph, matrix):
-    """The nodes that multiply something by this matrix, from the left."""
-    return [client for client, place in fgraph.clients[matrix] if isinstance(client.op, Dot) and place == 1]
+    op = variable.owner_op
+    return variable.owner.inputs if isinstance(op, Elemwise) and isinstance(op.scalar_op, scalar_op) else None
 
 
 def factors_of(variable):
@@ -109,7 +97,7 @@ class Product:
     """One term of a sum: a number times some variables, `scalars` with one entry and all others, `factors`."""
 
     def __init__(self, number, variables):
-        self.number = number
+        self.number, variables = number, list(variables)
         self.scalars = [variable for variable in variables if is_scalar(variable)]
         self.factors = [variable for variable in variables if not is_scalar(variable)]
 
@@ -155,15 +143,13 @@ def products_of(variable, follows, alone=True):
 def collected(variable, leaves):
     """A sum of products of `leaves` and scalars: a list of `Product`, equal ones added up, constants in the number."""
     leaves = [inside(leaf, SpecifyShape) for leaf in leaves]
-    left, sums = iter(range(MOST_NODES)), {}
+    left, numbers = iter(range(MOST_NODES)), Counter()
     for sign, factors in products_of(variable, lambda each, alone: each not in leaves and next(left, None) is not None):
-        constants = [constant(factor) if is_scalar(factor) else None for factor in factors]
-        number = sign * float(np.prod([value for value in constants if value is not None]))
-        others = [f for f, value in zip(factors, constants) if value is None]
+        values = [constant(factor) if is_scalar(factor) else None for factor in factors]
+        others = [f for f, value in zip(factors, values) if value is None]
         others = sorted((inside(f, DimShuffle) if is_scalar(f) else f for f in others), key=id)
-        total, _ = sums.get(key := tuple(map(id, others)), (0, None))
-        sums[key] = total + number, others
-    return [Product(number, factors) for number, factors in sums.values() if number != 0]
+        numbers[tuple(others)] += sign * float(np.prod([value for value in values if value is not None]))
+    return [Product(number, factors) for factors, number in numbers.items() if number != 0]
 
 
 def scalars_beyond(variable, other):
@@ -172,13 +158,4 @@ def scalars_beyond(variable, other):
     if variable is other:
         return []
     beyond = Product(1, elementwise(variable, ps.Mul) or [variable])
-    same = sorted(map(id, beyond.factors)) == sorted(map(id, elementwise(other, ps.Mul) or [other]))
-    return beyond.scalars if same else None
-
-
-def split_off_common(scalars):
-    """The scalars that some lists have in common, each as often as all lists have it; and the rest of each list."""
-    counts = [Counter(map(id, each)) for each in scalars]
-    variables = {id(scalar): scalar for each in scalars for scalar in each}
-    common = reduce(and_, counts)
-    return [[variables[place] for place in count.elements()] for count in (common, *(each - common for each in counts))]
+    return beyond.scalars if Counter(beyond.factors) == Counter(elementwise(other, ps.Mul) or [other]) else None

@@ -1,7 +1,7 @@
 """Contrastive divergence: draws of units, and what a Markov chain would else do at each of its steps."""
 
-from support.rewrites.algebra import constant, elementwise, is_float_matrix, products_with, replace, untransposed
-from support.rewrites.internals import VERSION, Kernel, numba_core_rv_funcify, numba_implementation, numba_njit
+from support.rewrites.algebra import clients, constant, elementwise, is_float_matrix, replace, untransposed
+from support.rewrites.internals import VERSION, Kernel, numba_core_rv_funcify, numba_njit
 
 import numpy as np
 import pytensor.tensor as pt
@@ -9,6 +9,7 @@ from pytensor import scalar as ps
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.scalar.math import Sigmoid
 from pytensor.scan.op import Scan
+from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.random.basic import BernoulliRV, BinomialRV
 from pytensor.tensor.random.op import RandomVariable
@@ -102,8 +103,8 @@ def sigmoid_to_unit_draws(fgraph, node):
     if not elementwise(p, Sigmoid) or not is_float_matrix(p):
         return None
     next_state, units = UnitDraws(dtype=p.dtype).make_node(rng, None, p).outputs
-    clients = [client.outputs[0] for client, _ in fgraph.clients[draws] if client.outputs]
-    casts = [client for client in clients if client.dtype == p.dtype and elementwise(client, ps.Cast)]
+    readers = [client.outputs[0] for client in clients(fgraph, draws, Elemwise)]
+    casts = [reader for reader in readers if reader.dtype == p.dtype and elementwise(reader, ps.Cast)]
     return replace([next_rng, draws, *casts], [next_state, units.astype(draws.dtype)] + [units] * len(casts))
 
 
@@ -116,25 +117,31 @@ class Transposed(Kernel):
     def compute(self, W):
         return [W.T.copy()]
 
+    def loops(self, node):
+        def transpose(W):
+            n, m = W.shape
+            out = np.empty((m, n), W.dtype)
+            eights = n - n % 8
+            for i in range(0, eights, 8):  # as many rows at once as fill half of a cache line of the copy
+                w0, w1, w2, w3, w4, w5, w6, w7 = (
+                    W[i],
+                    W[i + 1],
+                    W[i + 2],
+                    W[i + 3],
+                    W[i + 4],
+                    W[i + 5],
+                    W[i + 6],
+                    W[i + 7],
+                )
+                for j in range(m):
+                    out[j, i], out[j, i + 1], out[j, i + 2], out[j, i + 3] = w0[j], w1[j], w2[j], w3[j]
+                    out[j, i + 4], out[j, i + 5], out[j, i + 6], out[j, i + 7] = w4[j], w5[j], w6[j], w7[j]
+            for i in range(eights, n):
+                for j in range(m):
+                    out[j, i] = W[i, j]
+            return out
 
-@numba_implementation(Transposed)
-def transposed(op, node):
-    @numba_njit
-    def transpose(W):
-        n, m = W.shape
-        out = np.empty((m, n), W.dtype)
-        eights = n - n % 8
-        for i in range(0, eights, 8):  # as many rows at once as fill half of a cache line of the copy
-            w0, w1, w2, w3, w4, w5, w6, w7 = W[i], W[i + 1], W[i + 2], W[i + 3], W[i + 4], W[i + 5], W[i + 6], W[i + 7]
-            for j in range(m):
-                out[j, i], out[j, i + 1], out[j, i + 2], out[j, i + 3] = w0[j], w1[j], w2[j], w3[j]
-                out[j, i + 4], out[j, i + 5], out[j, i + 6], out[j, i + 7] = w4[j], w5[j], w6[j], w7[j]
-        for i in range(eights, n):
-            for j in range(m):
-                out[j, i] = W[i, j]
-        return out
-
-    return transpose
+        return transpose
 
 
 @node_rewriter([Scan])
@@ -144,7 +151,7 @@ def scan_to_transposed(fgraph, node):
     constants = node.op.inner_non_seqs(inner.inputs)  # for the steps; the last ones of both graphs' inputs
     for place, inside in enumerate(constants, start=len(inputs) - len(constants)):
         W = untransposed(inputs[place])
-        if W is not None and is_float_matrix(W) and products_with(inner, inside):
+        if W is not None and is_float_matrix(W) and clients(inner, inside, Dot, 1):
             inputs[place] = Transposed()(W)
     return replace(node.outputs, node.op.make_node(*inputs).outputs) if inputs != node.inputs else None
 
@@ -160,7 +167,7 @@ def product_of_changed_column(fgraph, node):
     rows, *columns = setting.op.idx_list
     if rows != slice(None) or len(columns) != 1 or isinstance(columns[0], slice) or len(places) != 1:
         return None
-    products = [product.outputs[0] for product in products_with(fgraph, W) if product.inputs[0] is X]
+    products = [product.outputs[0] for product in clients(fgraph, W, Dot, 1) if product.inputs[0] is X]
     if not products or not is_float_matrix(X, W):
         return None
     [i] = places

@@ -1,24 +1,25 @@
-"""The decoder of an autoencoder with tied weights: its cost, its error and what goes back, in one pass over W."""
+"""The decoder of an autoencoder with tied weights: what it gives, and what goes back, in one pass over W."""
 
+from collections import Counter
 from functools import cache
 from itertools import permutations
 
-from support.rewrites.activations import exponential
+from support.rewrites.activations import logistic
 from support.rewrites.algebra import (
     Product,
+    clients,
     collected,
     constant,
     elementwise,
     inside,
     is_float_matrix,
     multiplied,
-    products_with,
     replace,
     scalars_beyond,
     untransposed,
 )
-from support.rewrites.entropy import FACTORS, LogLikelihood
-from support.rewrites.internals import INLINE, PARALLEL, Update, numba_implementation, numba_njit
+from support.rewrites.entropy import LogLikelihood
+from support.rewrites.internals import INLINE, PARALLEL, Update, numba_njit
 from support.rewrites.kernels import add_to_the_first
 from support.rewrites.updates import RankUpdate
 from support.start import THREADS
@@ -32,81 +33,55 @@ from pytensor.graph.traversal import apply_depends_on
 from pytensor.tensor.basic import Join
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
-from pytensor.tensor.type import matrix, vector
+from pytensor.tensor.type import matrix
 
 
 class TiedDecoder(Update):
-    """What a decoder a = h W' + c, z = sigmoid(a), gives for one target x, in one pass over W.
+    """The logits a = h W' + c of one example, and what their error (z - x) gives back, in one pass over W.
 
-    Row i of W gives a_i, hence z_i and its error z_i - x_i. The error times the same row is a part of what goes back to
-    h, so that both are computed while the row is in the first-level cache.
+    Row i of W gives a_i, hence z_i = sigmoid(a_i) and its error z_i - x_i, x being the target. The error times the same
+    row is a part of what goes back to h, so that both are computed while the row is in the first-level cache.
 
-    W is (n, m), h (1, m), c (1, n) and x (1, n). The results are the log-likelihood of `LogLikelihood`, (1,), z (1, n)
-    and (z - x) W, (1, m). With `update` there is one more input, the scalar `step`, and one more result, of which row i
-    is written in the same pass: W + step (z - x)'h.
+    W is (n, m), h (1, m), c (1, n) and x (1, n). The results are a (1, n) and (z - x) W (1, m). With `update` there is
+    one more input, the scalar `step`, and one more result, of which row i is written in the same pass:
+    W + step (z - x)'h.
     """
 
     __props__ = ("update", "inplace")
 
     def __init__(self, update=False, inplace=False):
         self.update = update
-        self.updated = 3 if update else None
+        self.updated = 2 if update else None
         super().__init__(inplace)
 
     def results(self, W, h, c, x, *step):
         n, m = W.type.shape
         n = n or c.type.shape[1] or x.type.shape[1]
-        z, back = (matrix(dtype=W.dtype, shape=(1, size)) for size in (n, m))
-        return [vector(dtype=W.dtype, shape=(1,)), z, back, *(W.type() for _ in step)]
+        return [*(matrix(dtype=W.dtype, shape=(1, size)) for size in (n, m)), *(W.type() for _ in step)]
 
     def compute(self, W, h, c, x, *step):
-        likelihood, z = LogLikelihood().compute(x, h @ W.T + c)
-        updated = [W + each * ((z - x).T @ h) for each in step]
-        return likelihood, z, (z - x) @ W, *updated
+        a = h @ W.T + c
+        error = np.exp(-np.logaddexp(0, -a)) - x
+        return a, error @ W, *(W + each * (error.T @ h) for each in step)
+
+    def loops(self, node):
+        dtype, update, copies = node.outputs[0].type.numpy_dtype, self.update, self.update and not self.inplace
+        decode, zero = decoding(dtype, update), dtype.type(0)
+
+        def decoder(W, h, c, x, *steps):
+            n, m = W.shape
+            if h.shape != (1, m) or c.shape != (1, n) or x.shape != (1, n):
+                raise ValueError("shapes of W, h, c and x do not fit")
+            if copies:
+                W = W.copy()
+            a, back = np.empty((1, n), dtype), np.zeros((THREADS, m), dtype)
+            decode(W, np.ascontiguousarray(h)[0], c[0], x[0], steps[0].item() if update else zero, a[0], back)
+            add_to_the_first(back)
+            return (a, back[:1], W) if update else (a, back[:1])
+
+        return decoder
 
 
-@numba_implementation(TiedDecoder)
-def tied_decoder(op, node):
-    inplace, dtype = op.inplace, node.outputs[0].type.numpy_dtype
-    decode, zero = decoding(dtype, op.update), dtype.type(0)
-
-    @numba_njit
-    def decoder(W, h, c, x):
-        return decode(W, h, c, x, zero)
-
-    @numba_njit
-    def updating_decoder(W, h, c, x, step):
-        if not inplace:
-            W = W.copy()
-        likelihood, z, back = decode(W, h, c, x, step.item())
-        return likelihood, z, back, W
-
-    return updating_decoder if op.update else decoder
-
-
-@cache
-def activation(dtype):
-    """A compiled function (logits, targets, z, errors) that writes z and the errors of some entries."""
-    zero, one, exp = dtype.type(0), dtype.type(1), exponential(dtype)
-
-    @numba_njit(error_model="numpy")
-    def activate(logits, targets, z, errors):
-        """The result is their log-likelihood but for the logarithm of a product, and that product less 1."""
-        total, p = 0.0, 0.0
-        for q in range(len(targets)):
-            a, x = logits[q], targets[q]
-            e = exp(-abs(a))
-            s = one / (one + e)
-            z[q] = s if a >= 0 else e * s
-            errors[q] = z[q] - x
-            total += x * min(a, zero) - (one - x) * max(a, zero)
-            p = p * (1.0 + e) + e
-        return total, p
-
-    return activate
-
-
-@cache
 def row_passes(dtype, update):
     """Compiled functions that decode with a row of W, go back by it, or do both with four at once; they `update` W."""
     zero = dtype.type(0)
@@ -127,7 +102,7 @@ def row_passes(dtype, update):
                 row[j] = w + step * e * h[j]
 
     @numba_njit
-    def go_back_and_decode(W, i, k, h, back, errors, step, logits):
+    def go_back_and_decode(W, i, k, h, back, errors, step, ahead):
         """Four rows from i on go back, and are updated; meanwhile four from k on come from memory, and are decoded."""
         r0, r1, r2, r3 = W[i], W[i + 1], W[i + 2], W[i + 3]
         n0, n1, n2, n3 = W[k], W[k + 1], W[k + 2], W[k + 3]
@@ -146,117 +121,92 @@ def row_passes(dtype, update):
                 r1[j] = w1 + s1 * h[j]
                 r2[j] = w2 + s2 * h[j]
                 r3[j] = w3 + s3 * h[j]
-        logits[0], logits[1], logits[2], logits[3] = a0, a1, a2, a3
+        ahead[0], ahead[1], ahead[2], ahead[3] = a0, a1, a2, a3
 
     return decode_row, go_back_row, go_back_and_decode
 
 
 @cache
 def decoding(dtype, update):
-    """A compiled function (W, h, c, x, step) that gives what a TiedDecoder does, and if `update`, writes over W."""
-    activate = activation(dtype)
+    """A compiled function (W, h, c, x, step, a, back) that writes a and each thread's part of (z - x) W; see above."""
+    sigmoid = logistic(dtype)
     decode_row, go_back_row, go_back_and_decode = row_passes(dtype, update)
 
-    @numba_njit(error_model="numpy")
-    def pass_over(W, h, c, x, step, z, back, totals, first, last):
-        h, c, x, z, back = h[0], c[0], x[0], z[0], back[0]
-        logits, errors = np.empty(4, dtype), np.empty(4, dtype)
-        total, p = 0.0, 0.0
+    @numba_njit
+    def pass_over(W, h, c, x, step, a, back, first, last):
+        ahead, errors = np.empty(4, dtype), np.empty(4, dtype)
         rest = last - (last - first) % 4
         for q in range(4 if first < rest else 0):
-            logits[q] = decode_row(W[first + q], h)
+            ahead[q] = decode_row(W[first + q], h)
         for i in range(first, rest, 4):
             for q in range(4):
-                logits[q] += c[i + q]
-            part, factor = activate(logits, x[i : i + 4], z[i:], errors)
-            total += part
-            p = p * (1.0 + factor) + factor
-            if (i - first) % FACTORS == 0:
-                total -= np.log1p(p)
-                p = 0.0
+                a[i + q] = ahead[q] + c[i + q]
+                errors[q] = sigmoid(a[i + q]) - x[i + q]
             # After the last four come the first ones again, whose logits nobody reads.
-            go_back_and_decode(W, i, i + 4 if i + 4 < rest else first, h, back, errors, step, logits)
+            go_back_and_decode(W, i, i + 4 if i + 4 < rest else first, h, back, errors, step, ahead)
         for i in range(rest, last):
-            logits[0] = decode_row(W[i], h) + c[i]
-            part, factor = activate(logits, x[i : i + 1], z[i:], errors)
-            total += part
-            p = p * (1.0 + factor) + factor
-            go_back_row(W[i], h, back, errors[0], step)
-        totals[0] = total - np.log1p(p)
+            a[i] = decode_row(W[i], h) + c[i]
+            go_back_row(W[i], h, back, sigmoid(a[i]) - x[i], step)
 
     @numba_njit(parallel=PARALLEL, inline="never" if PARALLEL else INLINE)
-    def pass_over_parts(W, h, c, x, step, z, back, totals):
+    def pass_over_parts(W, h, c, x, step, a, back):
         n = W.shape[0]
         for part in numba.prange(THREADS):
-            first, last = part * n // THREADS, (part + 1) * n // THREADS
-            pass_over(W, h, c, x, step, z, back[part], totals[part], first, last)
+            pass_over(W, h, c, x, step, a, back[part], part * n // THREADS, (part + 1) * n // THREADS)
 
-    @numba_njit(inline=INLINE)
-    def decode(W, h, c, x, step):
-        n, m = W.shape
-        if h.shape != (1, m) or c.shape != (1, n) or x.shape != (1, n):
-            raise ValueError("shapes of W, h, c and x do not fit")
-        z, back, totals = np.empty((1, n), dtype), np.zeros((THREADS, 1, m), dtype), np.zeros((THREADS, 1))
-        pass_over_parts(W, np.ascontiguousarray(h), c, x, step, z, back, totals)
-        add_to_the_first(totals)
-        add_to_the_first(back.reshape(THREADS, -1))
-        return totals[0].astype(dtype), z, back[0]
-
-    return decode
+    return pass_over_parts
 
 
 @node_rewriter([LogLikelihood])
 def decoder_to_tied_decoder(fgraph, node):
-    """LogLikelihood(x, h W' + c), s (z - x) W -> TiedDecoder(W, h, c, x), for a batch that is known to be 1"""
+    """h W' + c, s (z - x) W, with LogLikelihood(x, h W' + c) -> TiedDecoder(W, h, c, x), for a batch known to be 1"""
     x, a = node.inputs
     operands = elementwise(a, ps.Add) or []
     if a.type.shape[0] != 1 or len(fgraph.clients[a]) > 1 or len(operands) != 2:
-        return None
+        return None  # if x were made of a, it would have to be known before it
     for product, c in permutations(operands):
-        if product.owner is None or not isinstance(product.owner.op, Dot) or len(fgraph.clients[product]) > 1:
+        if not isinstance(product.owner_op, Dot) or len(fgraph.clients[product]) > 1:
             continue
         h, W = product.owner.inputs[0], untransposed(product.owner.inputs[1])
         if W is None or W.owner is not None or not is_float_matrix(W, h, c, x) or c.type.shape[1] == 1:
             continue
-        backs = [(dot.outputs[0], error_factor(dot.inputs[0], node, x)) for dot in products_with(fgraph, W)]
+        backs = [(dot.outputs[0], error_factor(dot.inputs[0], node)) for dot in clients(fgraph, W, Dot, place=1)]
         backs = [(back, error) for back, error in backs if error is not None]
-        if not backs:
-            continue
-        likelihood, z, back = TiedDecoder()(W, h, c, x)
-        scaled = [back if error.is_one else error.coefficient(W.dtype) * back for _, error in backs]
-        return replace([*node.outputs, *(old for old, _ in backs)], [likelihood, z, *scaled], made=[back])
+        if backs:
+            logits, back = TiedDecoder()(W, h, c, x)
+            scaled = [back if error.is_one else error.coefficient(W.dtype) * back for _, error in backs]
+            return replace([a, *(old for old, _ in backs)], [logits, *scaled], made=[back])
     return None
 
 
-def error_factor(variable, decoder, x):
-    """The s of a variable that is s (z - x), as a `Product`; z is a decoder's second output. None where it is not so.
+def error_factor(variable, likelihood):
+    """The s of a variable that is s (z - x), as a `Product`, of what a LogLikelihood has; None where it is not so.
 
     The gradient comes as (1 - x) z - x (1 - z), with signs and scalars anywhere: multiplied out, that is z - x.
     """
-    z = decoder.outputs[1]
-    products = collected(variable, [z, x])
-    if len(products) != 2 or any(len(product.factors) != 1 for product in products):
+    x, z = inside(likelihood.inputs[0], SpecifyShape), likelihood.outputs[1]
+    products = {tuple(product.factors): product for product in collected(variable, [z, x])}
+    of_z, of_x = products.get((z,)), products.get((x,))
+    if len(products) != 2 or of_z is None or of_x is None or of_z.number != -of_x.number:
         return None
-    of_z, of_x = sorted(products, key=lambda product: product.factors[0] is not z)
-    if of_z.factors[0] is not z or of_x.factors[0] is not inside(x, SpecifyShape):
-        return None
-    same_scalars = sorted(map(id, of_z.scalars)) == sorted(map(id, of_x.scalars))
-    return Product(of_z.number, of_z.scalars) if of_z.number == -of_x.number and same_scalars else None
+    return Product(of_z.number, of_z.scalars) if Counter(of_z.scalars) == Counter(of_x.scalars) else None
 
 
 @node_rewriter([RankUpdate])
 def rank_update_to_tied_decoder(fgraph, node):
     """TiedDecoder(W, h, c, x), RankUpdate(W, [X; s (z - x)], [D; t h], alpha, 1)
-    -> TiedDecoder(W, h, c, x, alpha s t), whose fourth result is V, and RankUpdate(V, X, D, alpha, 1)"""
+    -> TiedDecoder(W, h, c, x, alpha s t), whose third result is V, and RankUpdate(V, X, D, alpha, 1)"""
     W, X, D, alpha, beta = node.inputs
     pairs = list(zip(joined(X), joined(D)))
     of_one_row = all(side.type.shape[0] == 1 for pair in pairs for side in pair)
     if constant(beta) != 1 or not of_one_row or len(joined(X)) != len(joined(D)):
         return None
-    for decoder in [decoder for decoder, _ in fgraph.clients[W] if isinstance(decoder.op, TiedDecoder)]:
-        _, h, c, x, *updating = decoder.inputs
-        for place, (left, right) in enumerate(pairs if not updating else ()):
-            error, scalars = error_factor(left, decoder, x), scalars_beyond(right, h)
+    decoders = [each for each in clients(fgraph, W, TiedDecoder) if not each.op.update]
+    likelihoods = [(each, of) for each in decoders for of in clients(fgraph, each.outputs[0], LogLikelihood, place=1)]
+    for decoder, likelihood in likelihoods:
+        _, h, c, x = decoder.inputs
+        for place, (left, right) in enumerate(pairs if likelihood.inputs[0] is x else ()):
+            error, scalars = error_factor(left, likelihood), scalars_beyond(right, h)
             if error is None or scalars is None:
                 continue
             step = multiplied([alpha, error.coefficient(W.dtype), *scalars], W.dtype)
@@ -274,10 +224,9 @@ def rank_update_to_tied_decoder(fgraph, node):
 
 def joined(variable):
     """The matrices that a matrix consists of, one below the other."""
-    node = variable.owner
-    if node is None or not isinstance(node.op, Join):
-        return [variable]
-    axis, parts = getattr(node.op, "axis", None), node.inputs
-    if axis is None:  # PyTensor 3.0
-        axis, parts = constant(parts[0]), parts[1:]
-    return parts if axis == 0 else [variable]
+    match variable.owner_op_and_inputs:
+        case Join(axis=0), *parts:
+            return parts
+        case Join() as op, axis, *parts if not hasattr(op, "axis") and constant(axis) == 0:  # PyTensor 3.0
+            return parts
+    return [variable]

@@ -33,24 +33,25 @@ _texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"
 VERSION = zlib.crc32(b"".join([*_texts, str(THREADS).encode()]))
 
 
-def numba_implementation(op_type, depends_on=lambda node: None):
-    """Register a function (op, node) -> compiled function as what Numba runs for this type of operation.
+class Compiled:
+    """Part of an operation: `loops(node)` is a function, in Python, that Numba compiles with these `options` and runs.
 
-    An implementation may depend on the operation's properties, the types of its results and on `depends_on(node)`, and
-    on nothing else in the types but what Numba sees: dtypes and the order in memory.
+    It may depend on the operation's properties, the types of its results and on `depends_on(node)`, and on nothing else
+    in the types but what Numba sees: dtypes and the order in memory.
     """
 
-    def decorate(funcify):
-        @register_funcify_and_cache_key(op_type)
-        def implementation(op, node, **kwargs):
-            properties = [str(getattr(op, name)) for name in getattr(op, "__props__", ())]
-            dtypes = [out.type.dtype for out in node.outputs]
-            key = op_type.__name__, properties, dtypes, depends_on(node), VERSION
-            return funcify(op, node), sha256(str(key).encode()).hexdigest()
+    options = {}
 
-        return funcify
+    def depends_on(self, node):
+        return None
 
-    return decorate
+
+@register_funcify_and_cache_key(Compiled)
+def compiled(op, node, **kwargs):
+    """The compiled function, and the key under which PyTensor keeps its machine code."""
+    properties = [str(getattr(op, name)) for name in getattr(op, "__props__", ())]
+    key = type(op).__name__, properties, [out.type.dtype for out in node.outputs], op.depends_on(node), VERSION
+    return numba_njit(**op.options)(op.loops(node)), sha256(str(key).encode()).hexdigest()
 
 
 @cache
@@ -72,8 +73,8 @@ def gemm(dtype):
     return add_product
 
 
-class Kernel(Op):
-    """An operation: the types of its `results`, `compute` in NumPy, and a `numba_implementation`, which runs."""
+class Kernel(Compiled, Op):
+    """An operation: the types of its `results`, `compute` in NumPy to say what it computes, and `loops`, which run."""
 
     __props__ = ()
 

@@ -50,7 +50,7 @@ def axes_of(factor):
 
 def rearranged(variable, order):
     """`dimshuffle`, but for one that only undoes another."""
-    while variable.owner is not None and isinstance(variable.owner.op, DimShuffle):
+    while isinstance(variable.owner_op, DimShuffle):
         inner = variable.owner.op.new_order
         variable, order = variable.owner.inputs[0], [inner[axis] if axis != "x" else "x" for axis in order]
     return variable if order == list(range(variable.type.ndim)) else variable.dimshuffle(*order)

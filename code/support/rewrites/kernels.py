@@ -1,4 +1,4 @@
-"""The loops over weights, as Numba compiles them. An operation's implementation chooses among them by its minibatch.
+"""The loops over weights, as Numba compiles them. An operation's function chooses among them by its minibatch.
 
 Each is compiled once in a process for each type of its arguments, whatever number of operations use it.
 
@@ -49,6 +49,9 @@ def is_finite(A):
     return others == 0
 
 
+sparse, finite = numba_njit(is_sparse), numba_njit(is_finite)
+
+
 @numba_njit
 def find_nonzero(x, places):
     """Write the places where a vector is not zero into another, which is longer; return how many there are."""
@@ -67,43 +70,51 @@ def add_to_the_first(parts):
             parts[0, j] += parts[part, j]
 
 
-sparse, finite = numba_njit(is_sparse), numba_njit(is_finite)
+def row_adder(in_pairs):
+    """A compiled function that adds a x_i W_i to `total` for each i in `rows`: four at once, two `in_pairs`, or one."""
+
+    @numba_njit(inline="always" if in_pairs else "never")
+    def add_rows(total, a, x, W, rows):
+        r, end = 0, rows.shape[0]
+        while r + 4 <= end:
+            i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
+            x0, x1, x2, x3 = a * x[i0], a * x[i1], a * x[i2], a * x[i3]
+            for j in range(total.shape[0]):
+                total[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
+            r += 4
+        if in_pairs and r + 2 <= end:
+            i0, i1 = rows[r], rows[r + 1]
+            x0, x1 = a * x[i0], a * x[i1]
+            for j in range(total.shape[0]):
+                total[j] += x0 * W[i0, j] + x1 * W[i1, j]
+            r += 2
+        while r < end:
+            i0 = rows[r]
+            x0 = a * x[i0]
+            for j in range(total.shape[0]):
+                total[j] += x0 * W[i0, j]
+            r += 1
+
+    return add_rows
 
 
-@numba_njit
-def add_rows(total, x, W, rows):
-    r, end = 0, rows.shape[0]
-    while r + 4 <= end:
-        i0, i1, i2, i3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
-        x0, x1, x2, x3 = x[i0], x[i1], x[i2], x[i3]
-        for j in range(total.shape[0]):
-            total[j] += (x0 * W[i0, j] + x1 * W[i1, j]) + (x2 * W[i2, j] + x3 * W[i3, j])
-        r += 4
-    while r < end:
-        i0 = rows[r]
-        x0 = x[i0]
-        for j in range(total.shape[0]):
-            total[j] += x0 * W[i0, j]
-        r += 1
+add_rows, add_rows_in_pairs = row_adder(in_pairs=False), row_adder(in_pairs=True)
 
 
 @numba_njit(parallel=PARALLEL)
 def add_rows_in_parts(x, W, rows, sums):
     used = rows.shape[0]
     for part in numba.prange(THREADS):
-        add_rows(sums[part], x, W, rows[part * used // THREADS : (part + 1) * used // THREADS])
+        add_rows(sums[part], W.dtype.type(1), x, W, rows[part * used // THREADS : (part + 1) * used // THREADS])
 
 
 @numba_njit
 def multiply_narrow(X, columns):
-    k, n = X.shape
-    m = columns.shape[0]
+    (k, n), m = X.shape, columns.shape[0]
     zero = X.dtype.type(0)
     out = np.empty((k, m), X.dtype)
-    r = 0
-    while r + 4 <= k:
-        c = 0
-        while c + 2 <= m:
+    for r in range(0, k - k % 4, 4):
+        for c in range(0, m - m % 2, 2):
             u, v = columns[c], columns[c + 1]
             u0, u1, u2, u3 = zero, zero, zero, zero
             v0, v1, v2, v3 = zero, zero, zero, zero
@@ -119,15 +130,12 @@ def multiply_narrow(X, columns):
                 v3 += x3 * v[i]
             out[r, c], out[r + 1, c], out[r + 2, c], out[r + 3, c] = u0, u1, u2, u3
             out[r, c + 1], out[r + 1, c + 1], out[r + 2, c + 1], out[r + 3, c + 1] = v0, v1, v2, v3
-            c += 2
-        if c < m:
+        if m % 2:
             for q in range(r, r + 4):
-                out[q, c] = np.dot(X[q], columns[c])
-        r += 4
-    while r < k:
+                out[q, m - 1] = np.dot(X[q], columns[m - 1])
+    for r in range(k - k % 4, k):
         for c in range(m):
             out[r, c] = np.dot(X[r], columns[c])
-        r += 1
     return out
 
 
@@ -158,12 +166,10 @@ multiply_rows, multiply_and_update_rows = row_by_row(update=False), row_by_row(u
 
 @numba_njit(parallel=PARALLEL)
 def add_outer_products(W, X, D, a, b):
-    n, m = W.shape
-    k = X.shape[0]
+    (n, m), k = W.shape, X.shape[0]
     for part in numba.prange(THREADS):
         for i in range(part * n // THREADS, (part + 1) * n // THREADS):
-            row = W[i]
-            x0 = a * X[0, i]
+            row, x0 = W[i], a * X[0, i]
             x1 = a * X[k - 1, i] if k == 2 else x0
             if b != 1:
                 for j in range(m):
@@ -182,46 +188,23 @@ def add_outer_products(W, X, D, a, b):
 
 @numba_njit
 def add_sparse_product(W, X, D, a, b):
-    n, m = W.shape
-    k = X.shape[0]
-    columns = np.ascontiguousarray(X.T)
-    rows = np.empty(k + 1, np.int64)
+    (n, m), k = W.shape, X.shape[0]
+    columns, rows = np.ascontiguousarray(X.T), np.empty(k + 1, np.int64)
     for i in range(n):
-        row = W[i]
-        used = 0
-        for r in range(k):
-            rows[used] = r
-            used += columns[i, r] != 0
+        row, x = W[i], columns[i]
+        used = find_nonzero(x, rows)
         if b != 1:
             for j in range(m):
                 row[j] *= b
-        r = 0
-        while r + 4 <= used:
-            r0, r1, r2, r3 = rows[r], rows[r + 1], rows[r + 2], rows[r + 3]
-            x0, x1, x2, x3 = a * columns[i, r0], a * columns[i, r1], a * columns[i, r2], a * columns[i, r3]
-            for j in range(m):
-                row[j] += (x0 * D[r0, j] + x1 * D[r1, j]) + (x2 * D[r2, j] + x3 * D[r3, j])
-            r += 4
-        if r + 2 <= used:
-            r0, r1 = rows[r], rows[r + 1]
-            x0, x1 = a * columns[i, r0], a * columns[i, r1]
-            for j in range(m):
-                row[j] += x0 * D[r0, j] + x1 * D[r1, j]
-            r += 2
-        if r < used:
-            r0 = rows[r]
-            x0 = a * columns[i, r0]
-            for j in range(m):
-                row[j] += x0 * D[r0, j]
+        add_rows_in_pairs(row, a, x, D, rows[:used])
 
 
 @numba_njit
 def add_narrow_product(W, X, D, a, b):
-    n, m = W.shape
-    k = X.shape[0]
+    (n, m), k = W.shape, X.shape[0]
     sums = np.zeros((m, n), W.dtype)
-    r = 0
-    while r + 8 <= k:
+    blocks = k - k % 8
+    for r in range(0, blocks, 8):
         for c in range(m):
             row = sums[c]
             d0, d1, d2, d3 = D[r, c], D[r + 1, c], D[r + 2, c], D[r + 3, c]
@@ -230,14 +213,11 @@ def add_narrow_product(W, X, D, a, b):
                 row[i] += ((d0 * X[r, i] + d1 * X[r + 1, i]) + (d2 * X[r + 2, i] + d3 * X[r + 3, i])) + (
                     (d4 * X[r + 4, i] + d5 * X[r + 5, i]) + (d6 * X[r + 6, i] + d7 * X[r + 7, i])
                 )
-        r += 8
-    while r < k:
+    for r in range(blocks, k):
         for c in range(m):
-            row = sums[c]
-            d0 = D[r, c]
+            row, d0 = sums[c], D[r, c]
             for i in range(n):
                 row[i] += d0 * X[r, i]
-        r += 1
     for i in range(n):
         for c in range(m):
             W[i, c] = b * W[i, c] + a * sums[c, i]
@@ -245,17 +225,14 @@ def add_narrow_product(W, X, D, a, b):
 
 @numba_njit
 def add_everything(W, X, D, a, b):
-    n, m = W.shape
-    sums = np.empty(m, W.dtype)
-    for i in range(n):
-        row = W[i]
+    sums = np.empty(W.shape[1], W.dtype)
+    for i in range(W.shape[0]):
         sums[:] = 0
         for r in range(X.shape[0]):
-            x0 = X[r, i]
-            for j in range(m):
-                sums[j] += x0 * D[r, j]
-        for j in range(m):
-            row[j] = b * row[j] + a * sums[j]
+            for j in range(len(sums)):
+                sums[j] += X[r, i] * D[r, j]
+        for j in range(len(sums)):
+            W[i, j] = b * W[i, j] + a * sums[j]
 
 
 @cache

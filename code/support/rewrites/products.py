@@ -2,7 +2,7 @@
 
 from support.rewrites import kernels
 from support.rewrites.algebra import is_float_matrix, replace, untransposed
-from support.rewrites.internals import Kernel, numba_implementation, numba_njit
+from support.rewrites.internals import Kernel
 from support.rewrites.kernels import FEW, NARROW
 from support.start import THREADS
 
@@ -39,46 +39,41 @@ class SparseProduct(MatrixProduct):
     def compute(self, X, W):
         return [np.stack([x[x != 0] @ W[x != 0] for x in X])]
 
+    def loops(self, node):
+        def product(X, W):
+            (k, n), m = X.shape, W.shape[1]
+            if W.shape[0] != n:
+                raise ValueError("shapes of X and W do not fit")
+            rows = np.empty(n + 1, np.int64)
+            used = kernels.find_nonzero(X[0], rows) if k == 1 else 0
+            if (THREADS == 1 and 10 * used > 9 * n) if k == 1 else not kernels.sparse(X):
+                out = np.dot(X, W)
+                if kernels.finite(out):
+                    return out
+            if k == 1:
+                out = np.zeros((THREADS, m), W.dtype)
+                kernels.add_rows_in_parts(X[0], W, rows[:used], out)
+                kernels.add_to_the_first(out)
+                return out[:1]
+            out = np.zeros((k, m), W.dtype)
+            for r in range(k):  # by one thread: those of BLAS, which waits for its next product, would be in the way
+                used = kernels.find_nonzero(X[r], rows)
+                kernels.add_rows(out[r], W.dtype.type(1), X[r], W, rows[:used])
+            return out
 
-@numba_implementation(SparseProduct)
-def sparse_product(op, node):
-    @numba_njit
-    def product(X, W):
-        (k, n), m = X.shape, W.shape[1]
-        if W.shape[0] != n:
-            raise ValueError("shapes of X and W do not fit")
-        rows = np.empty(n + 1, np.int64)
-        used = kernels.find_nonzero(X[0], rows) if k == 1 else 0
-        if (THREADS == 1 and 10 * used > 9 * n) if k == 1 else not kernels.sparse(X):
-            out = np.dot(X, W)
-            if kernels.finite(out):
-                return out
-        if k == 1:
-            out = np.zeros((THREADS, m), W.dtype)
-            kernels.add_rows_in_parts(X[0], W, rows[:used], out)
-            kernels.add_to_the_first(out)
-            return out[:1]
-        out = np.zeros((k, m), W.dtype)
-        for r in range(k):  # by one thread: those of BLAS, which waits for its next product, would be in the way
-            kernels.add_rows(out[r], X[r], W, rows[: kernels.find_nonzero(X[r], rows)])
-        return out
-
-    return product
+        return product
 
 
 class NarrowProduct(MatrixProduct):
     """X W of X (batch, n) and W (n, m) of few columns, in loops along the rows of X, for which BLAS is not made."""
 
+    def loops(self, node):
+        def product(X, W):
+            if W.shape[0] != X.shape[1]:
+                raise ValueError("shapes of X and W do not fit")
+            return kernels.multiply_narrow(np.ascontiguousarray(X), np.ascontiguousarray(W.T))
 
-@numba_implementation(NarrowProduct)
-def narrow_product(op, node):
-    @numba_njit
-    def product(X, W):
-        if W.shape[0] != X.shape[1]:
-            raise ValueError("shapes of X and W do not fit")
-        return kernels.multiply_narrow(np.ascontiguousarray(X), np.ascontiguousarray(W.T))
-
-    return product
+        return product
 
 
 class TransposedProduct(Kernel):
@@ -94,22 +89,19 @@ class TransposedProduct(Kernel):
     def compute(self, D, W):
         return [D @ W.T]
 
+    def loops(self, node):
+        def product(D, W):
+            if D.shape[1] != W.shape[1]:
+                raise ValueError("shapes of D and W do not fit")
+            if 1 < D.shape[0] <= FEW:
+                return np.ascontiguousarray(np.dot(W, D.T).T)
+            if THREADS == 1 or D.shape[0] != 1:
+                return np.dot(D, W.T)
+            out = np.empty((1, W.shape[0]), W.dtype)
+            kernels.multiply_rows(W, D, D, W.dtype.type(0), out)
+            return out
 
-@numba_implementation(TransposedProduct)
-def transposed_product(op, node):
-    @numba_njit
-    def product(D, W):
-        if D.shape[1] != W.shape[1]:
-            raise ValueError("shapes of D and W do not fit")
-        if 1 < D.shape[0] <= FEW:
-            return np.ascontiguousarray(np.dot(W, D.T).T)
-        if THREADS == 1 or D.shape[0] != 1:
-            return np.dot(D, W.T)
-        out = np.empty((1, W.shape[0]), W.dtype)
-        kernels.multiply_rows(W, D, D, W.dtype.type(0), out)
-        return out
-
-    return product
+        return product
 
 
 @node_rewriter([Dot])
@@ -125,8 +117,7 @@ def dot_to_transposed_product(fgraph, node):
 def dot_to_narrow_product(fgraph, node):
     """X W -> NarrowProduct(X, W), for a batch that is known to be larger than 1 and a W of few columns"""
     X, W = node.inputs
-    batch, columns = X.type.shape[0], W.type.shape[1]
-    few_columns = batch is not None and batch > 1 and columns is not None and columns <= NARROW
+    few_columns = (X.type.shape[0] or 0) > 1 and (W.type.shape[1] or NARROW + 1) <= NARROW
     if few_columns and untransposed(X) is None and is_float_matrix(X, W):  # BLAS takes a transpose as it lies
         return replace(node.outputs, [NarrowProduct()(X, W)])
 
@@ -135,6 +126,5 @@ def dot_to_narrow_product(fgraph, node):
 def dot_to_sparse_product(fgraph, node):
     """X W -> SparseProduct(X, W), for a batch that is known to be small and a matrix that is nobody's result"""
     X, W = node.inputs
-    batch = X.type.shape[0]
-    if batch is not None and 1 <= batch <= FEW and W.owner is None and is_float_matrix(X, W):
+    if 1 <= (X.type.shape[0] or 0) <= FEW and W.owner is None and is_float_matrix(X, W):
         return replace(node.outputs, [SparseProduct()(X, W)])

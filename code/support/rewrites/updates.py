@@ -1,20 +1,23 @@
 """The update of a weight matrix, W - lr X'D, in one pass over it and without a matrix for the gradient."""
 
+from collections import Counter
+from functools import reduce
+from operator import and_
+
 from support.rewrites import kernels
 from support.rewrites.algebra import (
     Product,
+    clients,
     constant,
     is_float_matrix,
     multiplied,
     multiply,
     products_of,
-    products_with,
     replace,
     scalars_beyond,
-    split_off_common,
     untransposed,
 )
-from support.rewrites.internals import Update, numba_implementation, numba_njit
+from support.rewrites.internals import Update
 
 import numpy as np
 import pytensor.tensor as pt
@@ -47,27 +50,23 @@ class RankUpdate(Update):
         leaves_rows_alone = self.inplace and loops and beta == 1
         return np.mean((X != 0).any(axis=0)) if leaves_rows_alone else 1
 
+    def depends_on(self, node):
+        """Whether X is known to have one or two rows: the loops for more take seconds to compile."""
+        return node.inputs[1].type.shape[0] in (1, 2)
 
-def has_few_rows(node):
-    """Whether X is known to have one or two rows: the loops for more take seconds to compile."""
-    return node.inputs[1].type.shape[0] in (1, 2)
+    def loops(self, node):
+        inplace, few = self.inplace, self.depends_on(node)
+        add = kernels.addition(node.outputs[0].type.numpy_dtype, few)
 
+        def update(W, X, D, alpha, beta):
+            (n, m), k = W.shape, X.shape[0]
+            if X.shape[1] != n or D.shape != (k, m) or few and k > 2:
+                raise ValueError("shapes of W, X and D do not fit")
+            W = np.ascontiguousarray(W) if inplace else W.copy()
+            add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
+            return W
 
-@numba_implementation(RankUpdate, depends_on=has_few_rows)
-def rank_update(op, node):
-    inplace, few = op.inplace, has_few_rows(node)
-    add = kernels.addition(node.outputs[0].type.numpy_dtype, few)
-
-    @numba_njit
-    def update(W, X, D, alpha, beta):
-        (n, m), k = W.shape, X.shape[0]
-        if X.shape[1] != n or D.shape != (k, m) or few and k > 2:
-            raise ValueError("shapes of W, X and D do not fit")
-        W = np.ascontiguousarray(W) if inplace else W.copy()
-        add(W, np.ascontiguousarray(X), np.ascontiguousarray(D), alpha.item(), beta.item())
-        return W
-
-    return update
+        return update
 
 
 class BackpropUpdate(Update):
@@ -81,23 +80,20 @@ class BackpropUpdate(Update):
     def compute(self, W, X, D, alpha):
         return D @ W.T, W + alpha * (X.T @ D)
 
+    def loops(self, node):
+        inplace = self.inplace
 
-@numba_implementation(BackpropUpdate)
-def backprop_update(op, node):
-    inplace = op.inplace
+        def update(W, X, D, alpha):
+            n, m = W.shape
+            if X.shape != (1, n) or D.shape != (1, m):
+                raise ValueError("shapes of W, X and D do not fit")
+            if not inplace:
+                W = W.copy()
+            out = np.empty((1, n), W.dtype)
+            kernels.multiply_and_update_rows(W, X, D, alpha.item(), out)
+            return out, W
 
-    @numba_njit
-    def update(W, X, D, alpha):
-        n, m = W.shape
-        if X.shape != (1, n) or D.shape != (1, m):
-            raise ValueError("shapes of W, X and D do not fit")
-        if not inplace:
-            W = W.copy()
-        out = np.empty((1, n), W.dtype)
-        kernels.multiply_and_update_rows(W, X, D, alpha.item(), out)
-        return out, W
-
-    return update
+        return update
 
 
 @node_rewriter([Elemwise])
@@ -139,17 +135,15 @@ def descent_to_rank_update(fgraph, node):
 def sides_of(fgraph, factors):
     """X and D of a product X'D, or of an elementwise one of columns and rows; None of anything else."""
     if len(factors) == 1:
-        node = factors[0].owner
-        if node is None or not isinstance(node.op, Dot) or len(fgraph.clients[factors[0]]) > 1:
-            return None
-        left = untransposed(node.inputs[0])
-        return (left, node.inputs[1]) if left is not None else None
+        match factors[0].owner_op_and_inputs:
+            case Dot(), left, right if len(fgraph.clients[factors[0]]) == 1 and untransposed(left) is not None:
+                return untransposed(left), right
+        return None
     columns = [factor for factor in factors if factor.type.broadcastable == (False, True)]
     rows = [factor for factor in factors if factor.type.broadcastable == (True, False)]
     if not columns or not rows or len(columns) + len(rows) < len(factors):
         return None
-    left = [untransposed(column) for column in columns]
-    left = [column.T if row is None else row for row, column in zip(left, columns)]
+    left = [column.T if (row := untransposed(column)) is None else row for column in columns]
     return multiply(left), multiply(rows)
 
 
@@ -158,17 +152,15 @@ def joined_update(W, products, beta):
     if len(products) == 1:
         [(term, X, D)] = products
         return RankUpdate()(W, X, D, term.coefficient(W.dtype), beta)
-    common, *rest = split_off_common([term.scalars for term, _, _ in products])
-    own = [Product(term.number, scalars).coefficient(W.dtype) for scalars, (term, _, _) in zip(rest, products)]
-    X = pt.join(0, *(left for _, left, _ in products))
-    D = pt.join(0, *(scalar * with_rows_of(left, right) for scalar, (_, left, right) in zip(own, products)))
-    return RankUpdate()(W, X, D, multiplied(common, W.dtype), beta)
-
-
-def with_rows_of(left, right):
-    """The right side of a product, with as many rows as the left one: behind a join nobody would miss any."""
-    rows = left.type.shape[0]
-    return right if rows is not None and rows == right.type.shape[0] else pt.specify_shape(right, (left.shape[0], None))
+    common = reduce(and_, [Counter(term.scalars) for term, _, _ in products])
+    rights = []
+    for term, X, D in products:
+        if X.type.shape[0] is None or X.type.shape[0] != D.type.shape[0]:
+            D = pt.specify_shape(D, (X.shape[0], None))  # behind a join nobody would miss any rows
+        own = Product(term.number, (Counter(term.scalars) - common).elements())
+        rights.append(own.coefficient(W.dtype) * D)
+    X, D = pt.join(0, *(X for _, X, _ in products)), pt.join(0, *rights)
+    return RankUpdate()(W, X, D, multiplied(common.elements(), W.dtype), beta)
 
 
 @node_rewriter([RankUpdate])
@@ -177,15 +169,14 @@ def rank_update_to_backprop_update(fgraph, node):
     W, X, D, alpha, beta = node.inputs
     if D.type.shape[0] != 1 or constant(beta) != 1:
         return None
-    transposes = [client.outputs[0] for client, _ in fgraph.clients[W] if isinstance(client.op, DimShuffle)]
-    for dot in [dot for W_T in transposes if untransposed(W_T) is W for dot in products_with(fgraph, W_T)]:
+    transposes = [client.outputs[0] for client in clients(fgraph, W, DimShuffle)]
+    for dot in [dot for W_T in transposes if untransposed(W_T) is W for dot in clients(fgraph, W_T, Dot, place=1)]:
         scalars = scalars_beyond(dot.inputs[0], D)
         if scalars is None or any(each.owner and apply_depends_on(each.owner, dot) for each in (X, D, alpha)):
             continue  # of another factor, or the update waits for what the product gives
         fused, updated = BackpropUpdate()(W, X, D, alpha)
         back = multiply([fused, *(scalar.squeeze() for scalar in scalars)])
-        if (replaced := replace([dot.outputs[0], node.outputs[0]], [back, updated], made=[fused])) is not None:
-            return replaced
+        return replace([dot.outputs[0], node.outputs[0]], [back, updated], made=[fused])
     return None
 
 

@@ -5,7 +5,7 @@ python -m pytest tests/support/rewrites/test_lessons.py --all-sizes
 
 from cA import cA
 from dA import dA
-from graphs import has_ours, interpreted_mode
+from graphs import checked, has_ours, interpreted_mode
 from logistic_sgd import LogisticRegression, minibatch_function, sgd_updates
 from mlp import MLP
 from sA import sA
@@ -88,7 +88,7 @@ def pytest_generate_tests(metafunc):
 
 
 def test_a_step_does_what_it_does_without_rewrites(make_step, batch, n_hidden):
-    rewritten, actual = trajectory(make_step, batch, n_hidden, interpreted_mode())
+    rewritten, actual = trajectory(make_step, batch, n_hidden, checked(interpreted_mode()))
     plain, expected = trajectory(make_step, batch, n_hidden, interpreted_mode().excluding(TAG))
     assert rewritten and not plain
     for value, other in zip(actual, expected, strict=True):

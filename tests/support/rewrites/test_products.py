@@ -13,18 +13,30 @@ from pytensor.tensor.math import Dot
 pytestmark = pytest.mark.usefixtures("kernels", "float64")  # so that a Python number is no float32
 
 
+PRODUCTS = {
+    SparseProduct: [(1, 5, 30), (1, 30, 41), (2, 30, 41), (20, 30, 41), (FEW, 30, 41)],
+    NarrowProduct: [(2, 5, 3), (4, 5, 3), (21, 9, 10), (600, 30, 16)],
+    TransposedProduct: [(1, 9, 20), (20, 9, 20), (101, 9, 20), (None, 9, 20)],
+    Dot: [(1, 1, 1)],
+}
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch, n, m", [(1, 1, 1), (1, 5, 3), (1, 30, 41), (2, 30, 41), (20, 30, 41), (FEW, 30, 41)])
-def test_a_minibatch_times_a_matrix_skips_the_zeros_where_they_are_many(batch, n, m, dtype):
-    W = parameter(normal(n, m, dtype=dtype))
-    X = row_or_batch("X", batch, n, dtype)
-    fn = pytensor.function([X], pt.dot(X, W))
-    if n > 1:
-        assert len(nodes(fn, SparseProduct)) == 1 and not nodes(fn, Dot)
-    for share in (0, 0.2, 0.5, 1):  # of entries that are not zero, from none to all, for which BLAS takes over
-        value = (normal(batch, n) * (RNG.uniform(size=(batch, n)) < share)).astype(dtype)
-        assert_close(fn(value), value @ W.get_value(), dtype)
-    assert_close(fn(value[:, ::-1]), value[:, ::-1] @ W.get_value(), dtype)  # not contiguous
+@pytest.mark.parametrize("op_type, sizes", [(op_type, sizes) for op_type in PRODUCTS for sizes in PRODUCTS[op_type]])
+def test_a_minibatch_times_a_matrix(op_type, sizes, dtype):
+    """With entries that are not zero from none, which are skipped, to all, for which BLAS takes over."""
+    batch, n, m = sizes
+    transposed = op_type is TransposedProduct
+    W = parameter(normal(*((m, n) if transposed else (n, m)), dtype=dtype))
+    X, right = row_or_batch("X", batch, n, dtype), W.T if transposed else W
+    fn, value = pytensor.function([X], pt.dot(X, right)), W.get_value().T if transposed else W.get_value()
+    assert len(nodes(fn, op_type)) == (op_type is not Dot) and (n == 1 or not nodes(fn, Dot))
+    for rows in [batch] if batch else [0, 3]:
+        for share in (0, 0.2, 0.5, 1):
+            x = (normal(rows, n) * (RNG.uniform(size=(rows, n)) < share)).astype(dtype)
+            assert_close(fn(x), x @ value, dtype)
+        x = np.repeat(x, 2, axis=0)[::2, ::-1]  # not contiguous
+        assert_close(fn(x), x @ value, dtype)
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -65,26 +77,3 @@ def test_other_products_are_left_alone(case):
 def test_what_counts_as_sparse(batch, share, sparse):
     X = (np.arange(10 * batch).reshape(batch, 10) % 10 < 10 * share).astype("float32")
     assert is_sparse(X) == sparse and SparseProduct().rows_read(X, None) == (share if sparse else 1)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch, n, m", [(2, 5, 3), (4, 5, 3), (21, 9, 10), (600, 30, 16)])
-def test_few_columns(batch, n, m, dtype):
-    W = parameter(normal(n, m, dtype=dtype))
-    X = row_or_batch("X", batch, n, dtype)
-    fn = pytensor.function([X], pt.dot(X, W))
-    assert len(nodes(fn, NarrowProduct)) == 1 and not nodes(fn, Dot)
-    x = normal(2 * batch, n, dtype=dtype)[::2]  # not contiguous
-    assert_close(fn(x), x @ W.get_value(), dtype)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("batch", [1, 20, 101, None])
-def test_a_product_with_a_transposed_matrix_does_not_transpose_it(batch, dtype):
-    W = parameter(normal(20, 9, dtype=dtype))
-    D = row_or_batch("D", batch, 9, dtype)
-    fn = pytensor.function([D], pt.dot(D, W.T))
-    assert len(nodes(fn, TransposedProduct)) == 1 and not nodes(fn, Dot)
-    for rows in [batch] if batch else [0, 3]:
-        d = normal(rows, 9, dtype=dtype)
-        assert_close(fn(d), d @ W.get_value().T, dtype)

@@ -4,9 +4,8 @@ python -m pytest tests/support/rewrites/test_random_graphs.py -m "" --graphs 200
 """
 
 from collections import Counter
-from io import StringIO
 
-from graphs import has_ours, interpreted_mode, kernel_mode, nodes, parameter
+from graphs import checked, has_ours, interpreted_mode, kernel_mode, nodes, parameter
 from support.rewrites.decoder import TiedDecoder
 
 import numpy as np
@@ -257,11 +256,8 @@ def check(step_type, seed, mode):
 
 
 def shown(step, fn):
-    text = StringIO()
-    pytensor.dprint([*step.outputs, *step.updates.values()], print_type=True, file=text)
-    text.write("\nrewritten:\n")
-    pytensor.dprint(fn, print_type=True, file=text)
-    return text.getvalue()
+    written = pytensor.dprint([*step.outputs, *step.updates.values()], print_type=True, file="str")
+    return f"{written}\nrewritten:\n{pytensor.dprint(fn, print_type=True, file='str')}"
 
 
 def check_many(request, option, mode, step_types, most=None):
@@ -278,12 +274,12 @@ def check_many(request, option, mode, step_types, most=None):
 
 
 def test_a_dozen(request):
-    check_many(request, "graphs", interpreted_mode(), [Autoencoder, UsualAutoencoder, WeightUpdate], most=12)
+    check_many(request, "graphs", checked(interpreted_mode()), [Autoencoder, UsualAutoencoder, WeightUpdate], most=12)
 
 
 @pytest.mark.slow
 def test_interpreted(request):
-    check_many(request, "graphs", interpreted_mode(), [Autoencoder] * 3 + [UsualAutoencoder, WeightUpdate])
+    check_many(request, "graphs", checked(interpreted_mode()), [Autoencoder] * 3 + [UsualAutoencoder, WeightUpdate])
 
 
 @pytest.mark.slow

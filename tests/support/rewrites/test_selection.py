@@ -1,17 +1,15 @@
 """Which rewrites run: all by default, some, or none."""
 
 import re
-import subprocess
-import sys
 
-from graphs import nodes, parameter, row_or_batch
+from graphs import nodes, parameter, printed, row_or_batch
 from lessons import short_schedules
 from support import rewrites
 from support.rewrites import SUPPORTING
 from support.rewrites.internals import InterpretingLinker, PositionalLinker
 from support.rewrites.products import SparseProduct
 from support.rewrites.updates import RankUpdate
-from support.start import ROOT, UserError
+from support.start import UserError
 
 import numpy as np
 import pytensor
@@ -76,12 +74,8 @@ print(type(step.maker.linker), {name: type(linker) for name, linker in predefine
 
 def compiled_by_a_stranger(imported, monkeypatch):
     """The linkers and graphs of functions that are compiled without `mode()`, in a process of their own."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "code"))
-    monkeypatch.setenv("IMPORTED", " ".join(imported))
-    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float32,cxx=")
-    done = subprocess.run([sys.executable, "-c", STRANGER], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return re.sub(r"id \d+|0x[0-9A-Fa-f]+", "", done.stdout).splitlines()
+    text = printed(STRANGER, monkeypatch, IMPORTED=" ".join(imported), PYTENSOR_FLAGS="floatX=float32,cxx=")
+    return re.sub(r"id \d+|0x[0-9A-Fa-f]+", "", text).splitlines()
 
 
 def test_after_the_import_of_every_lesson_others_compile_as_if_we_were_not_there(monkeypatch):

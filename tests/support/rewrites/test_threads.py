@@ -1,11 +1,8 @@
 """More threads change the time of a step, and its results by no more than rounding."""
 
 import json
-import os
-import subprocess
-import sys
 
-from support.start import ROOT
+from graphs import printed
 
 import numpy as np
 import pytest
@@ -30,13 +27,9 @@ print(json.dumps([support.start.THREADS, [float(step(i)) for step in steps for i
 
 
 def results(threads, monkeypatch, *arguments, script=SCRIPT):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "code"), str(ROOT / "tests")]))
-    monkeypatch.setenv("PYTENSOR_FLAGS", "floatX=float64,cxx=")
-    monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    flags = {"PYTENSOR_FLAGS": "floatX=float64,cxx=", "OMP_NUM_THREADS": threads}
+    return json.loads(printed(script, monkeypatch, *arguments, **flags))
 
 
 def test_two_threads_compute_what_one_computes(monkeypatch):

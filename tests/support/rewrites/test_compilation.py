@@ -1,8 +1,10 @@
-"""Sizes that become known by `givens` reach all of a graph; other sizes are checked when the function is called."""
+"""Sizes that are known reach all of a graph, others are checked when it runs, and reductions are plain loops."""
 
 from graphs import interpreted_mode, nodes
 from logistic_sgd import LogisticRegression, minibatch, sgd_updates
-from support.rewrites.shapes import CheckedShape, StaticShapes, checked_shape
+from support import rewrites
+from support.rewrites.compilation import CheckedShape, MatrixSum, RowArgmax, StaticShapes
+from support.rewrites.internals import numba_njit
 from vae import VAE
 
 import numba
@@ -83,11 +85,10 @@ def test_sizes_that_contradict_each_other_are_an_error_of_the_call():
 
 def test_another_shape_is_an_error_that_says_which_was_specified():
     node = CheckedShape()(pt.matrix("x"), 4, None).owner
-    kernel = checked_shape(node.op, node)
-    compiled = numba.njit(lambda *inputs: kernel(*inputs))
-    np.testing.assert_array_equal(compiled(np.ones((4, 3)), np.array(4), None), np.ones((4, 3)))
+    check = numba_njit(node.op.loops(node), final_function=True)
+    np.testing.assert_array_equal(check(np.ones((4, 3)), np.array(4), None), np.ones((4, 3)))
     with pytest.raises(AssertionError, match=r"shape is not \(4, any size\), which specify_shape asks for"):
-        compiled(np.ones((3, 4)), np.array(4), None)
+        check(np.ones((3, 4)), np.array(4), None)
 
 
 def test_each_shape_that_is_checked_has_code_of_its_own():
@@ -99,5 +100,65 @@ def test_each_shape_that_is_checked_has_code_of_its_own():
 
 def test_a_size_that_is_computed_is_left_to_pytensor():
     x, n = pt.matrix("x"), pt.lscalar("n")
-    fn = pytensor.function([x, n], pt.specify_shape(x, (n, None)), mode=interpreted_mode())
+    fn = pytensor.function([x, n], pt.specify_shape(x, (n, None)), mode=MODE)
     assert nodes(fn, SpecifyShape) and not nodes(fn, CheckedShape)
+
+
+ORDERS = [lambda A: A, np.asfortranarray, lambda A: np.repeat(A, 2, axis=1)[::-1, ::2][::-1]]
+
+
+def reduction(symbol):
+    """What a reduction of a matrix becomes: its machine code, for any order in memory, and its function in NumPy."""
+    fn = pytensor.function([symbol.owner.inputs[0]], symbol, mode=MODE)
+    [node] = nodes(fn, (MatrixSum, RowArgmax))
+    signature = numba.types.Array(numba.from_dtype(node.inputs[0].type.numpy_dtype), 2, "A")
+    return numba_njit((signature,), final_function=True)(node.op.loops(node)), fn
+
+
+@pytest.mark.parametrize("dtype, axis", [("float64", 0), ("float32", 1), ("int8", 1), ("bool", 0)])
+def test_sums(dtype, axis):
+    A = (10 * np.random.RandomState(0).normal(size=(5, 7))).astype(dtype)
+    x = pt.matrix("x", dtype=dtype)
+    kernel, by_numpy = reduction(x.sum(axis=axis))
+    for order in ORDERS:
+        expected = A.sum(axis=axis, dtype="float64" if dtype.startswith("float") else "int64")
+        for actual in kernel(order(A)), by_numpy(order(A)):
+            assert actual.dtype == pt.sum(x).dtype
+            np.testing.assert_allclose(actual, expected, rtol=np.finfo("f4").eps if dtype == "float32" else 1e-15)
+    if dtype == "float32":  # in which 2^24 + 1 is 2^24
+        large = np.array([[2.0**24, 1, 1]], dtype)
+        for acc_dtype, expected in ("float32", 2.0**24), ("float64", 2.0**24 + 2):
+            for add_up in reduction(x.sum(axis=axis, acc_dtype=acc_dtype)):
+                assert add_up(large) == [expected]
+    for shape in (0, 3), (3, 0):
+        np.testing.assert_array_equal(kernel(np.ones(shape, dtype)), np.ones(shape).sum(axis=axis))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bool"])
+def test_places_of_largest_entries(dtype):
+    rows = {(1, 3, 2): 1, (3, 3, 1): 0, (-3, -2, -2): 1, (0, 0, 0): 0}
+    if dtype.startswith("float"):
+        nan, inf = np.nan, np.inf
+        rows |= {(1, nan, nan): 1, (nan, 9, inf): 0, (-inf, -inf, -1): 2, (-inf, -inf, -inf): 0, (inf, 1, inf): 0}
+    A = np.array(list(rows)).astype(dtype)
+    kernel, by_numpy = reduction(pt.argmax(pt.matrix("x", dtype=dtype), axis=1))
+    for order in ORDERS:
+        for actual in kernel(order(A)), by_numpy(order(A)):
+            assert actual.dtype == "int64"
+            np.testing.assert_array_equal(actual, np.argmax(A, axis=1) if dtype == "bool" else list(rows.values()))
+    assert kernel(np.ones((0, 3), dtype)).shape == by_numpy(np.ones((0, 3), dtype)).shape == (0,)
+    for place_in_nothing in kernel, by_numpy:
+        with pytest.raises(ValueError, match="empty sequence"):
+            place_in_nothing(np.ones((3, 0), dtype))
+
+
+def test_other_reductions_are_left_to_pytensor():
+    x, v, z = pt.matrix("x"), pt.vector("v"), pt.zmatrix("z")
+    outputs = [x.sum(), v.sum(), z.sum(axis=0), x.max(axis=1), pt.argmax(x, axis=0), pt.argmax(v), pt.argmax(x)]
+    assert not nodes(pytensor.function([x, v, z], outputs, mode=MODE), (MatrixSum, RowArgmax))
+
+
+def test_a_sum_that_pytensor_fuses_with_what_is_summed_stays_fused():
+    x = pt.matrix("x")
+    fn = pytensor.function([x], (x**2).sum(axis=0), mode=rewrites.mode())  # it is not called: nothing is compiled
+    assert bool(nodes(fn, MatrixSum)) == (len(fn.maker.fgraph.apply_nodes) > 1)
