@@ -129,7 +129,7 @@ def test_units_are_drawn_in_the_type_of_their_probabilities(kind):
 LEFT_ALONE = {
     "probabilities that are not those of units": lambda rng, a: rng.binomial(n=1, p=a),
     "two trials": lambda rng, a: rng.binomial(n=2, p=pt.sigmoid(a)),
-    "a size": lambda rng, a: rng.binomial(n=1, p=pt.sigmoid(a[:1]), size=(7, a.shape[1])),
+    "a size": lambda rng, a: rng.binomial(n=1, p=pt.sigmoid(a[0])[None], size=a.shape),
     "a vector": lambda rng, a: rng.binomial(n=1, p=pt.sigmoid(a[0])),
 }
 
