@@ -3,8 +3,8 @@
 from itertools import permutations
 
 from support.rewrites.activations import exponential
-from support.rewrites.algebra import constant, elementwise, is_float_matrix, replace
-from support.rewrites.internals import Kernel, numba_implementation, numba_njit
+from support.rewrites.algebra import clients, constant, elementwise, is_float_matrix, replace
+from support.rewrites.internals import Kernel
 
 import numpy as np
 from pytensor import scalar as ps
@@ -12,6 +12,7 @@ from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import node_rewriter
 from pytensor.graph.traversal import apply_depends_on
 from pytensor.scalar.math import Sigmoid, Softplus
+from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.math import Sum
 from pytensor.tensor.subtensor import AdvancedIncSubtensor
 from pytensor.tensor.type import vector
@@ -28,6 +29,9 @@ class LogLikelihood(Kernel):
     infinite, log 0 is minus infinity, which times 0 is NaN, as in the sum.
     """
 
+    # Without "reassoc", with which the compiler would turn the second loop round, at more cost than gain.
+    options = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}
+
     def results(self, x, a):
         return [vector(dtype=a.dtype, shape=(a.type.shape[0],)), a.type()]
 
@@ -35,44 +39,37 @@ class LogLikelihood(Kernel):
         likelihood = -x * np.logaddexp(0, -a) - (1 - x) * np.logaddexp(0, a)
         return likelihood.sum(axis=1, dtype=np.float64).astype(a.dtype), np.exp(-np.logaddexp(0, -a))
 
+    def loops(self, node):
+        dtype = node.outputs[0].type.numpy_dtype
+        zero, one, exp = dtype.type(0), dtype.type(1), exponential(dtype)
 
-@numba_implementation(LogLikelihood)
-def log_likelihood(op, node):
-    dtype = node.outputs[0].type.numpy_dtype
-    zero, one = dtype.type(0), dtype.type(1)
-    exp = exponential(dtype)
+        def likelihood(x, a):
+            k, n = a.shape
+            if x.shape != a.shape:
+                raise ValueError("shapes of x and a do not fit")
+            rows, z = np.empty(k, dtype), np.empty((k, n), dtype)
+            even = n + n % 2
+            exponentials, terms = np.zeros(even, dtype), np.zeros(even, dtype)
+            for r in range(k):
+                for j in range(n):
+                    e = exp(-abs(a[r, j]))
+                    larger = one / (one + e)
+                    z[r, j] = larger if a[r, j] >= 0 else e * larger
+                    exponentials[j] = e
+                    terms[j] = x[r, j] * min(a[r, j], zero) - (one - x[r, j]) * max(a[r, j], zero)
+                total, other = 0.0, 0.0
+                for start in range(0, even, FACTORS):
+                    p, q = 0.0, 0.0
+                    for j in range(start, min(start + FACTORS, even), 2):  # two of each: a sum waits for itself
+                        total += terms[j]
+                        other += terms[j + 1]
+                        p = p * (1.0 + exponentials[j]) + exponentials[j]
+                        q = q * (1.0 + exponentials[j + 1]) + exponentials[j + 1]
+                    total -= np.log1p(p * (1.0 + q) + q)
+                rows[r] = total + other
+            return rows, z
 
-    # Without "reassoc", with which the compiler would turn the second loop round, at more cost than gain.
-    @numba_njit(error_model="numpy", fastmath={"contract", "nsz"})
-    def likelihood(x, a):
-        k, n = a.shape
-        if x.shape != a.shape:
-            raise ValueError("shapes of x and a do not fit")
-        rows, z = np.empty(k, dtype), np.empty((k, n), dtype)
-        exponentials, terms = np.empty(n, dtype), np.empty(n, dtype)
-        for r in range(k):
-            for j in range(n):
-                e = exp(-abs(a[r, j]))
-                larger = one / (one + e)
-                z[r, j] = larger if a[r, j] >= 0 else e * larger
-                exponentials[j] = e
-                terms[j] = x[r, j] * min(a[r, j], zero) - (one - x[r, j]) * max(a[r, j], zero)
-            total, other = 0.0, 0.0
-            for start in range(0, n, FACTORS):
-                p, q, end = 0.0, 0.0, min(start + FACTORS, n)
-                for j in range(start, end - 1, 2):  # two sums and two products at once: each waits for itself
-                    total += terms[j]
-                    other += terms[j + 1]
-                    p = p * (1.0 + exponentials[j]) + exponentials[j]
-                    q = q * (1.0 + exponentials[j + 1]) + exponentials[j + 1]
-                if (end - start) % 2:
-                    total += terms[end - 1]
-                    p = p * (1.0 + exponentials[end - 1]) + exponentials[end - 1]
-                total -= np.log1p(p * (1.0 + q) + q)
-            rows[r] = total + other
-        return rows, z
-
-    return likelihood
+        return likelihood
 
 
 @node_rewriter([Sum])
@@ -85,21 +82,16 @@ def sum_to_log_likelihood(fgraph, node):
     operands = elementwise(summand, ps.Add) or []
     if node.op.axis != (1,) or len(operands) != 2 or len(fgraph.clients[summand]) > 1:
         return None
-    for x_term, rest_term in (operands, operands[::-1]):
+    for x_term, rest_term in permutations(operands):
         (x, minus_a), (rest, a) = weighted_softplus(x_term), weighted_softplus(rest_term)
-        if x is None or rest is None or elementwise(minus_a, ps.Neg) != [a] or not is_one_minus(rest, x):
+        one, subtracted = elementwise(rest, ps.Sub) or (None, None)
+        if x is None or subtracted is not x or constant(one) != 1 or elementwise(minus_a, ps.Neg) != [a]:
             continue
-        if not is_float_matrix(x, a) or x.type.broadcastable != a.type.broadcastable:
-            continue
-        rows, z = LogLikelihood()(x, a)
-        sigmoids = [
-            client.outputs[0]
-            for client, _ in fgraph.clients[a]
-            if len(client.outputs) == 1 and elementwise(client.outputs[0], Sigmoid)
-            if not (x.owner and apply_depends_on(x.owner, client))
-        ]
-        if (replaced := replace([out, *sigmoids], [rows] + [z] * len(sigmoids))) is not None:
-            return replaced
+        if is_float_matrix(x, a) and x.type.broadcastable == a.type.broadcastable:
+            rows, z = LogLikelihood()(x, a)
+            of_a = [client for client in clients(fgraph, a, Elemwise) if isinstance(client.op.scalar_op, Sigmoid)]
+            sigmoids = [each.outputs[0] for each in of_a if not (x.owner and apply_depends_on(x.owner, each))]
+            return replace([out, *sigmoids], [rows] + [z] * len(sigmoids))
     return None
 
 
@@ -113,12 +105,6 @@ def weighted_softplus(variable):
     return None, None
 
 
-def is_one_minus(variable, other):
-    """Whether a variable is 1 less another."""
-    operands = elementwise(variable, ps.Sub)
-    return operands is not None and operands[1] is other and constant(operands[0]) == 1
-
-
 @node_rewriter([Sum])
 def sum_of_single_entries(fgraph, node):
     """sum(zeros with v_r added at (r, y_r), axis=1) -> v
@@ -127,7 +113,7 @@ def sum_of_single_entries(fgraph, node):
     another use, where a label y_r beyond the columns is an IndexError.
     """
     added, [out] = node.inputs[0].owner, node.outputs
-    if node.op.axis != (1,) or added is None or not isinstance(added.op, AdvancedIncSubtensor):
+    if node.op.axis != (1,) or not isinstance(node.inputs[0].owner_op, AdvancedIncSubtensor):
         return None
     if getattr(added.op, "idx_list", (0, 1)) != (0, 1):  # PyTensor 3.3; in 3.0 each index is an input of its own
         return None
@@ -140,4 +126,4 @@ def sum_of_single_entries(fgraph, node):
     if [getattr(place.type, "ndim", None) for place in places] != [1, 1]:
         return None
     every_row = isinstance(places[0], Constant) and np.array_equal(places[0].data, range(n))
-    return [v] if every_row and out.type.is_super(v.type) else None
+    return replace([out], [v]) if every_row else None
