@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cA
 import dA
+import DBN
 import logistic_sgd
 import mlp
 import rbm
@@ -145,6 +146,29 @@ def test_SdA(datasets, entry, n_steps):
         assert_params(sda.params, recorded["params_after_finetuning"])
         errors = [np.mean(score()) for score in scores]
         np.testing.assert_allclose(errors, [recorded["valid_error"], recorded["test_error"]], rtol=1e-15)
+
+
+@pytest.mark.slow
+def test_DBN(datasets, float64, monkeypatch):
+    """With rounding in the place of draws, layer by layer, and then with labels."""
+    monkeypatch.setattr(rbm.RBM, "sample", lambda self, mean, rng: (rng, (mean > 0.5).astype(mean.dtype)))
+    recorded = FAMILY["DBN"]
+    rng, batch_size = np.random.RandomState(recorded["seed"]), recorded["batch_size"]
+    dbn = DBN.DBN(rng, hidden_layers_sizes=recorded["hidden_layers_sizes"])
+    assert_params(dbn.params, recorded["initial_params"])
+    pretraining_fns = dbn.pretraining_functions(datasets[0][0], batch_size, recorded["k"])
+    for pretrain, costs in zip(pretraining_fns, recorded["pretrain_costs"], strict=True):
+        found = [pretrain(index, lr=recorded["pretrain_lr"]) for index in range(len(costs))]
+        np.testing.assert_allclose(found, costs, rtol=1e-9)
+    assert_params(dbn.params, recorded["params_after_pretraining"], rtol=1e-8)
+    visible_biases = [layer.vbias for layer in dbn.rbm_layers]
+    assert_params(visible_biases, recorded["visible_biases_after_pretraining"], rtol=1e-8)
+    train_fn, *scores = dbn.build_finetune_functions(datasets, batch_size, recorded["finetune_lr"])
+    found = [train_fn(index) for index in range(100)]
+    np.testing.assert_allclose(found, recorded["finetune_costs"], rtol=1e-8)
+    assert_params(dbn.params, recorded["params_after_finetuning"], rtol=1e-8)
+    errors = [np.mean(score()) for score in scores]
+    np.testing.assert_allclose(errors, [recorded["valid_error"], recorded["test_error"]], rtol=1e-15)
 
 
 def test_logistic_sgd_meets_the_published_figure_to_every_digit(tmp_path, capsys):

@@ -298,6 +298,41 @@ def test_lesson_9():
     check("rbm", "number of chains, here # of 4", annealing.effective_chains)
 
 
+def test_lesson_10():
+    first, third = rbm.RBM(n_visible=1, n_hidden=1), np.array([1 / 4, 3 / 4])
+    with_params(first, [2 * LN3], -LN3, -LN3)
+    F, [_, up] = first.free_energy(first.input), first.propup(first.input)
+    free_energy, on = (each.ravel() for each in function([first.input], [F, up])([[0.0], [1]]))
+    np.testing.assert_allclose(np.exp(-free_energy), [4 / 3, 4 / 3])  # both values of x are as probable
+    np.testing.assert_allclose(on, third)
+    shares = np.array([1 / 4, 3 / 4])  # of the examples with x = 0 and 1
+    q = shares @ on
+    check("DBN", "ln 1/2 = #.", np.log(1 / 2))
+    check("DBN", "1/4 · 1/4 = # are 1", q)
+    rise = q * np.log(2 * q) + (1 - q) * np.log(2 * (1 - q))
+    check("DBN", "# ln (# / 0.5) + # ln (# / 0.5) = #, from # to #", q, q, 1 - q, 1 - q, rise, -LN2, rise - LN2)
+    p = q * third[1] + (1 - q) * third[0]
+    reached = shares @ np.log([1 - p, p])
+    check("DBN", "P(x = 1) = # · 3/4 + # · 1/4 = #.", q, 1 - q, p)
+    check("DBN", "3/4 ln # + 1/4 ln # = #. That", p, 1 - p, reached)
+    check("DBN", "the best possible #.", shares @ np.log(shares))
+    assert rise - LN2 < reached
+    check("DBN", "-784 ln 2 = # for a guess", -784 * LN2)
+
+
+def test_lesson_11():
+    p, q, D = np.array([3 / 4, 1 / 4]), np.array([1 / 2, 1 / 2]), np.array([0.6, 1 / 3])
+    np.testing.assert_allclose(p / (p + q), D)
+    check("gan", "0.75 / (0.75 + 0.5) = #", D[0])
+    cost = -0.5 * np.sum(p * np.log(D) + q * np.log(1 - D))
+    check("gan", "2/3) = #, less than ln 2 = #", cost, LN2)
+    check("gan", "- 0.5 ln 1/3 = #; with A alone it would be -ln 0.6 = #", -np.sum(q * np.log(D)), -np.log(0.6))
+    a = pt.scalar("a")
+    slopes = [pt.grad(cost, a) for cost in (pt.log(1 - pt.sigmoid(a)), -pt.log(pt.sigmoid(a)))]
+    check("gan", "The first derivative is # then", function([a], slopes[0])(np.log(0.01 / 0.99)))
+    check("gan", "The second one is #.", function([a], slopes[1])(np.log(0.01 / 0.99)))
+
+
 @pytest.mark.slow
 @pytest.mark.mnist
 def test_a_long_run_of_lesson_1():
