@@ -123,16 +123,8 @@ class Transposed(Kernel):
             out = np.empty((m, n), W.dtype)
             eights = n - n % 8
             for i in range(0, eights, 8):  # as many rows at once as fill half of a cache line of the copy
-                w0, w1, w2, w3, w4, w5, w6, w7 = (
-                    W[i],
-                    W[i + 1],
-                    W[i + 2],
-                    W[i + 3],
-                    W[i + 4],
-                    W[i + 5],
-                    W[i + 6],
-                    W[i + 7],
-                )
+                w0, w1, w2, w3 = W[i], W[i + 1], W[i + 2], W[i + 3]
+                w4, w5, w6, w7 = W[i + 4], W[i + 5], W[i + 6], W[i + 7]
                 for j in range(m):
                     out[j, i], out[j, i + 1], out[j, i + 2], out[j, i + 3] = w0[j], w1[j], w2[j], w3[j]
                     out[j, i + 4], out[j, i + 5], out[j, i + 6], out[j, i + 7] = w4[j], w5[j], w6[j], w7[j]
