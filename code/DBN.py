@@ -277,3 +277,17 @@ SHORT = {"pretraining_epochs": 1, "training_epochs": 2, "batch_size": 20, "hidde
 
 if __name__ == "__main__":
     sys.exit(command(test_DBN, quick=QUICK, predict=predict, plot=plot))
+
+
+"""Exercises
+
+Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. After a
+change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are validation and
+test error on MNIST, in single precision. The answers are in tests/exercises/DBN.md.
+
+1. Pre-training. Run `--quick`, and `--quick --pretraining-epochs 0`. How much does one epoch of pre-training gain?
+   Compare with the same exercise of lesson 4.
+2. The chain. Run `--quick --k 5`. The printed cost of each layer gets worse. Does the network get worse?
+3. The rate. Run `--quick --pretrain-lr 0.1`, ten times the published rate, which is for a hundred epochs. What do the
+   errors, the costs and the free energies say after one epoch?
+"""

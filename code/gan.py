@@ -507,3 +507,17 @@ SHORT = {"training_epochs": 2, "batch_size": 20, "n_hidden": 9, "n_maxout": 8, "
 
 if __name__ == "__main__":
     sys.exit(command(test_gan, quick=QUICK, plot=plot, sample=sample))
+
+
+"""Exercises
+
+Before each run, write down what you expect. Give each run a folder of its own by `--output-folder runs/name`. After a
+change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are means of an epoch
+on MNIST, in single precision. The answers are in tests/exercises/gan.md.
+
+1. The other cost. In `get_costs`, let the generator minimise log(1 − D(G(z))), which is −softplus(a): set
+   `generator_cost = -pt.mean(pt.softplus(logit_Gz))`. Run `--quick --fresh`. Compare D(G(z)) in the second epoch.
+2. Dropout. Set `KEEP_INPUT, KEEP_HIDDEN = 1.0, 1.0`, and run `--quick --fresh`. Who wins? Why does the generator need a
+   discriminator that is not too good?
+3. The measure. Which images would have the highest Parzen window figure of all? Would you like to look at them?
+"""
