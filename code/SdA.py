@@ -24,12 +24,12 @@ The model (DeepNetwork)
     is fine-tuned with labels, as in lesson 2 [2]. The visible biases b′ are needed no more.
 
 Why pre-training helps
-    Two explanations are discussed. As an optimiser, pre-training would start the descent where it reaches a low
-    training cost sooner, or a lower one. As a regulariser, it would lead to weights that err less on new images at the
-    same training cost. Erhan et al. [3] compared many networks with and without, and found mostly the second. In our
-    records of the published recipe on MNIST, take the epoch in which the training cost of fine-tuning first falls
-    below a level, and the validation error after that epoch, as means over ten runs with pre-training and three
-    without:
+    Two explanations are discussed. Pre-training may help the optimiser: from its start the descent reaches a low
+    training cost sooner, or a lower one. Or it may be a regulariser: it leads to weights that err less on new images at
+    the same training cost. Erhan et al. [3] compared many networks with and without, and found mostly the second. The
+    table is from our records of the published recipe on MNIST. For each level it gives the epoch in which the training
+    cost of fine-tuning first falls below the level, and the validation error after that epoch. The numbers are means
+    over ten runs with pre-training and three without:
 
         training cost below           0.1     0.03    0.01    0.003   0.001
         with: in epoch                2.0     5.0     9.7     14.8    16.6
@@ -38,20 +38,20 @@ Why pre-training helps
         without: validation error     3.53    2.47    2.09    1.82    1.68 %
 
     (One of the ten stopped before 0.003, and is not in the last two columns.) Both explanations hold here. The
-    pre-trained networks reach each cost in fewer epochs. At the same cost they make fewer errors. The others do not
-    fail to fit the training images: in the end the cost is near 1e-5 with and without. Erhan et al. conclude that
-    pre-training starts the descent in a region from which it leads to minima that serve new images better.
+    pre-trained networks reach each cost in fewer epochs. At the same cost they make fewer errors. The others, too, fit
+    the training images: in the end the cost is near 1e-5 with and without. Erhan et al. conclude that pre-training
+    starts the descent in a region from which it leads to minima that serve new images better.
 
 One example, with numbers
-    Layer 1, with one input and one unit. The layer below gives h₀ = 1/2; W₁ = 2 ln 3, b₁ = b′₁ = 0. Pre-training,
-    with the entry lost, so that 0 goes in:
+    Layer 1 has one input and one unit. The layer below gives h₀ = 1/2; W₁ = 2 ln 3, b₁ = b′₁ = 0. In a step of
+    pre-training the entry is lost, so that 0 goes in:
 
         y = σ(0) = 1/2,   z = σ(1/2 · 2 ln 3) = 3/4
         L = −1/2 ln 3/4 − 1/2 ln 1/4 = 0.837              the target is h₀; with z = 1/2 it would be ln 2 = 0.693
         ∂L/∂b₁ = (3/4 − 1/2) · 2 ln 3 · 1/4 = 0.137,   ∂L/∂W₁ = 0 · 0.137 + (3/4 − 1/2) · 1/2 = 0.125
         a step of 0.8 makes b₁ = −0.110 and W₁ = 2.197 − 0.1 = 2.097
 
-    Fine-tuning, where nothing is lost: h₁ = σ(1/2 · 2.097 − 0.110) = 0.719, and before that step it was 3/4.
+    In fine-tuning nothing is lost: h₁ = σ(1/2 · 2.097 − 0.110) = 0.719, and before that step it was 3/4.
     Nothing was copied in between. The network reads the variables that the autoencoder wrote.
 
 The graph (pretraining_functions)
@@ -59,7 +59,7 @@ The graph (pretraining_functions)
     generator rng_1, and only reads W_0. `finetuning` updates every W and b, and no b_prime.
 
 The loop (pretrain_layers)
-    Lesson 3's, layer by layer; then lesson 1's, with a patience of ten epochs.
+    The loop is lesson 3's, layer by layer, and then lesson 1's, with a patience of ten epochs.
 
 What to look at (plot)
     The cost of each autoencoder, and the first layer's filters before and after fine-tuning. Then the validation error
@@ -197,7 +197,8 @@ class SdA(DeepNetwork):
 
     Attributes
     ----------
-    dA_layers : list of dA, which share W and b with the sigmoid layers; their visible biases are theirs alone
+    dA_layers : list of dA
+        They share W and b with the sigmoid layers. Their visible biases are not fine-tuned.
     corruption_levels : list of float
     """
 
@@ -230,7 +231,8 @@ class SdA(DeepNetwork):
         Raises
         ------
         UserError
-            Where a layer would rebuild values outside 0..1, when the functions are made; or where a cost is below zero.
+            If a layer would have to rebuild values outside 0..1, when the functions are made; or if a cost is below
+            zero.
         """
         check_rebuilt([dA_layer.x for dA_layer in self.dA_layers], self.x, train_set_x)
         arguments = corruption_level, learning_rate = pt.scalar("corruption"), pt.scalar("lr")
@@ -250,7 +252,7 @@ class PretrainingFunction(Function):
 
     def __call__(self, index, corruption=0.2, lr=0.1):
         cost = super().__call__(index, float(corruption), float(lr))
-        if cost < -1e-3:  # more than rounding: 0 is the least of a cross-entropy, where what it rebuilds is in 0..1
+        if cost < -1e-3:  # more than rounding: a cross-entropy is at least 0 if the clean input is in 0..1
             raise UserError(f"the cost of minibatch {index} is {cost:g}, below zero: {REBUILT}")
         return cost
 
@@ -286,8 +288,8 @@ def pretrain_layers(run, model, pretraining_fns, n_epochs, chance_costs, figures
 def fit_corruption_levels(levels, n_layers):
     """One corruption level a layer.
 
-    Levels given explicitly must number the layers; where there are none (None), the default ones are cut, or
-    continued with the last value, to fit.
+    If levels are given, there must be one for each layer. If none are given (None), the default ones are cut to fit, or
+    continued with the last value.
     """
     if levels is None:
         return [CORRUPTION_LEVELS[min(layer, len(CORRUPTION_LEVELS) - 1)] for layer in range(n_layers)]
@@ -423,19 +425,19 @@ Before each run, write down what you expect. Give each run a folder of its own b
 change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are validation and
 test error on MNIST, in single precision. The answers are in tests/exercises/SdA.md.
 
-1. Pre-training. Run `--quick` with `--pretraining-epochs 0`, 1 and 3. Repeat each with `--seed 1` and `--seed 2`.
-   Which of the differences are larger than the differences between seeds? Then compare the recorded runs of the
-   published recipe, SdA and SdA-no-pretraining. Does pre-training give a better start, or a better end?
+1. Pre-training. Run `--quick` with `--pretraining-epochs 0`, 1 and 3. Repeat each with `--seed 1` and `--seed 2`. Which
+   of the differences are larger than the differences between seeds? Then compare the recorded runs of the published
+   recipe, SdA and SdA-no-pretraining, in data/results. Does pre-training give a better start, or a better end?
 2. The noise. Run `--quick --corruption-levels 0 0 0`, a stack of plain autoencoders, with the three seeds. How much of
    the difference that pre-training makes is due to the noise?
 3. The rate of fine-tuning. Pre-train once, by `--quick --output-folder runs/stack`. Go on from there by `--pretrained
    runs/stack/pretrained.npz --batch-size 20 --training-epochs 2 --finetune-lr 0.01`, 0.1 and 1, each in an output
    folder of its own. The published recipe has a rate of 0.1 and one image a step. How far does it go in an epoch,
-   beside these?
+   compared with these three runs?
 4. The codes. Each step of layer 2 computes h₀ and h₁ of its images again. The layers below do not change any more, so
    that their outputs could be computed once and kept. How much time would that save, and how much memory would it
    take? Would the corruption still be new at each step?
 5. Code: untied weights. Let `W_prime` of `dA`, in code/dA.py, be a shared variable of its own, which starts as the
    transpose of W and is trained, last in `params`. Check it by `python -m pytest tests/exercises -k untied`. No option
-   is new. Which of the two views of the network does it change? Compare `--quick --fresh` with the tied one.
+   is new. Which of the two views of the network does it change? Compare `--quick --fresh` with the tied stack.
 """

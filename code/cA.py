@@ -6,8 +6,8 @@ The model (cA)
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights)
 
     A good code should change little when the input changes a little. The Jacobian measures this change. It is the
-    matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is
-    y (1 − y), its entries are
+    matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is y (1 −
+    y), its entries are
 
         Jᵢⱼ = ∂yⱼ / ∂xᵢ = yⱼ (1 − yⱼ) Wᵢⱼ.
 
@@ -44,8 +44,8 @@ The graph (get_jacobian)
     of the plain autoencoder.
 
     The original tutorial divides the sum by the size of the minibatch with `//`. For Theano the result is a rounded
-    number, whose gradient is zero. Its cost contains the penalty, and its steps ignore it. Here the division is a true
-    one.
+    number, whose gradient is zero. The original's cost contains the penalty, but its steps ignore the penalty. Here the
+    division is a true one.
 
 The loop (test_cA)
     As in lesson 3, an epoch is a pass over the minibatches. Two means are printed: that of the cost of reconstruction,
@@ -53,13 +53,13 @@ The loop (test_cA)
 
 What to look at (singular_values)
     The first cost holds the penalty. With the default settings it is 842 nats: 805 of cross-entropy, and a penalty of
-    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first line compares the two
-    cross-entropies.
+    0.1 · 374. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first printed line
+    compares the two cross-entropies.
 
-    The picture `singular_values`. A singular value of the Jacobian is the amount by which the code changes for a small
-    step of the input along one direction, divided by the length of the step. The curve of the contractive autoencoder
-    is lower everywhere and falls faster: few directions are left that change the code. The run trains a second
-    autoencoder without the penalty, from the same weights, for the sake of that picture.
+    Then the picture `singular_values`. A singular value of the Jacobian is the amount by which the code changes for a
+    small step of the input along one direction, divided by the length of the step. The curve of the contractive
+    autoencoder is lower everywhere and falls faster: few directions are left that change the code. The run trains a
+    second autoencoder without the penalty, from the same weights, for the sake of that picture.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/cA.md.
 
@@ -141,7 +141,7 @@ class cA(Autoencoder):
         Returns
         -------
         cost : symbolic scalar
-        updates : dict of what the parameters become
+        updates : dict of the new values of the parameters
         """
         y = self.get_hidden_values(self.x)  # (batch, n_hidden)
         z = self.get_reconstructed_input(y)  # (batch, n_visible)
@@ -221,7 +221,7 @@ def test_cA(
 
 
 def singular_values(W, hidden):
-    """Those of the Jacobians of some examples, largest first, mean over the examples.
+    """Singular values of the Jacobians of some examples, largest first, averaged over the examples.
 
     Parameters
     ----------
@@ -284,8 +284,8 @@ tests/exercises/cA.md.
 1. The level. Run `--quick` with `--contraction-level` 0.01, 0.1 and 1. How much does the cost of reconstruction rise
    when the norm falls?
 2. The division. In the original, `//` leaves the penalty without a gradient. Which of the two autoencoders of a run
-   shows the weights that its training led to? Check it: in `get_cost_updates`, let L_jacob be the sum of J², `//` the
-   number of examples. Run with `--fresh` and compare the weights.
+   shows the weights that the original's training led to? Check it: in `get_cost_updates`, let L_jacob be the sum of J²,
+   `//` the number of examples. Run with `--fresh` and compare the weights.
 3. The spectrum. In `singular_values.png` of the default run, how many directions of the input change the code by more
    than 0.1 of the step, with the penalty and without? How does the code change along the others?
 4. Code: another activation. Let the code be tanh(x W + b), in a `get_hidden_values` of `cA`'s own, and let

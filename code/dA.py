@@ -6,28 +6,29 @@ The model (Autoencoder)
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights),    σ(a) = 1 / (1 + exp(−a))
 
     With fewer hidden units than inputs, the code must be a summary. With more, it could be a copy. But gradient
-    descent need not find a copy. A sigmoid hands a value on nearly unchanged, as a straight line would, only while its
-    input is small, which asks for small weights. And z comes near 0 or 1 only if its input is large. Tied weights are
-    both at once only if many small ones add up: 8,192 units with weights of ±0.1 copy every black and white image of
-    eight pixels to 5e-5. The 500 units of the default run stay 5 nats from a copy.
+    descent need not find a copy. The first sigmoid is nearly a straight line only while its input is small, which asks
+    for small weights. The second sigmoid comes near 0 or 1 only if its input is large, which asks for large ones. Tied
+    weights can do both only if many small ones add up: 8,192 units with weights of ±0.1 copy every black and white
+    image of eight pixels to 5e-5. The 500 units of the default run stay 5 nats from a copy.
 
-    A denoising autoencoder [1] goes further, and makes a mere copy wrong. It sees x̃, in which entries of x were lost:
+    For a denoising autoencoder [1] a mere copy of its input is wrong. It sees x̃, in which entries of x were lost:
 
         x  --corrupt-->  x̃  --W, b-->  y  --W′, b′-->  z        the cost compares z with x, not with x̃
 
-    Each lost entry has to be predicted from the others. So the code must hold how entries depend on each other. At a
-    low level few entries are lost, and a code that copies the others still has a low cost. Here each entry is set to
-    zero with probability `corruption_level`, by itself; Vincent et al. [1] choose a fixed number of entries in each
-    image.
+    Here each entry is set to zero with probability `corruption_level`, independently of the others. (Vincent et al. [1]
+    choose a fixed number of entries in each image.) Each lost entry has to be predicted from the others. So the code
+    must hold how entries depend on each other. At a low level few entries are lost, and a code that copies the others
+    still has a low cost.
 
 The cost and its gradient (get_reconstruction_cost)
     Read zₖ as the probability that pixel k is white, and say the pixels are independent, given z. A black and white
-    image x then has the probability Πₖ zₖ^xₖ (1 − zₖ)^(1 − xₖ). As in lesson 1, the cost is its negative logarithm,
-    the cross-entropy, in nats, averaged over the minibatch:
+    image x, of zeros and ones, then has the probability Πₖ zₖ^xₖ (1 − zₖ)^(1 − xₖ). As in lesson 1, the cost is its
+    negative logarithm, the cross-entropy, in nats, averaged over the minibatch:
 
         L(x, z) = −Σₖ [xₖ log zₖ + (1 − xₖ) log(1 − zₖ)]
 
-    A grey xₖ counts as a pixel that is white with probability xₖ; L is then the mean over such pixels.
+    A grey xₖ counts as a pixel that is white with probability xₖ. L is then the mean cost of such black and white
+    images.
 
     Its gradient: let a = y W′ + b′, so that zₖ = σ(aₖ). Since log σ(a) = a − log(1 + exp a), and
     log(1 − σ(a)) = −log(1 + exp a), the cost is
@@ -46,9 +47,9 @@ One example, with numbers
         ∂L/∂(x̃ W + b)   = (−1/4 · 2 ln 3 + 0) · 1/2 · 1/2 = −0.137
         ∂L/∂W = x̃ᵀ (−0.137) + (z − x)ᵀ 1/2 = (−0.137 − 0.125, 0 − 0.25)ᵀ = (−0.262, −0.25)ᵀ
 
-    W stands in both maps, so its gradient is a sum of two parts. The factor 1/2 · 1/2 is the slope y (1 − y).
-    A step raises the weight of the second pixel, although that pixel was dark: the unit learns that the two are lit
-    together. After a step of 0.8 on all parameters, L = 0.653.
+    W stands in both maps, so its gradient is a sum of two parts. The factor 1/2 · 1/2 is the slope y (1 − y) of the
+    sigmoid. A step raises the weight of the second pixel, although that pixel was lost: the unit learns that the two
+    are lit together. After a step of 0.8 on all parameters, L = 0.653.
 
 The graph (get_corrupted_input)
     Randomness is symbolic, too. A draw takes the state of a generator, and gives the next state beside the numbers.
@@ -69,9 +70,9 @@ What to look at (plot)
     pixel of 0.5 costs ln 2 even where z is 0.5. For perfect copies of MNIST's training images, such costs add up to
     46.99 nats an image. Guessing each pixel's mean costs 206.0.
 
-    The filters, one picture for each column of W. Each is stretched from its own lowest to its own highest value, so a
-    faint one looks as strong as any. Without corruption many look like noise; with 30 % they become strokes and spots.
-    `reconstructions.png` shows x̃ and z.
+    The filters, one picture for each column of W. Each has grey values of its own, from its lowest to its highest
+    weight, so a faint filter looks as strong as any. Without corruption many look like noise; with 30 % they become
+    strokes and spots. `reconstructions.png` shows x̃ and z.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/dA.md.
 
@@ -153,7 +154,7 @@ class Autoencoder:
 
 
 class dA(Autoencoder):
-    """A denoising autoencoder: each entry of its input is lost by itself, with probability `corruption_level`.
+    """A denoising autoencoder: each entry of its input is lost with probability `corruption_level`, independently.
 
     Parameters
     ----------
@@ -199,7 +200,7 @@ class dA(Autoencoder):
         Returns
         -------
         cost : symbolic scalar, in nats an example
-        updates : dict of what the parameters and the generator become
+        updates : dict of the new values of the parameters and the generator
         """
         next_rng, tilde_x = self.get_corrupted_input(self.x, corruption_level)
         y = self.get_hidden_values(tilde_x)  # (batch, n_hidden)
@@ -317,13 +318,13 @@ Before each run, write down what you expect. Give each run a folder of its own b
 change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are the mean cost of
 the third epoch on MNIST, in nats an image. The answers are in tests/exercises/dA.md.
 
-1. The noise. Run `--quick --corruption-levels 0 0.3 0.6 0.9` and put the four pictures side by side. Why does a
-   harder task ask for larger features? Is the lowest cost the best representation?
+1. The noise. Run `--quick --corruption-levels 0 0.3 0.6 0.9` and put the four pictures of filters side by side. Why
+   does a harder task ask for larger features? Does the lowest cost show the best code?
 2. The bottleneck. Run `--quick --n-hidden 50`. How far apart are the costs with and without corruption now, and why?
 3. The size of a step. Run `--quick --learning-rate 1`. The cost is a sum over 784 pixels, not a mean. How does that
    limit the rate?
 4. Code: Gaussian noise. Let `get_corrupted_input` add noise of mean 0 and standard deviation `corruption_level`,
    drawn by the generator's `normal`. Check it by `python -m pytest tests/exercises -k gaussian`. No option is new:
    `--corruption-levels` now sets the deviations. Run `--quick --corruption-levels 0.3 --fresh`. Compare costs and
-   filters with those of lost pixels. Which of the two noises asks for more knowledge of the image?
+   filters with those of lost pixels. With which of the two noises must the code know more about the image?
 """

@@ -33,9 +33,10 @@ Why the likelihood (negative_log_likelihood)
         Πₖ P(Y = yₖ | xₖ).
 
     This number, seen as a function of W and b, is the likelihood. We look for the W and b that make the observed
-    labels most probable. The logarithm grows with its argument, so it is largest for the same W and b. It turns the
-    product into a sum, which does not underflow, and whose gradient is a sum over images. The sign turns the search
-    for the highest value into one for the lowest. The division by B makes minibatches of all sizes comparable.
+    labels most probable. The logarithm grows with its argument, so the logarithm of the likelihood is largest for the
+    same W and b. It turns the product into a sum. A sum does not underflow, and its gradient is a sum over images. The
+    minus sign turns the search for the highest value into one for the lowest. The division by B makes minibatches of
+    all sizes comparable.
 
 The gradient (sgd_updates)
     One image with label y has NLL = −log P(Y = y | x) = −a_y + log Σⱼ exp(aⱼ). Let [i = y] be 1 for the class y, and
@@ -43,8 +44,9 @@ The gradient (sgd_updates)
 
         ∂NLL/∂aᵢ = exp(aᵢ) / Σⱼ exp(aⱼ) − [i = y] = P(Y = i | x) − [i = y],
 
-    the probability that the model gives minus the one that would be right. In a row vector, δ = P − onehot(y). Since
-    aᵢ is the sum over pixels of x times column Wᵢ, plus bᵢ, the chain rule gives ∂NLL/∂W = xᵀ δ and ∂NLL/∂b = δ.
+    the probability that the model gives minus the one that would be right. Let onehot(y) be the row vector with a 1
+    for class y and zeros elsewhere. Then all derivatives together are the row vector δ = P − onehot(y). Since aᵢ is the
+    sum over pixels of x times column Wᵢ, plus bᵢ, the chain rule gives ∂NLL/∂W = xᵀ δ and ∂NLL/∂b = δ.
 
 One example, with numbers
     Two pixels and two classes; x = (1, 2), its label is class 0, and all weights are zero.
@@ -58,19 +60,20 @@ One example, with numbers
         a = (0.3, −0.3)           P = (0.646, 0.354)       NLL = −ln 0.646 = 0.437
 
 The graph (minibatch_function)
-    `pt.grad` builds the graph of the derivatives, and `pytensor.function` makes machine code of both. The data are
-    shared variables, too. They are stored once, and a call passes the number of a minibatch instead of its images.
+    `pt.grad` adds the graph of the derivatives to the graph of the cost. `pytensor.function` makes machine code of
+    both. The data are shared variables, too. They are stored once, and a call passes the number of a minibatch instead
+    of its images. Images that are passed would be checked in each call, and their number would be unknown. `givens` put
+    the minibatch in the place of x, so the same model runs on any data.
+
+    All updates of a call are computed from the values before the call, so {a: b, b: a} is a swap.
 
 When the graph is wrong
     `pt.grad(x**2, x)` is a graph like any other: `pytensor.dprint` shows it, before and after compilation.
     `python code/debugging.py` prints such graphs and explains them, and then makes errors on purpose, each with the
     tool that finds it: shapes that do not fit, a label that is no class, NaN, updates that were forgotten.
 
-    All updates of a call are computed from the values before it, so {a: b, b: a} is a swap. `givens` let one model run
-    on any data. The data are shared: an argument would be checked in each call, and its size is unknown.
-
-    The compiled step is one piece of machine code. It checks no vector of labels, and cannot say which node failed. To
-    debug, let NumPy compute node by node:
+    The compiled step is one piece of machine code. It does not check the labels. If it fails, it cannot say at which
+    node, which is one operation of the graph. To debug, let NumPy compute node by node:
 
         PYTENSOR_FLAGS=linker=py,optimizer=fast_compile,exception_verbosity=medium python code/logistic_sgd.py --fresh
 
@@ -91,9 +94,10 @@ The loop (EarlyStopping)
         training error         11.00   8.12    7.29    6.87    6.52 %
         validation error       9.82    7.78    7.47    7.28    7.37 %
 
-    Early stopping: the run lasts at least 5,000 minibatches, its first patience. If the validation error after
-    minibatch t falls below 0.995 times the best so far, patience becomes 2 t, or stays if it is larger. The best
-    model is kept, not the last. Lesson 2 derives how stopping early acts like a penalty on the weights.
+    Early stopping needs a number, the patience. The run ends when it has trained on that many minibatches. At first
+    the patience is 5,000. If the validation error after minibatch t falls below 0.995 times the best so far, patience
+    becomes 2 t, or stays if it is larger. The best model is kept, not the last. Lesson 2 derives how stopping early
+    acts like a penalty on the weights.
 
 What to look at (sgd_optimization_mnist)
     The first cost, ln 10 = 2.303: all classes are equally likely. No random number enters. On MNIST the run ends with
@@ -177,9 +181,9 @@ class LogisticRegression:
         Raises
         ------
         TypeError
-            Where y has not the rank of `y_pred`.
+            If y does not have the rank of `y_pred`.
         NotImplementedError
-            Where y does not hold integers.
+            If y does not hold integers.
         """
         if y.ndim != self.y_pred.ndim:
             raise TypeError(f"y must be a vector, like y_pred, but it has {y.ndim} dimensions ({y.type})")
@@ -214,7 +218,7 @@ def minibatch(data, index, batch_size):
 def sgd_updates(cost, params, learning_rate):
     """One step of plain gradient descent: {parameter: parameter - learning_rate * dcost/dparameter}.
 
-    A step has the type of its parameter, also where the cost has another one.
+    A step has the type of its parameter, even if the cost has another type.
     """
     cost.name = "cost"  # from which PyTensor names the gradients, as (dcost/dW)
     steps = [scalar(learning_rate) * gradient for gradient in pt.grad(cost, params)]
@@ -279,7 +283,7 @@ def supervised_functions(classifier, cost, errors, y, datasets, batch_size, lear
     Raises
     ------
     UserError
-        Where a label has no output.
+        If a label has no output.
     """
     check_labels(y, datasets, n_out=classifier.params[-1].get_value(borrow=True).shape[-1])
     train_set, valid_set, test_set = ({classifier.input: x, y: labels} for x, labels in datasets)
@@ -318,7 +322,7 @@ def train_with_early_stopping(
     ----------
     run : support.runs.run.Run
     classifier : object with `params`
-    functions : what `supervised_functions` returns
+    functions : the result of `supervised_functions`
     n_epochs : int
         Epochs at most.
     patience : int
@@ -326,7 +330,7 @@ def train_with_early_stopping(
     rate, name, title
         The driver's argument for the size of a step, and the names of the stage, as for `Run.stage`.
     closing : str
-        What is said at the end of the best validation error, its iteration, and the test error.
+        End of the last printed line, with places for the best validation error, its iteration, and the test error.
 
     Returns
     -------
@@ -418,8 +422,8 @@ def predictor(lesson, load_model):
     def predict(model=ROOT / "runs" / lesson / "model.npz", dataset=None):
         """Load a saved model, and print its predictions for ten images and its error on all of them.
 
-        The images are the test set that the model was trained beside, or that of another data set. A file x.npz of
-        one's own that has no split gives all its examples; without labels there is no error. Returns the error or None.
+        The images are the test set of the model's own data, or that of another data set. An .npz file without a split
+        gives all its examples. Without labels there is no error. Returns the error or None.
         """
         saved = SavedModel(model, lesson)
         classifier = load_model(saved)
@@ -474,8 +478,8 @@ change of the code add `--fresh`: without it a run that was made by other code i
 test error on MNIST, in single precision. The answers are in tests/exercises/logistic_sgd.md.
 
 1. The size of a step. Run with `--learning-rate 1.3` and with 13, ten and a hundred times the default. Which of the
-   three runs was still improving when it ended? Look at `errors.png`. Then let the run last longer: raise `PATIENCE`,
-   and add `--fresh`.
+   three runs were still improving when they ended? Look at `errors.png`. Then let them last longer: raise `PATIENCE`
+   to ten times its value, and add `--fresh`.
 2. The size of a minibatch. Run with `--batch-size 10000 --n-epochs 74`, with `--batch-size 20 --n-epochs 20`, and
    with `--batch-size 20 --learning-rate 0.00433 --n-epochs 74`. Did you compare only the sizes, or something else,
    too?

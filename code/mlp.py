@@ -24,16 +24,17 @@ The model (HiddenLayer)
     penalties pull the weights towards zero.
 
 Why a penalty helps, and stopping early (MLP)
-    Take one direction of the weights, and let w be the position along it. Near its minimum w*, the NLL is almost
-    ½ c (w − w*)², where c is the curvature. If c is large, the training images determine w well. If c is small, they
-    say little about it, and w* is mostly an accident of these images. Start at w = 0. Three ways to end:
+    Take one direction of the weights, and let w be the position along it. Let the NLL be lowest at w*. Near w* it is
+    nearly a constant plus ½ c (w − w*)², where c is the curvature. If c is large, the training images determine w well.
+    If c is small, they say little about it, and w* is mostly an accident of these images. Training starts at w = 0 and
+    can end in three ways:
 
         t steps at the rate η              w = (1 − (1 − η c)ᵗ) w*
         the minimum with a penalty λ w²    w = c / (c + 2 λ) w*
         the minimum with a penalty λ |w|   w = w* − λ / c for w* > 0, but not below 0
 
-    Each step multiplies the distance w − w* by 1 − η c, which gives the first line. The other two are where the
-    derivative of the sum is zero: c (w − w*) + 2 λ w = 0, and c (w − w*) + λ = 0. Say η = 0.1, t = 100, λ = 0.05:
+    Each step multiplies the distance w − w* by 1 − η c, which gives the first line. In the other two, the derivative of
+    NLL plus penalty is zero: c (w − w*) + 2 λ w = 0, and c (w − w*) + λ = 0. Say η = 0.1, t = 100, λ = 0.05:
 
         curvature                     c = 1       c = 0.001
         stopped after 100 steps       1.000 w*    0.010 w*
@@ -41,14 +42,15 @@ Why a penalty helps, and stopping early (MLP)
         penalty λ |w|, for w* = 1     0.950       0
 
     All three keep w near zero where the images say little, and let it go near w* where they determine it. Stopping
-    after t steps does about as much as a penalty of λ = 1 / (2 η t), here 0.05.
+    after t steps does about as much as a penalty λ w² with λ = 1 / (2 η t), here 0.05.
 
 The start
     If W₁ began at zero, all hidden units would be equal, and stay equal. So it begins with random numbers. Signals
-    should keep their size on the way up, and gradients on the way down. Where layers differ in size, no range of
-    weights serves both. Equation 16 of [2] is a compromise, uniform in ±√(6 / (n_in + n_out)). It is derived for
-    units of slope 1 at zero, such as tanh. The logistic sigmoid has the slope 1/4. With four times the weights it has
-    the slope 1, too: σ(4 a) is nearly 1/2 + a. The factor 4 is not in equation 16; it is Bengio's advice [3].
+    should keep their size on the way up, from the input to the cost, and gradients on the way down. Where layers differ
+    in size, no range of weights serves both. Equation 16 of [2] is a compromise: W₁ is uniform in
+    ±√(6 / (n_in + n_out)). It is derived for units of slope 1 at zero, such as tanh. The logistic sigmoid has the slope
+    1/4. With four times the weights it has the slope 1, too: σ(4 a) is nearly 1/2 + a near zero. The factor 4 is not in
+    equation 16; it is Bengio's advice [3].
 
 One example, with numbers
     x = (1, 0), its label is class 0; W₁ = [[ln 2, −ln 3], [1/2, 1/2]], W₂ = [[1, 0], [−1, 0]], no biases. Up:
@@ -67,8 +69,8 @@ One example, with numbers
     NLL = 0.201.
 
 The graph
-    Nobody writes the way down. `pt.grad` applies the chain rule to the graph of the cost, whatever layers it went
-    through: this is back-propagation. In the page of `--show-graph`, look for `h` and `(dcost/dh)`. W₁ is W_0 there,
+    Nobody has to write the way down by hand. `pt.grad` applies the chain rule to the graph of the cost, whatever its
+    layers are: this is back-propagation. In the page of `--show-graph`, look for `h` and `(dcost/dh)`. W₁ is W_0 there,
     and W₂ is W_1.
 
 The loop (test_mlp)
@@ -77,14 +79,15 @@ The loop (test_mlp)
 How to choose the settings
     Try learning rates on a logarithmic grid, 1, 0.1, 0.01 ..., then a finer grid around the best one.
     A rate that falls, such as rate / (1 + d · epoch) with a d of 0.001 or less, can end closer to the minimum.
-    More hidden units can fit more. Without a penalty or early stopping, test error against their number is like a U.
+    More hidden units can fit more. Without a penalty or early stopping, the test error often falls with their number,
+    and then rises again.
     Try penalties on a logarithmic grid, too: 0.01, 0.001 ...
     Judge by the validation error at the end of the run, not at its beginning, and with several seeds.
 
 What to look at (plot)
-    The test error is 1.65 %, where lesson 1 has 7.49 %. It takes 390,000 more weights, and a random start, so that
-    the last digits depend on the seed. `filters.png` shows the columns of W₁. `wrong.png` shows digits that the model
-    takes for others. Which of them would you have got right?
+    The test error is 1.65 %, where lesson 1 has 7.49 %. The network has 390,000 more weights, and a random start, so
+    that the last digits depend on the seed. `filters.png` shows the columns of W₁. `wrong.png` shows digits that the
+    model takes for others. Which of them would you have got right?
 
 Exercises stand at the foot of this file, their answers in tests/exercises/mlp.md.
 
@@ -284,13 +287,14 @@ Before each run, write down what you expect. Give each run a folder of its own b
 change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are validation and
 test error on MNIST, in single precision. The answers are in tests/exercises/mlp.md.
 
-1. The width. Run `--quick` and `--quick --n-hidden 20`. Does width not matter? Then run both for 200 epochs.
+1. The width. Run `--quick` and `--quick --n-hidden 20`. Does width not matter? Then run both with `--n-epochs 200`.
 2. The rate. Run `--quick --learning-rate 0.1`, ten times the published rate. Is the published rate too small? Then
-   let both rates run to their end.
+   run both rates without `--quick`, to their end.
 3. The penalties. Run `--quick` with `--L2-reg 0`, 0.0001 and 0.01, and with `--L1-reg 0.001`. The training cost holds
    the penalty. So compile one function more in `test_mlp`, `score_function` of `classifier.negative_log_likelihood(y)`
-   on the validation set, and print its mean each epoch (`--fresh`). Which of the two costs shows whether a penalty is
-   too strong or too weak?
+   on the validation set, and print its mean each epoch. The loop calls the second of `functions` once an epoch: put a
+   function in its place that also prints. Run with `--fresh`. Which of the two costs shows whether a penalty is too
+   strong or too weak?
 4. Code: a penalty on activity. Give `MLP` an attribute `activity`: the sum of |h| over the hidden units, averaged
    over the minibatch. Check it by `python -m pytest tests/exercises -k activity`. Give the driver `test_mlp` an
    argument `activity_reg=0.0`, with a line `activity_reg : float, at least 0` and its sentence in the docstring, and

@@ -1,7 +1,7 @@
 """Lesson 5: a linear autoencoder finds the plane of principal component analysis.
 
 The model (LinearAutoencoder)
-    An autoencoder without sigmoids. With m the mean of the n training images, and a matrix W that both maps share,
+    This autoencoder has no sigmoids. Let m be the mean of the n training images, and W a matrix that both maps share:
 
         y = (x − m) W,    z = y Wᵀ + m,    cost = (1/n) Σₖ |xₖ − zₖ|².
 
@@ -16,8 +16,8 @@ The model (LinearAutoencoder)
     stationary point is a saddle.
 
     The autoencoder finds the plane, but not the axes. If Q is a rotation of the code, W Q gives the same z as W does.
-    So the columns of W are some axes of the plane, in no order. Tied weights leave them at right angles and of length
-    one: Wᵀ W is the identity at the optimum.
+    So the columns of W are some axes of the plane, in no order. Since the weights are tied, the columns are at right
+    angles and of length one at the optimum: Wᵀ W is the identity.
 
     It is often said that an autoencoder with sigmoids does better than PCA. In squared error it cannot, as long as its
     output is linear [2]: z still lies in a plane of as many dimensions as the code, and PCA's plane is the best one.
@@ -25,8 +25,8 @@ The model (LinearAutoencoder)
     See exercise 2.
 
 One example, with numbers (get_cost_gradient)
-    Two pixels, one hidden unit, two images: x = (2, 1) and (1, 3). Say m = (1, 1) and W = (1, 1)ᵀ. (It is not their
-    mean, but the numbers are rounder.)
+    Two pixels, one hidden unit, two images: x = (2, 1) and (1, 3). Say m = (1, 1) and W = (1, 1)ᵀ. (This m is not their
+    mean, but it gives rounder numbers.)
 
         y = (1, 0) W = 1             z − m = (1, 1)        x − z = (0, −1)        |x − z|² = 1
         y = (0, 2) W = 2             z − m = (2, 2)        x − z = (−2, 0)        |x − z|² = 4        cost = 5/2
@@ -36,8 +36,8 @@ One example, with numbers (get_cost_gradient)
         −2 ((0, −1)ᵀ 1 + (1, 0)ᵀ (−1)) = (2, 2)ᵀ
         −2 ((−2, 0)ᵀ 2 + (0, 2)ᵀ (−2)) = (8, 8)ᵀ             ∂cost/∂W = (5, 5)ᵀ, their mean
 
-    Both weights must shrink. At length one, W = (1, 1)ᵀ / √2, the cost is 5/4. From there the cost falls only by a
-    turn of W.
+    Both weights must shrink. At length one, W = (1, 1)ᵀ / √2, the cost is 5/4. From there the cost falls only if W
+    turns.
 
 The graph
     `pt.grad` gives the gradient, and leaves open how it is used. The other lessons take small steps, a minibatch at a
@@ -47,7 +47,7 @@ The graph
 
 The loop (minimise)
     The loop is inside the optimiser. After each of its iterations it calls `after_iteration`, which puts the weights
-    into the model, and an epoch of the run is over.
+    into the model. An iteration counts as an epoch of the run.
 
 What to look at (plot)
     The first lines name PCA's optimum, and each later line how far above it the cost still is. In the picture
@@ -85,7 +85,7 @@ import scipy.linalg
 import scipy.optimize
 
 MEMORY = 30  # steps from which the optimiser estimates the curvature
-GRADIENT = 1e-7  # where no entry of the gradient is larger, it ends
+GRADIENT = 1e-7  # the optimiser ends where no entry of the gradient is larger
 
 
 class LinearAutoencoder:
@@ -174,8 +174,8 @@ def largest_angle(W, eigenvectors):
 def minimise(stage, cost_and_gradient, max_iterations, optimum):
     """Let L-BFGS-B change the weights, from where they are; each of its iterations is an epoch of the stage.
 
-    A run that was interrupted goes on from its last weights. What the optimiser had learnt of the cost's curvature is
-    lost then, so that it goes on by another way, to the same optimum.
+    A run that was interrupted goes on from its last weights. The optimiser's estimate of the curvature is lost then. So
+    the run goes on by another way, to the same optimum.
     """
     if stage.is_over:
         return
@@ -323,7 +323,7 @@ change of the code add `--fresh`: without it a run that was made by other code i
 tests/exercises/pca.md.
 
 1. The axes. Run `--n-hidden 2`, then once more with `--seed 1` and another `--output-folder`. Compare W of the two
-   models, then W Wᵀ. Which of the two is what the autoencoder has learnt?
+   models, then W Wᵀ. Which of the two has the autoencoder learnt?
 2. The sigmoids. Run `python code/dA.py --corruption-levels 0 --n-hidden N` for N = 2, 10 and 50. Compare its
    reconstructions of the test images with PCA's, by the squared error, and by the cross-entropy in nats. Then let
    `get_hidden_values` in code/dA.py be linear, x W + b, keep the sigmoid of the output, and run with `--fresh`. Which

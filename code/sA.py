@@ -5,17 +5,17 @@ The model (sA)
 
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights)
 
-    A sparse code describes each image by few of its units: most are near 0, a few are near 1. Each unit then stands
-    for something that few images have, such as a stroke at one place. We ask for it by a number, the sparsity target
-    ρ, which is the mean activation that each unit should have. For a minibatch of B examples, let yₙⱼ be unit j's
-    activation by example n, and aⱼ its mean over the minibatch. Then
+    A sparse code describes each image by few of its units: most are near 0, a few are near 1. Each unit then stands for
+    something that few images have, such as a stroke at one place. We ask for such a code by a number, the sparsity
+    target ρ, which is the mean activation that each unit should have. For a minibatch of B examples, let yₙⱼ be unit
+    j's activation by example n, and aⱼ its mean over the minibatch. Then
 
         aⱼ = (1/B) Σₙ yₙⱼ,    cost = (1/B) Σₙ L(xₙ, zₙ) + sparsity_weight Σⱼ KL(ρ ‖ aⱼ),
 
         KL(ρ ‖ a) = ρ log(ρ / a) + (1 − ρ) log((1 − ρ) / (1 − a)),    ∂KL/∂a = −ρ / a + (1 − ρ) / (1 − a).
 
     L is the cross-entropy of lesson 3. The penalty is Ng's [1]. His notes have half the squared error in the place of
-    L, weights that are not tied, and a penalty on their squares, so that his settings do not carry over. KL is the
+    L, weights that are not tied, and a penalty on their squares, so that his settings do not suit ours. KL is the
     Kullback-Leibler divergence of two coins: one shows heads with probability ρ, the other with probability a. It is
     zero where the two are equal, and positive elsewhere.
 
@@ -38,17 +38,17 @@ The graph
     others. Written by hand, this takes care. Here it takes two lines, and `pt.grad` does the rest.
 
 The loop (activation_function)
-    A given number of epochs. After each of them, the cost of reconstruction and the mean activations of the whole
-    validation set are measured. The default rate, weight and number of epochs were chosen by these.
+    The loop runs a given number of epochs. After each of them, the cost of reconstruction and the mean activations of
+    the whole validation set are measured. The default rate, weight and number of epochs were chosen by these.
 
 What to look at (plot)
-    The first cost holds the penalty. With the default settings it is 1,121 nats: 681 of cross-entropy, and a penalty
-    of 5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first line compares the two
-    cross-entropies. In the lines of the epochs, `validation reconstruction` is the cross-entropy alone.
+    The first cost holds the penalty. With the default settings it is 1,121 nats: 681 of cross-entropy, and a penalty of
+    5 · 88. An untrained guess of 1/2 for every pixel has a cross-entropy of 543.4. The first printed line compares the
+    two cross-entropies. In the lines of the epochs, `validation reconstruction` is the cross-entropy alone.
 
-    The mean activations on the test set, in the picture `activations`: they gather around the target. The filters, in
-    the picture `filters`: with the penalty many of them are pen strokes; without it they are spots, or the noise that
-    they were at the start. The run trains a second autoencoder without the penalty, from the same weights, for the
+    The picture `activations` shows the mean activations on the test set: they gather around the target. The picture
+    `filters` shows the weights: with the penalty many of them are pen strokes; without it they are spots, or the noise
+    that they were at the start. The run trains a second autoencoder without the penalty, from the same weights, for the
     sake of these pictures.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/sA.md.
@@ -122,7 +122,7 @@ class sA(Autoencoder):
         Returns
         -------
         cost : symbolic scalar, in nats an example
-        updates : dict of what the parameters become
+        updates : dict of the new values of the parameters
         """
         y = self.get_hidden_values(self.x)  # (batch, n_hidden)
         z = self.get_reconstructed_input(y)  # (batch, n_visible)
@@ -294,9 +294,9 @@ tests/exercises/sA.md.
    strokes, or would any target do?
 5. Code: a running mean. Give `sA.get_cost_updates` a last argument, `memory=0.0`, and each unit a running mean, a
    shared variable that starts at the target. At each step it becomes memory · running mean + (1 − memory) · mean over
-   the minibatch, and the penalty compares this new value with the target. Check it by
-   `python -m pytest tests/exercises -k running`. To choose it on the command line, give the driver `test_sA` an
-   argument `memory=0.0`, with a line `memory : float, in [0, 1)` and its sentence in the docstring, and hand it on.
-   Then run `--quick --batch-size 10 --memory 0.9 --fresh`. Why does it not fail, as exercise 3 does? Why does the mean
-   activation stay further from the target than with minibatches of 100?
+   the minibatch, and the penalty compares this new value with the target. Check it by `python -m pytest tests/exercises
+   -k running`. To choose it on the command line, give the driver `test_sA` an argument `memory=0.0`, with a line
+   `memory : float, in [0, 1)` and its sentence in the docstring, and hand it on. Then run `--quick --batch-size 10
+   --memory 0.9 --fresh`. Why does it not fail, while exercise 3 does? Why does the mean activation stay further from
+   the target than with minibatches of 100?
 """

@@ -100,7 +100,7 @@ def test_lesson_2():
     check("mlp", "xᵀ (#, #) = [[#, #], [0, 0]] a dark pixel", *db, *dW[0])
     cost, _, [h], *_ = step(1.0, 0.0)
     check("mlp", "makes h = (#, #) and NLL = #", *h, cost)
-    check("mlp", "It takes # more weights", round(784 * 500 + 500 + 5010 - 7850, -4))
+    check("mlp", "The network has # more weights", round(784 * 500 + 500 + 5010 - 7850, -4))
     errors = (100 * read(lesson, "result.json")["test_error"] for lesson in ("mlp", "logistic_sgd"))
     check("mlp", "The test error is # %, where lesson 1 has # %", *errors)
 
@@ -308,7 +308,7 @@ def test_lesson_10():
     shares = np.array([1 / 4, 3 / 4])  # of the examples with x = 0 and 1
     q = shares @ on
     check("DBN", "ln 1/2 = #.", np.log(1 / 2))
-    check("DBN", "1/4 · 1/4 = # are 1", q)
+    check("DBN", "1/4 · 1/4 = # of these codes", q)
     rise = q * np.log(2 * q) + (1 - q) * np.log(2 * (1 - q))
     check("DBN", "# ln (# / 0.5) + # ln (# / 0.5) = #, from # to #", q, q, 1 - q, 1 - q, rise, -LN2, rise - LN2)
     p = q * third[1] + (1 - q) * third[0]
