@@ -6,8 +6,8 @@ The model (cA)
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights)
 
     A good code should change little when the input changes a little. The Jacobian measures this change. It is the
-    matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is y (1 −
-    y), its entries are
+    matrix of the derivatives of all hidden units with respect to all inputs. Since the slope of the sigmoid is
+    y (1 − y), its entries are
 
         Jᵢⱼ = ∂yⱼ / ∂xᵢ = yⱼ (1 − yⱼ) Wᵢⱼ.
 

@@ -18,7 +18,7 @@ The model (RBM)
 
         p(v) = exp(−F(v)) / Z,    F(v) = −v·b − Σⱼ log(1 + exp(v W + c)ⱼ).
 
-    F is easy to compute. Z is a sum over 2^784 images, or over 2^500 codes. Nobody can take it.
+    F is easy to compute. Z is a sum over 2^784 images, or over 2^500 codes. Nobody can compute it.
 
 The gradient
     Training should raise log p(x) of the training images. Let θ be any parameter. Since Z = Σ exp(−F(v)),
@@ -26,14 +26,15 @@ The gradient
         −∂log p(x)/∂θ = ∂F(x)/∂θ + ∂log Z/∂θ = ∂F(x)/∂θ − Σ p(v) ∂F(v)/∂θ over all v,
         −∂F(v)/∂Wᵢⱼ = vᵢ P(hⱼ = 1 | v),    −∂F(v)/∂cⱼ = P(hⱼ = 1 | v),    −∂F(v)/∂bᵢ = vᵢ.
 
-    The sum over v is a mean over images of the machine itself. If v is one of them, F(x) − F(v), with v as a constant,
-    has the right gradient in the mean. Its step is the rule of contrastive divergence:
+    The sum over v is a mean over the images that the machine itself makes, each with its probability p(v). If v is
+    drawn from them, F(x) − F(v), with v as a constant, has the right gradient in the mean. Its step is the rule of
+    contrastive divergence:
 
         W ← W + rate (xᵀ P(h = 1 | x) − vᵀ P(h = 1 | v)),    c ← c + rate (P(h = 1 | x) − P(h = 1 | v)),
         b ← b + rate (x − v).
 
-    The first part makes the training image more probable, the second part what the machine makes by itself. So
-    `get_cost_updates` takes the difference of two free energies, and leaves the derivatives to `pt.grad`.
+    The first part makes the training image more probable. The second part makes the machine's own images less probable.
+    So `get_cost_updates` takes the difference of two free energies, and leaves the derivatives to `pt.grad`.
 
 The chain (gibbs_hvh)
     Where does v come from? A Gibbs step draws all visible units, given the hidden ones, and then all hidden units,
@@ -41,7 +42,7 @@ The chain (gibbs_hvh)
     are two ways not to wait that long:
 
         CD-k [1]     Start at the minibatch, and take k steps. The v are still near the training images.
-        PCD-k [2]    Start where the chains of the step of training before ended. The weights have hardly changed since
+        PCD-k [2]    Start where the chains ended in the last step of training. The weights have hardly changed since
                      then, so the chains stay near the distribution of the machine.
 
     The published recipe is PCD-15; `--contrastive-divergence --k 1` is CD-1.
@@ -60,10 +61,10 @@ One example, with numbers
         Σ p(v) ∂F(v)/∂W = −(3/8 · 3/4 + 3/8 · 3/4, 1/8 · 1/4 + 3/8 · 3/4)ᵀ = (−0.5625, −0.3125)ᵀ
         −∂log p(x)/∂W = (−0.75 + 0.5625, 0 + 0.3125)ᵀ = (−0.1875, 0.3125)ᵀ
 
-    Now CD-1. The hidden unit is 1 with probability 3/4. Then the pixels are on with the probabilities σ(2 ln 3) = 9/10
-    and 1/2, and otherwise with 1/2 and 1/2. So the first pixel of v is on with probability 3/4 · 9/10 + 1/4 · 1/2 =
-    0.8, while in the machine it is on with 3/4: one step has not led far away from x. The mean of the steps' gradients
-    is (−0.15, 0.325)ᵀ, not (−0.1875, 0.3125)ᵀ.
+    Now CD-1. The hidden unit is 1 with probability 3/4. If it is 1, the pixels are on with the probabilities σ(2 ln 3)
+    = 9/10 and 1/2, else with 1/2 and 1/2. So the first pixel of v is on with probability 3/4 · 9/10 + 1/4 · 1/2 = 0.8,
+    while in the machine it is on with 3/4: one step has not led far away from x. The mean of the steps' gradients is
+    (−0.15, 0.325)ᵀ, not (−0.1875, 0.3125)ᵀ.
 
 The graph (get_cost_updates)
     The chain is a loop in the graph, `pytensor.scan`. Its body is `gibbs_hvh`. Two of its results go into the next
@@ -77,41 +78,42 @@ The loop (get_pseudo_likelihood_cost)
 
         P(xᵢ | the others) = p(x) / (p(x) + p(x̃ᵢ)) = σ(F(x̃ᵢ) − F(x)),    log PL(x) = Σᵢ log σ(F(x̃ᵢ) − F(x)),
 
-    without Z. In the example both terms together are ln 3/4 + ln 1/2 = −0.981. That is log p(x), because the two
-    pixels are independent there. For MNIST the sum has 784 terms, so a step looks at one pixel, the next step at the
-    next one, and the term is multiplied by 784. An epoch has 2,500 steps, which is no multiple of 784. So each epoch
-    weighs the pixels in another way, and an epoch that is lower than the one before need not be worse: compare epoch n
-    of one run with epoch n of another run. CD-k prints the cross-entropy of its last probabilities instead, with its
-    sign turned.
+    without Z. In the example both terms together are ln 3/4 + ln 1/2 = −0.981. That is log p(x), because the two pixels
+    are independent there. For MNIST the sum has 784 terms, so a step looks at one pixel, the next step at the next one,
+    and the term is multiplied by 784. An epoch has 2,500 steps, which is no multiple of 784. So each epoch looks at
+    some pixels more often than at others, and these differ from epoch to epoch. An epoch that is lower than the one
+    before need not be worse. Compare epoch n of one run with epoch n of another run. CD-k prints the cross-entropy of
+    its last probabilities instead, with its sign turned.
 
-    After the training, chains start from test images. A row of samples is drawn every 1,000 Gibbs steps: the means of
-    the visible units, while the chains go on with their samples.
+    After the training, chains start from test images. Every 1,000 Gibbs steps a row of images is kept, one for each
+    chain. An image shows the probabilities of the pixels. The chain itself goes on with zeros and ones drawn from them.
 
-    At the end log Z is estimated by annealed importance sampling [4]. A machine without weights, whose pixels are on
-    as often as in the training images, has a Z that is known. A hundred chains start there and go to the trained
-    machine in 14,500 small steps of β from 0 to 1: its weights are β W, its hidden bias is β c, and its visible bias
-    goes from the one machine's to the other's. Before each step, a chain multiplies its weight w by the ratio of
-    exp(−F(v)) after and before the step. The mean of w estimates Z of the trained machine, divided by that of the
-    first one. In the example, with a single step and a chain at each v, the weights are 2/3, 2, 2/3 and 2, and Z of
-    the first machine is 8: 8 · 4/3 = 32/3.
+    At the end log Z is estimated by annealed importance sampling [4]. A machine without weights, whose pixels are on as
+    often as in the training images, has a Z that is known. A hundred chains start there and go to the trained machine
+    in 14,500 small steps of β from 0 to 1. The machine at β has the weights β W and the hidden bias β c, and its
+    visible bias goes from the first machine's to the trained one's. Each chain has an importance weight w, which is 1
+    at first. Before each step, w is multiplied by the ratio of exp(−F(v)) in the next machine to exp(−F(v)) in the
+    present one. The mean of w estimates Z of the trained machine, divided by that of the first one. In the example,
+    with a single step and a chain at each v, the values of w are 2/3, 2, 2/3 and 2. Their mean is 4/3, and Z of the
+    first machine is 8: 8 · 4/3 = 32/3.
 
     How good is the estimate? (Σw)² / Σw² is the effective number of chains, here 3.2 of 4. If it is near 1, a single
-    chain makes the estimate. Then log Z is likely to be too low, because the rare large weights are missing, and the
-    log-likelihood, −F(x) − log Z, too high. The last line says so. There are three runs, so that one sees how they
-    differ. A machine with at most 16 hidden units is small enough to sum over; then the exact log Z is used.
+    chain makes the estimate. Then log Z is likely to be too low, because the rare large w are missing, and the
+    log-likelihood, −F(x) − log Z, too high. The last printed line says so. There are three runs, so that one sees how
+    they differ. A machine with at most 16 hidden units is small enough to sum over; then the exact log Z is used.
 
 What to look at (plot)
     The first cost, −424.8. With weights of zero, every pixel would be guessed at 1/2, at −784 ln 2 = −543.4. The
     published run goes from −90.65 in its first epoch to −62.76 in its fifteenth.
 
     `filters`, after the first epoch, after two others and after the last. The strokes become shorter and sharper. In
-    `samples`, see how long a chain stays with one digit: a chain that never leaves it explores one corner of the
+    `samples`, see how long a chain stays with one digit: a chain that never leaves it explores only one part of the
     distribution.
 
     The log-likelihood. MNIST's pixels are grey, and the machine's are black or white. So each figure says how the test
     images were made black and white: drawn, each pixel with its grey value as probability, or rounded. Rounded images
-    are smoother and more probable, by more than ten nats. Training has seen neither: a grey pixel enters as the
-    probability that it is.
+    are smoother and more probable, by more than ten nats. Training has seen neither: there a grey value enters as it
+    is, a probability.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/rbm.md.
 
@@ -267,7 +269,7 @@ class RBM:
         -------
         monitoring_cost : symbolic scalar, in nats an example
             The pseudo-likelihood with persistent chains; else minus the cross-entropy of the reconstruction.
-        updates : dict of what the parameters, the generator, the persistent chains and `pixel` become
+        updates : dict of the new values of the parameters, the generator, the persistent chains and `pixel`
         """
         if persistent is None:
             _, _, chain_start, rng = self.sample_h_given_v(self.input, self.theano_rng)
@@ -354,7 +356,7 @@ class Samples:
 
 
 class Annealing:
-    """Annealed importance sampling [4]: chains on their way from a machine without weights to a machine.
+    """Annealed importance sampling [4]: chains on their way from a machine without weights to a given machine.
 
     Parameters
     ----------
@@ -420,7 +422,7 @@ def exact_log_z(rbm):
     n = min(rbm.n_visible, rbm.n_hidden)
     if n > MOST_SUMMED:
         return None
-    if rbm.n_hidden < rbm.n_visible:  # seen from the other side, a machine is one, too
+    if rbm.n_hidden < rbm.n_visible:  # with its layers exchanged, a machine has the same Z
         rbm = RBM(None, rbm.n_hidden, rbm.n_visible, rbm.W.T, rbm.vbias, rbm.hbias)
     states = (np.arange(2**n)[:, None] >> np.arange(n)) & 1  # (2^n, n)
     states = states.astype(rbm.input.dtype)
@@ -577,12 +579,12 @@ def sample(model, seed=EVALUATION_SEED):
     model : path
         The model.npz of a run.
     seed : int
-        Of the choice of the test images and of the draws.
+        Seed of the choice of the test images, and of the draws.
 
     Returns
     -------
     Path
-        Of the picture.
+        The picture's place.
     """
     saved = SavedModel(model, "rbm")
     rbm, data = load_model(saved), saved.load_data()
@@ -638,7 +640,7 @@ tests/exercises/rbm.md. A machine of 16 hidden units is small enough for the exa
    say so?
 2. The chain. Run `--quick --n-hidden 16 --training-epochs 5` four times: as it is, with `--k 1`, with
    `--contrastive-divergence`, and with both. Order the four machines by their printed costs, then by their
-   log-likelihoods. Why do the chains that go on from step to step do worse here?
+   log-likelihoods. Why are the machines whose chains go on from step to step worse here?
 3. The rate. Run the first of these with `--learning-rate 0.01`, too. What has the larger rate gained?
 4. Code: real-valued images. Let the visible units of `RBM` be real numbers, normally distributed with mean b + h Wᵀ
    and variance 1, given the hidden ones. The energy is |v − b|² / 2 − h·c − v W hᵀ. Change `free_energy` and

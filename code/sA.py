@@ -15,7 +15,7 @@ The model (sA)
         KL(ρ ‖ a) = ρ log(ρ / a) + (1 − ρ) log((1 − ρ) / (1 − a)),    ∂KL/∂a = −ρ / a + (1 − ρ) / (1 − a).
 
     L is the cross-entropy of lesson 3. The penalty is Ng's [1]. His notes have half the squared error in the place of
-    L, weights that are not tied, and a penalty on their squares, so that his settings do not suit ours. KL is the
+    L, weights that are not tied, and a penalty on their squares, so that his settings cannot be used here. KL is the
     Kullback-Leibler divergence of two coins: one shows heads with probability ρ, the other with probability a. It is
     zero where the two are equal, and positive elsewhere.
 
@@ -294,9 +294,9 @@ tests/exercises/sA.md.
    strokes, or would any target do?
 5. Code: a running mean. Give `sA.get_cost_updates` a last argument, `memory=0.0`, and each unit a running mean, a
    shared variable that starts at the target. At each step it becomes memory · running mean + (1 − memory) · mean over
-   the minibatch, and the penalty compares this new value with the target. Check it by `python -m pytest tests/exercises
-   -k running`. To choose it on the command line, give the driver `test_sA` an argument `memory=0.0`, with a line
-   `memory : float, in [0, 1)` and its sentence in the docstring, and hand it on. Then run `--quick --batch-size 10
-   --memory 0.9 --fresh`. Why does it not fail, while exercise 3 does? Why does the mean activation stay further from
-   the target than with minibatches of 100?
+   the minibatch, and the penalty compares this new value with the target. Check it by
+   `python -m pytest tests/exercises -k running`. To choose it on the command line, give the driver `test_sA` an
+   argument `memory=0.0`, with a line `memory : float, in [0, 1)` and its sentence in the docstring, and hand it on.
+   Then run `--quick --batch-size 10 --memory 0.9 --fresh`. Why does it not fail, while exercise 3 does? Why does the
+   mean activation stay further from the target than with minibatches of 100?
 """

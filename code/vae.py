@@ -9,7 +9,7 @@ The model (VAE)
         p(z) = N(0, I),    p(x | z) = Πₖ πₖ^xₖ (1 − πₖ)^(1 − xₖ),    π = sigmoid(tanh(z W₄ + b₄) W₅ + b₅).
 
     Training should raise log p(x), the log-likelihood of the training images. Here p(x) is an integral over all codes,
-    which nobody can take. So we add an encoder, which guesses, for an image x, which codes it may have come from. Its
+    which nobody can compute. So we add an encoder. For an image x it guesses from which codes x may have come. Its
     answer is a normal distribution, too, with a mean μ and a variance σ² for each entry of the code:
 
         q(z | x) = N(μ, σ²),    h = tanh(x W₁ + b₁),    μ = h W₂ + b₂,    log σ² = h W₃ + b₃.
@@ -19,8 +19,9 @@ The model (VAE)
 
         bound(x) = E_q [log p(x | z)] − KL(q(z | x) ‖ p(z)) ≤ log p(x).
 
-    The first term asks for a good reconstruction. The second one asks that the codes of each image look like draws
-    from p(z). It is the number of nats that the encoder spends on the code of the image, and it has a closed form:
+    E_q is the mean over codes z drawn from q(z | x). The first term asks for a good reconstruction. The second one asks
+    that the codes of each image look like draws from p(z). It is the number of nats that the encoder spends on the code
+    of the image, and it has a closed form:
 
         KL = −½ Σⱼ (1 + log σⱼ² − μⱼ² − σⱼ²).
 
@@ -68,9 +69,10 @@ The loop (bound_function)
     the first 1,000 is −97.28, and the estimate for these is −91.72.
 
 What to look at (sample)
-    `samples`, images that nobody has drawn. `walks`: between the codes of two digits lie, mostly, codes of things that
-    look like digits, too. `bound`: the two terms, and which of them moves when. With `--n-latent 2`, `plane` is a map
-    of the images that the model can make, and `codes` shows where the test images are on it.
+    `samples` shows images that nobody has drawn. `walks` shows that most codes between the codes of two digits give
+    something that looks like a digit, too. `bound` shows the two terms: when does each of them move? With
+    `--n-latent 2`, `plane` is a map of the images that the model can make, and `codes` shows where the test images are
+    on it.
 
     The figures are nats an image. They cannot be compared with those of papers whose images were made black and white
     once, because ours are drawn afresh each time.
@@ -257,7 +259,7 @@ class VAE:
         return next_rng, self.log_likelihood - self.divergence
 
     def get_importance_weights(self, input, n_samples, rng=None):
-        """log p(input, z) - log q(z | input) of codes drawn for one image; the mean of their exponentials is p(input).
+        """log p(input, z) - log q(z | input) of drawn codes; the mean of their exponentials estimates p(input).
 
         Parameters
         ----------
@@ -290,7 +292,7 @@ class VAE:
         -------
         cost : symbolic scalar, in nats an example
             The bound of the binarised input, mean over the minibatch, with its sign turned.
-        updates : dict of what the parameters, the generator, and Adam's means become
+        updates : dict of the new values of the parameters, the generator, and Adam's means
         """
         next_rng, binary = self.binarise(self.x)  # (batch, n_visible)
         next_rng, bound = self.elbo(binary, next_rng)  # (batch,)
@@ -458,12 +460,12 @@ def sample(model, seed=EVALUATION_SEED):
     model : path
         The model.npz of a run.
     seed : int
-        Of the codes.
+        Seed of the draw of the codes.
 
     Returns
     -------
     Path
-        Of the picture.
+        The picture's place.
     """
     saved = SavedModel(model, "vae")
     vae = load_model(saved)
@@ -529,7 +531,7 @@ tests/exercises/vae.md.
 1. The code. Run `--quick` with `--n-latent` 2, 5, 20 and 50. From what size on does another entry gain little? Look
    at the divergence, too.
 2. The plane. Look at `codes.png` and `plane.png` of the run with two entries. Which digits have a place of their own,
-   and which lie on top of each other? What draws them to one place?
+   and which lie on top of each other? Why are these drawn to one place?
 3. The two numbers. Run `--quick`. The last line has the bound and the estimate of log p(x) for the same 1,000 images.
    What does their difference measure? Could you lower it without changing the decoder?
 4. Code: a weight for the divergence. Give `VAE.get_cost_updates` a last argument, `divergence_weight=1.0`: the cost
