@@ -3,7 +3,7 @@
 The model (DBN)
     Lesson 9's machine gives every image x a probability P(x), by way of one layer of hidden units h. A deep belief
     network [1] stacks such machines. Its uppermost two layers are a restricted Boltzmann machine. Each layer below is
-    drawn from the layer above it, as that layer's machine would draw it:
+    drawn from the layer above it, as the machine of these two layers would draw it:
 
         h₁ ——— h₂        the uppermost machine: P(h₁, h₂), learnt by layer 2's machine
         |
@@ -13,8 +13,8 @@ The model (DBN)
         v                P(x | h₀), learnt by layer 0's machine
         x
 
-    Training goes up. The machine of layer 0 is trained on images. The machine of layer 1 is trained on what layer 0
-    makes of the images, P(h₀ = 1 | x), and so on. As in lesson 4, W and b of layer i are the same variables in the
+    Training goes up, as in lesson 4 [3]. The machine of layer 0 is trained on images. The machine of layer 1 is trained
+    on the outputs of layer 0 for the images, P(h₀ = 1 | x), and so on. W and b of layer i are the same variables in the
     machine and in a sigmoid layer of a multilayer perceptron. Afterwards the perceptron is fine-tuned with labels, and
     the visible biases of the machines are needed no more.
 
@@ -27,20 +27,21 @@ Why a second machine helps
     keep Q and P(x | h) as they are, and let a second machine take the place of P(h). Training it on draws from
     Q(h | x) raises the mean of log P(h), and so the mean of the right side. The left side cannot be lower than that.
 
-    This argument is about a second machine that begins as the first one turned over. Ours begins with random weights,
-    and is trained on probabilities instead of draws. So the argument shows why layers can help. It promises nothing
-    for this network, which is judged by its errors.
+    This argument is about a second machine that begins with the weights of the first one, its layers exchanged. Ours
+    begins with random weights, and is trained on probabilities instead of draws. So the argument shows why layers can
+    help. It promises nothing for this network, which is judged by its errors.
 
 One example, with numbers
-    A machine of one visible and one hidden unit, with W = 2 ln 3 and both biases −ln 3, gives the four states (x, h)
+    A machine has one visible and one hidden unit, with W = 2 ln 3 and both biases −ln 3. For the four states (x, h),
+    exp(−E) is
 
         (0, 0), (1, 1): 1 each        (1, 0), (0, 1): 1/3 each        all together 8/3
 
         P(x = 1) = P(h = 1) = (1/3 + 1) / (8/3) = 1/2,    P(h = 1 | x = 1) = P(x = 1 | h = 1) = 1 / (1 + 1/3) = 3/4
 
     and P(h = 1 | x = 0) = P(x = 1 | h = 0) = 1/4. Say x = 1 in three of four examples. Then the mean of log P(x) is
-    ln 1/2 = −0.693. Of the codes that the machine makes of the examples, 3/4 · 3/4 + 1/4 · 1/4 = 0.625 are 1. A second
-    machine that learns this share in the place of 1/2 raises the bound by
+    ln 1/2 = −0.693. The machine draws a code for each example. A share of 3/4 · 3/4 + 1/4 · 1/4 = 0.625 of these codes
+    are ones. A second machine that learns this share in the place of 1/2 raises the bound by
 
         0.625 ln (0.625 / 0.5) + 0.375 ln (0.375 / 0.5) = 0.032,    from −0.693 to −0.662.
 
@@ -48,15 +49,15 @@ One example, with numbers
     3/4 ln 0.5625 + 1/4 ln 0.4375 = −0.638. That is above the bound, and still below the best possible −0.562.
 
 The graph (pretraining_functions)
-    Lesson 4's network, with other models for its layers. The gradient of contrastive divergence comes from lesson 9:
-    the difference of two free energies, where the end of the Gibbs chain counts as a constant. In the pages of
-    `--show-graph`, `pretraining_layer_1` updates W_1, b_1, vbias_1 and the generator rng_1, and only reads W_0.
+    The network is lesson 4's, with other models for its layers. The gradient of contrastive divergence comes from
+    lesson 9: the difference of two free energies, where the end of the Gibbs chain counts as a constant. In the pages
+    of `--show-graph`, `pretraining_layer_1` updates W_1, b_1, vbias_1 and the generator rng_1, and only reads W_0.
 
 The loop (test_DBN)
-    Lesson 4's, layer by layer; then lesson 1's, with a patience of four epochs.
+    The loop is lesson 4's, layer by layer, and then lesson 1's, with a patience of four epochs.
 
 What to look at (plot)
-    The cost of a machine is no log-likelihood. It is the log-probability of the images in their reconstruction after
+    The cost of a machine is no log-likelihood. It is the log-probability of the images, given their reconstruction after
     one Gibbs step, and it would be −784 ln 2 = −543.4 for a guess of 1/2 for each pixel. Training does not follow the
     gradient of this number.
 
@@ -65,8 +66,9 @@ What to look at (plot)
     that gives training images more probability than others has a lower free energy for them. If the two curves
     move apart, the layer overfits [2, section 6].
 
-    If fine-tuning stays at the error of a guess, 90 %, its hidden units may be saturated. A pre-training rate that is
-    too large does that, or data that are not in 0..1. If pre-training becomes NaN, the run stops and names its rate.
+    If fine-tuning stays at the error of a guess, 90 %, the hidden units may be saturated: all near 0 or 1, where the
+    slope of the sigmoid is nearly zero. A pre-training rate that is too large does that, or data that are not in 0..1.
+    If pre-training becomes NaN, the run stops and names its rate.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/DBN.md.
 
@@ -112,7 +114,7 @@ class DBN(DeepNetwork):
     Attributes
     ----------
     rbm_layers : list of RBM
-        They share W and the hidden bias with the sigmoid layers. Their visible biases are theirs alone.
+        They share W and the hidden bias with the sigmoid layers. Their visible biases are not fine-tuned.
     """
 
     def __init__(self, numpy_rng, theano_rng=None, n_ins=784, hidden_layers_sizes=[500, 500], n_outs=10):
@@ -188,8 +190,7 @@ def test_DBN(
     hidden_layers_sizes : list of int, at least 1
         Units of each hidden layer, from the bottom up (default: 1000 1000 1000, or those of `pretrained`).
     pretrained : path
-        The pretrained.npz of a run, whose stack is trained with labels at once: no machine is trained then, and the
-        settings of the pre-training have no effect.
+        The pretrained.npz of a run. Its stack is only fine-tuned; options of the pre-training have no effect.
     dataset, batch_size, seed, output_folder, fresh, show_graph
         As in every lesson: `support.settings` explains them.
 

@@ -7,14 +7,15 @@ The model (GAN)
         z → h = relu(z W₁ + b₁) → relu(h W₂ + b₂) → G(z) = σ(· W₃ + b₃)            z uniform in ±√3, 100 entries
         x → u = maxout(x V₁ + c₁) → maxout(u V₂ + c₂) → D(x) = σ(a),  a = · V₃ + c₃
 
-    A maxout unit [2] has five weight vectors, and its value is the largest of its five sums. It can approximate any
-    convex function of its input.
+    The noise has variance 1. A maxout unit [2] has five weight vectors, and its value is the largest of its five sums.
+    It can approximate any convex function of its input.
 
-    D is trained to be right, and G is trained to make D err. Over images of the data and images of G, their costs are
+    D is trained to be right, and G is trained to make D err. Their costs, for an image of the data and an image of G,
+    are averaged over a minibatch:
 
         cost of D = ½ (−log D(x) − log(1 − D(G(z)))),        cost of G = −log D(G(z)).
 
-    Nobody tells G what an image looks like. It never sees one. All that it knows comes from the gradient of D.
+    G never sees an image of the data. All that it knows comes from the gradient of D.
 
 What the best D measures
     For a fixed G, write p(x) for the density of the data, and q(x) for that of G's images. The cost of D is the mean of
@@ -23,8 +24,8 @@ What the best D measures
         D*(x) = p(x) / (p(x) + q(x)).
 
     If q is p, then D* = ½ everywhere, and the cost of D is log 2 = 0.693. Otherwise the cost of D* is lower, by the
-    Jensen-Shannon divergence of p and q [1, theorem 1]. So G would make this divergence small, if D were always at its
-    best. In training, both move at once, and neither is at its best for the other.
+    Jensen-Shannon divergence of p and q [1, theorem 1]. So a G that tries to raise the cost of D makes this divergence
+    small, if D is always at its best. In training, both move at once, and neither is at its best for the other.
 
 Why G does not minimise log(1 − D)
     With D = σ(a), the two costs that G could have are log(1 − D(G(z))) and −log D(G(z)). Their derivatives are
@@ -32,7 +33,8 @@ Why G does not minimise log(1 − D)
         ∂ log(1 − σ(a)) / ∂a = −D,        ∂ (−log σ(a)) / ∂a = D − 1.
 
     At first D recognises the images of G, with a D(G(z)) such as 0.01. The first derivative is −0.01 then, and G learns
-    next to nothing. The second one is −0.99. Both push a upwards, and both vanish only where nothing is left to learn.
+    next to nothing. The second one is −0.99. Both push a upwards. The first vanishes where D is surest that the image
+    is G's, at D = 0. The second vanishes only where D takes it for an image of the data, at D = 1.
 
 One example, with numbers
     There are two images, A and B. The data show A with probability 3/4, and G makes each with probability 1/2:
@@ -47,44 +49,47 @@ One example, with numbers
     does. Nothing in the cost of G asks for B. It is D's answer that brings B back, if D learns it in time.
 
 Collapse
-    Often it does not. G makes one kind of image, D learns to refuse it, G makes another kind. Or G maps all noises
-    to a few images, and stays there. This is called the collapse of modes. It looks like this: the rows of
-    `samples.png` are alike, and each epoch's differ from the last one's. In the curve, D(G(z)) swings, or the cost of
-    D is near zero and that of G grows. In the figures, some classes have few or no samples. Watch the cost of D: near
-    0.693 nobody wins, and near 0 G gets little of a gradient that it can use.
+    Often D does not learn it in time. G makes one kind of image, D learns to refuse it, and G makes another kind. Or G
+    maps all noises to a few images, and stays there. This is called mode collapse. Its signs are these. The rows of
+    `samples.png` are alike, and each epoch's differ from the last one's. In the curve, D(G(z)) swings, or the cost of D
+    is near zero and that of G grows. Some classes have few or no samples. Watch the cost of D: near 0.693 nobody wins,
+    and near 0 the gradient that G gets is of little use.
 
 The graph (get_costs)
     D stands in the graph twice, for the data and for G's images, with the same weights. Each player's gradient is taken
     with respect to its own parameters, and both take their step from the same old values. The gradient of G's cost
-    passes through D, with the same dropped units, and stops at no constant. In the page of `--show-graph`, look for
-    `D_x`, `D_Gz`, and for the two costs.
+    passes through D, with the same dropped entries. Unlike in lesson 9, no part of the graph counts as a constant. In
+    the page of `--show-graph`, look for `D_x`, `D_Gz`, and for the two costs.
 
     In training, D drops entries [3]: each entry of its input is kept with probability 0.8, and each hidden unit with
-    0.5. Kept entries are divided by that probability, so that sums keep their mean. Scores are made without dropping.
+    0.5. Kept entries are divided by that probability, so that sums keep their mean. Outside of training nothing is
+    dropped.
 
-    A step has momentum: v ← m v − rate · gradient, and a parameter moves by the new v. m grows from 0.5 in the first
-    epoch to 0.7 in epoch 250. The rate is divided by 1.000004 after each step.
+    A step has momentum. Each parameter has a velocity v, which becomes m v − rate · gradient. Then the parameter moves
+    by the new v. The momentum m grows from 0.5 in the first epoch to 0.7 in epoch 250. The rate is divided by 1.000004
+    after each step.
 
 The loop (parzen_log_likelihoods)
     After each epoch, 10,000 images are made from the same noises, and one number judges them. A Gaussian kernel is put
-    on each of the 10,000 images (a Parzen window). The density of this mixture, at the validation images, is the
-    figure. The kernel's width is the best of ten for the first 1,000 validation images. No rule for stopping is
+    on each of the 10,000 images (a Parzen window). The figure is the mean log-density of this mixture at the validation
+    images. The kernel's width is the best of ten for the first 1,000 validation images. No rule for stopping is
     published. So the epoch with the best figure on these images is kept.
 
-    At the end the mean over the test images is taken. Published is 225 ± 2 nats, where 2 is the standard error over the
-    test images. The first 10,000 training images, in the place of samples, have 244.6 ± 2.1. This is the control: a
-    model that copies scores well. The measure is known to be poor [4]. It rewards images near to the data. It hardly
-    sees whether they are sharp, or whether they differ from each other. So look at the samples, at the nearest
-    training images, and at the classes.
+    At the end the mean over the test images is taken. The published figure is 225 ± 2 nats, where 2 is the standard
+    error over the test images. The first 10,000 training images, in the place of samples, have 244.6 ± 2.1. This is the
+    control: a model that copies scores well. The measure is known to be poor [4]. It rewards images near to the data.
+    It hardly sees whether they are sharp, or whether they differ from each other. So look at the samples, at the
+    nearest training images, and at the classes.
 
 What to look at (plot)
-    `epochs.png`: the images of the same noises after some epochs, a row each. `samples.png`: a hundred of the epoch
-    that was kept. `nearest.png`: images, and below each the training
-    image that is nearest to it. If G copied, the two would be equal. `walks.png`: on straight lines between two noises,
-    digits should turn into each other. `costs.png`: the costs of both players, D(x) and D(G(z)).
+    `epochs.png`: the images of the same noises after some epochs, a row each. `samples.png`: a hundred images of the
+    epoch that was kept. `nearest.png`: images, and below each the training image that is nearest to it. If G copied,
+    the two would be equal. `walks.png`: on straight lines between two noises, digits should turn into each other.
+    `costs.png`: the costs of both players, D(x) and D(G(z)).
 
-    How many of the samples show each digit? `--sample runs/gan/model.npz` writes 10,000 of them as a data set, which
-    the network of lesson 4 can classify: `SdA.py --predict runs/SdA/model.npz --dataset runs/gan/model_samples_0.npz`.
+    Which digits do the samples show? `--sample runs/gan/model.npz` writes 10,000 of them as a data set. The network of
+    lesson 4 can classify it: `SdA.py --predict runs/SdA/model.npz --dataset runs/gan/model_samples_0.npz` prints the
+    classes of the first ten.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/gan.md.
 
@@ -264,7 +269,7 @@ class GAN:
         Returns
         -------
         discriminator_cost, generator_cost : symbolic scalars, in nats
-        updates : dict of what the parameters, their velocities, the rate and the generator become
+        updates : dict of the new values of the parameters, their velocities, the rate and the generator
         """
         next_rng, discriminator_cost, generator_cost = self.get_costs(batch_size)
         rate = parameter(learning_rate, "rate")
@@ -441,19 +446,19 @@ def load_model(saved):
 def sample(model, seed=EVALUATION_SEED):
     """Make 10,000 new images by a saved model, into a data set beside it, and a hundred of them into a picture.
 
-    `SdA.py --predict MODEL --dataset SAMPLES` tells how many of them lesson 4's network takes for each digit.
+    `SdA.py --predict MODEL --dataset SAMPLES` prints which digits lesson 4's network sees in the first ten of them.
 
     Parameters
     ----------
     model : path
         The model.npz of a run.
     seed : int
-        Of the noises.
+        Seed of the draw of the noises.
 
     Returns
     -------
     Path
-        Of the picture.
+        The picture's place.
     """
     saved = SavedModel(model, "gan")
     gan = load_model(saved)

@@ -61,10 +61,10 @@ One example, with numbers
         Σ p(v) ∂F(v)/∂W = −(3/8 · 3/4 + 3/8 · 3/4, 1/8 · 1/4 + 3/8 · 3/4)ᵀ = (−0.5625, −0.3125)ᵀ
         −∂log p(x)/∂W = (−0.75 + 0.5625, 0 + 0.3125)ᵀ = (−0.1875, 0.3125)ᵀ
 
-    Now CD-1. The hidden unit is 1 with probability 3/4. If it is 1, the pixels are on with the probabilities σ(2 ln 3)
-    = 9/10 and 1/2, else with 1/2 and 1/2. So the first pixel of v is on with probability 3/4 · 9/10 + 1/4 · 1/2 = 0.8,
-    while in the machine it is on with 3/4: one step has not led far away from x. The mean of the steps' gradients is
-    (−0.15, 0.325)ᵀ, not (−0.1875, 0.3125)ᵀ.
+    Now CD-1. The hidden unit is 1 with probability 3/4. If it is 1, the pixels are on with the probabilities
+    σ(2 ln 3) = 9/10 and 1/2, else with 1/2 and 1/2. So the first pixel of v is on with probability
+    3/4 · 9/10 + 1/4 · 1/2 = 0.8, while in the machine it is on with 3/4: one step has not led far away from x. The mean
+    of the steps' gradients is (−0.15, 0.325)ᵀ, not (−0.1875, 0.3125)ᵀ.
 
 The graph (get_cost_updates)
     The chain is a loop in the graph, `pytensor.scan`. Its body is `gibbs_hvh`. Two of its results go into the next
