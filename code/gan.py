@@ -522,7 +522,9 @@ on MNIST, in single precision. The answers are in tests/exercises/gan.md.
 
 1. The other cost. In `get_costs`, let the generator minimise log(1 − D(G(z))), which is −softplus(a): set
    `generator_cost = -pt.mean(pt.softplus(logit_Gz))`. Run `--quick --fresh`. Compare D(G(z)) in the second epoch.
-2. Dropout. Set `KEEP_INPUT, KEEP_HIDDEN = 1.0, 1.0`, and run `--quick --fresh`. Who wins? Why does the generator need a
-   discriminator that is not too good?
-3. The measure. Which images would have the highest Parzen window figure of all? Would you like to look at them?
+2. Dropout. Set `KEEP_INPUT, KEEP_HIDDEN = 1.0, 1.0`, and run `--quick --fresh`. Compare the second epochs. How much
+   can two epochs of one seed say?
+3. The measure. Put the mean of each training image and of the four training images nearest to it in the place of
+   samples. Do you expect a higher Parzen window than that of training images, 244.6? Which images would you rather
+   look at?
 """

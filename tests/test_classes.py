@@ -105,7 +105,7 @@ def test_a_classifiers_gradients_are_those_of_numpy(kind, float64):
 def test_the_seed_of_the_generator_is_drawn_first_then_the_weights_and_nothing_else(kind, float64):
     rng, same = np.random.RandomState(7), np.random.RandomState(7)
     model = make(kind, rng)
-    if kind in (dA.dA, vae.VAE, SdA.SdA):
+    if kind in (dA.dA, vae.VAE, rbm.RBM, SdA.SdA):
         generator = np.random.default_rng(same.randint(2**30))
         if kind is not SdA.SdA:
             assert model.theano_rng.get_value().bit_generator.state == generator.bit_generator.state

@@ -37,7 +37,7 @@ def five_rounds(c0, c1, c2, c3, k0, k1):
 
 def draw_key(rng):
     """A key of two numbers of 32 bits; the generator moves on."""
-    return np.uint64(7), np.uint64(rng.random() * 2.0**8)
+    return np.uint64(rng.random() * 2.0**32), np.uint64(rng.random() * 2.0**32)
 
 
 class UnitDraws(RandomVariable):
