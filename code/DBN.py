@@ -57,9 +57,9 @@ The loop (test_DBN)
     The loop is lesson 4's, layer by layer, and then lesson 1's, with a patience of four epochs.
 
 What to look at (plot)
-    The cost of a machine is no log-likelihood. It is the log-probability of the images, given their reconstruction after
-    one Gibbs step, and it would be −784 ln 2 = −543.4 for a guess of 1/2 for each pixel. Training does not follow the
-    gradient of this number.
+    The cost of a machine is no log-likelihood. It is the log-probability of the images, given their reconstruction
+    after one Gibbs step, and it would be −784 ln 2 = −543.4 for a guess of 1/2 for each pixel. Training does not follow
+    the gradient of this number.
 
     So look at the free energy as well, in `free_energy.png`: its mean over 2,000 training images, and over 2,000
     images of the validation set. log P(x) is −F(x) − log Z. Z is unknown, but it is the same for both sets. A machine

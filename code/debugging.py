@@ -21,7 +21,7 @@ need be edited for that: write one of these before `python code/mlp.py --quick -
     PYTENSOR_FLAGS=linker=py,optimizer=fast_compile,exception_verbosity=medium      node by node
     PYTENSOR_FLAGS=mode=NanGuardMode,optimizer=fast_compile,cxx=                    the same, up to the first NaN
 
-The second also stops at an infinity, and at a number above 1e10. Both modes are slow.
+The second one also stops at an infinity, and at a number above 1e10. Both modes are slow.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def a_derivative():
 
     A variable is a symbol with a type. An operation, such as the power, makes a node: it has variables as inputs and a
     new variable as output. `dprint` prints a graph from its result to its inputs. Each line is a variable, named after
-    the operation that makes it; below it, further to the right, stand the inputs of its node. id tells variables apart.
+    the operation that makes it; below it, further to the right, stand the inputs of its node. Ids tell variables apart.
     """
     x = pt.scalar("x")
     y = x**2
@@ -218,8 +218,8 @@ def memory_is_borrowed():
     """Borrow: two names for one memory, to save a copy.
 
     A shared variable copies the array that it begins with, and `get_value` returns a copy. With `borrow` both use the
-    same memory. This is faster for large arrays, and safe only if nobody changes it: read it, before the next call.
-    That call may overwrite it; whether it does depends on the mode. To keep the best model, copy it.
+    same memory. This is faster for large arrays. It is safe only if you do not change the array, and read it before the
+    next call. That call may overwrite it; whether it does depends on the mode. To keep the best model, copy it.
     """
     array = np.float32([0, 0])
     copied, borrowed = pytensor.shared(array), pytensor.shared(array, borrow=True)
@@ -300,7 +300,7 @@ def not_a_number():
     """A cost that is NaN.
 
     log 0 is -infinity, and 0 times infinity is not a number. NanGuardMode stops at the first node with either of them:
-    here at the logarithm, where it began, and not at the product.
+    here at the logarithm, where the error began, and not at the product.
     """
     p = pt.vector("p")  # (n,)
     entropy = -p * pt.log(p)

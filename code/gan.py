@@ -524,7 +524,7 @@ on MNIST, in single precision. The answers are in tests/exercises/gan.md.
    `generator_cost = -pt.mean(pt.softplus(logit_Gz))`. Run `--quick --fresh`. Compare D(G(z)) in the second epoch.
 2. Dropout. Set `KEEP_INPUT, KEEP_HIDDEN = 1.0, 1.0`, and run `--quick --fresh`. Compare the second epochs. How much
    can two epochs of one seed say?
-3. The measure. Put the mean of each training image and of the four training images nearest to it in the place of
-   samples. Do you expect a higher Parzen window than that of training images, 244.6? Which images would you rather
-   look at?
+3. The measure. Take the first 10,000 training images. Average each of them with the four that are nearest to it, and
+   put these means in the place of samples. Do you expect a higher figure than that of training images, 244.6? Which
+   images would you rather look at?
 """
