@@ -1,4 +1,4 @@
-"""Rows of a matrix as a picture of tiles: what the lessons use to show their filters."""
+"""Rows of a matrix as a picture of tiles. The lessons show their filters in this form."""
 
 import numpy as np
 

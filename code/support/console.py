@@ -1,4 +1,4 @@
-"""What a lesson prints: lines and progress bars, on any terminal and into any pipe."""
+"""The output of a lesson: lines and progress bars, on any terminal and into any pipe."""
 
 import functools
 import os

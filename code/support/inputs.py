@@ -1,4 +1,4 @@
-"""What a user hands to a lesson's classes, numbers, data, generators: in any usual form, or one line says why not."""
+"""The numbers, data and generators that a user gives to a lesson's classes. A form that cannot be used is refused."""
 
 from support.graphs.execution import evaluate
 from support.start import UserError
@@ -14,7 +14,7 @@ ROWS = 100  # of a data set, on which a layer's input is looked at
 
 
 def scalar(value):
-    """A number for a formula: a float of Python, as one of NumPy makes matrices float64; a symbolic one of floatX."""
+    """A number for a formula: a float of Python (NumPy's would make matrices float64), or a symbolic one of floatX."""
     if isinstance(value, Variable):
         return pt.cast(value, pytensor.config.floatX)
     return float(np.asarray(value).item())
@@ -59,7 +59,7 @@ def check_rebuilt(inputs, x, data):
 
 
 def random_state(rng):
-    """A RandomState as it is; of a Generator, one that takes its bits. A UserError refuses anything else."""
+    """A RandomState as it is; for a Generator, a RandomState that takes its bits. A UserError refuses anything else."""
     if isinstance(rng, np.random.Generator):
         return np.random.RandomState(rng.bit_generator)
     if not isinstance(rng, np.random.RandomState) and rng is not np.random:

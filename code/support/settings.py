@@ -1,4 +1,4 @@
-"""The values that a driver's arguments may have. The driver's docstring says so; they are checked before the run.
+"""The values that a driver's arguments may have. The driver's docstring states them, and a run begins by a check.
 
 The "Parameters" section of the docstring gives each argument a kind and, if it has one, a range:
 

@@ -1,4 +1,4 @@
-"""What comes before all else: threads, precision, folders; aligned arrays and the exceptions that a person reads.
+"""The first choices of a process: threads, precision, folders. Also aligned arrays, and exceptions that a person reads.
 
 Threads and folders are chosen before PyTensor, BLAS and Numba are imported, which read them then. A valid choice of the
 user is kept. The docstring of the package lists the choices.

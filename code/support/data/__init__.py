@@ -146,9 +146,10 @@ def fetch_mnist():
 def checksum(sets):
     """The SHA-256 of the contents of a data set, three pairs of array, as `read_own` returns them.
 
-    The arrays are hashed in the order x, y of training, validation and test. Of each, a line of ASCII comes first, its
-    type and shape, such as '|u1 (50000, 784)'; then its values in C order: labels as <i4, x as bytes if it is made of
-    bytes / 256, else as <f8. So MNIST has one checksum, from IDX files or a pickle, in bytes, float32 or float64.
+    The arrays are hashed in the order x, y of training, validation and test. For each, a line of ASCII comes first,
+    with its type and shape, such as '|u1 (50000, 784)'; then its values in C order: labels as <i4, x as bytes if it is
+    made of bytes / 256, else as <f8. So MNIST has one checksum, from IDX files or a pickle, in bytes, float32 or
+    float64.
     """
     digest = hashlib.sha256()
     for x, y in sets:
@@ -159,7 +160,7 @@ def checksum(sets):
 
 
 def _find(dataset, to_predict=False):
-    """What `read_own` returns of a data set, with its name before the source."""
+    """The result of `read_own` for a data set, with its name before the source."""
     dataset = str(dataset)
     if dataset in ("mnist", PICKLE):
         return _mnist()

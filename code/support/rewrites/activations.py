@@ -13,7 +13,7 @@ from pytensor.tensor.elemwise import Elemwise
 
 
 def coefficients(function, degree, domain):
-    """Those of a polynomial that is close to a function on all of an interval, from the lowest power."""
+    """The coefficients of a polynomial that is close to a function on all of an interval, from the lowest power."""
     return np.polynomial.Chebyshev.interpolate(function, degree, domain).convert(kind=np.polynomial.Polynomial).coef
 
 
@@ -57,7 +57,7 @@ def logistic(dtype):
 
 
 class VectorSigmoid(Compiled, Sigmoid):
-    """1 / (1 + exp(-a)) in single precision; the result is within rounding of it, for a and for the result."""
+    """1 / (1 + exp(-a)) in single precision; its error is about that of rounding a and the result."""
 
     options = {"error_model": "numpy"}
 
@@ -66,7 +66,7 @@ class VectorSigmoid(Compiled, Sigmoid):
 
 
 class VectorSoftplus(Compiled, Softplus):
-    """log(1 + exp(a)) in single precision; the result is within rounding of it, for a and for the result."""
+    """log(1 + exp(a)) in single precision; its error is about that of rounding a and the result."""
 
     options = {"error_model": "numpy"}
 

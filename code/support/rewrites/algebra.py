@@ -1,4 +1,4 @@
-"""What the rewrites look for in a graph: sums of products, scalars, transposes; and how they replace what they find."""
+"""The patterns that rewrites look for in a graph: sums of products, scalars, transposes. Their replacement."""
 
 from collections import Counter
 from itertools import product as combinations
@@ -17,7 +17,7 @@ MOST_PRODUCTS, MOST_NODES = 16, 64  # of a product of sums that is multiplied ou
 
 
 def replace(old, new, made=()):
-    """What a rewriter returns: {old variable: new one}; None where the type of an old one cannot hold a new one.
+    """The result of a rewriter: {old variable: new one}; None where the type of an old one cannot hold a new one.
 
     The new variables, and those `made` on the way to them, are said to come from the old ones' lines.
     """

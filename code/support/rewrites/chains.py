@@ -1,4 +1,4 @@
-"""Contrastive divergence: draws of units, and what a Markov chain would else do at each of its steps."""
+"""Contrastive divergence: draws of units, and work that a Markov chain would otherwise repeat at each of its steps."""
 
 from support.rewrites.algebra import clients, constant, elementwise, is_float_matrix, replace, untransposed
 from support.rewrites.internals import VERSION, Kernel, numba_core_rv_funcify, numba_njit

@@ -1,4 +1,4 @@
-"""What lets a function be compiled sooner: inferred sizes, shorter checks of the others, plain loops."""
+"""Rewrites that shorten the compilation of a function: inferred sizes, shorter checks of the others, plain loops."""
 
 from support.rewrites.algebra import replace
 from support.rewrites.internals import Compiled

@@ -1,4 +1,4 @@
-"""The decoder of an autoencoder with tied weights: what it gives, and what goes back, in one pass over W."""
+"""The decoder of an autoencoder with tied weights: its output, and the gradient that goes back, in one pass over W."""
 
 from collections import Counter
 from functools import cache
@@ -37,7 +37,7 @@ from pytensor.tensor.type import matrix
 
 
 class TiedDecoder(Update):
-    """The logits a = h W' + c of one example, and what their error (z - x) gives back, in one pass over W.
+    """The logits a = h W' + c of one example, and their error times W, (z - x) W, in one pass over W.
 
     Row i of W gives a_i, hence z_i = sigmoid(a_i) and its error z_i - x_i, x being the target. The error times the same
     row is a part of what goes back to h, so that both are computed while the row is in the first-level cache.
@@ -180,7 +180,7 @@ def decoder_to_tied_decoder(fgraph, node):
 
 
 def error_factor(variable, likelihood):
-    """The s of a variable that is s (z - x), as a `Product`, of what a LogLikelihood has; None where it is not so.
+    """The s of a variable that is s (z - x), as a `Product`; z and x are those of a LogLikelihood. Else None.
 
     The gradient comes as (1 - x) z - x (1 - z), with signs and scalars anywhere: multiplied out, that is z - x.
     """

@@ -1,4 +1,4 @@
-"""The log-likelihood of a sigmoid's output, from what went into the sigmoid; a sum in the gradient of a softmax's."""
+"""The log-likelihood of a sigmoid's output, from the sigmoid's input; a sum in the gradient of a softmax's."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""What this package needs of PyTensor and Numba beside their documented parts, in one place."""
+"""The undocumented parts of PyTensor and Numba that this package needs, in one place."""
 
 import zlib
 from functools import cache
@@ -131,7 +131,7 @@ class CompilingLinker(EvaluatingLinker, NumbaLinker):
 
 
 class PositionalLinker(CompilingLinker):
-    """The same, but what is called is the graph's own function, with its arguments one by one.
+    """The same, but it calls the graph's own function, with its arguments one by one.
 
     PyTensor puts a function of `*args` around it. At each call Numba looks up the types of the arguments: of arrays in
     C, of anything else in Python. Where the tuple `*args` holds a generator of random numbers, the types of all arrays

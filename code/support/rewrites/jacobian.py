@@ -1,4 +1,4 @@
-"""The squared norm of a layer's Jacobian and its gradient, without the Jacobian: a penalty on what a layer copies."""
+"""The squared norm of a layer's Jacobian and its gradient, without the Jacobian; a penalty of lesson 7."""
 
 from support.rewrites.algebra import factors_of, multiply, replace
 

@@ -29,7 +29,7 @@ NARROW = 16  # columns; up to here loops along the long side of a product are fa
 
 
 def is_sparse(X):
-    """Whether a minibatch is one of which the zeros are worth to be skipped."""
+    """Whether so many entries of a minibatch are zero that skipping them is faster."""
     k, n = X.shape
     if k > FEW:
         return False
