@@ -48,8 +48,8 @@ The graph (get_jacobian)
     division is a true one.
 
 The loop (test_cA)
-    As in lesson 3, an epoch is a pass over the minibatches. Two means are printed: that of the cost of reconstruction,
-    and that of the norm, the root of the mean squared norm in each minibatch.
+    As in lesson 3, an epoch is a pass over the minibatches. Two means over the minibatches are printed: that of the
+    cost of reconstruction, and that of the norm. The norm of a minibatch is the root of its mean |J|².
 
 What to look at (singular_values)
     The first cost holds the penalty. With the default settings it is 842 nats: 805 of cross-entropy, and a penalty of

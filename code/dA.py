@@ -5,11 +5,12 @@ The model (Autoencoder)
 
         y = σ(x W + b),    z = σ(y W′ + b′),    W′ = Wᵀ (tied weights),    σ(a) = 1 / (1 + exp(−a))
 
-    With fewer hidden units than inputs, the code must be a summary. With more, it could be a copy. But gradient
-    descent need not find a copy. The first sigmoid is nearly a straight line only while its input is small, which asks
-    for small weights. The second sigmoid comes near 0 or 1 only if its input is large, which asks for large ones. Tied
-    weights can do both only if many small ones add up: 8,192 units with weights of ±0.1 copy every black and white
-    image of eight pixels to 5e-5. The 500 units of the default run stay 5 nats from a copy.
+    There are no labels in this lesson: y is the code. With fewer hidden units than inputs, the code must be a summary.
+    With more, it could be a copy. But gradient descent need not find a copy. The first sigmoid is nearly a straight
+    line only while its input is small, which asks for small weights. The second sigmoid comes near 0 or 1 only if its
+    input is large, which asks for large ones. Tied weights can do both only if many small ones add up: 8,192 units with
+    weights of ±0.1 copy every black and white image of eight pixels to 5e-5. The 500 units of the default run stay 5
+    nats from a copy.
 
     For a denoising autoencoder [1] a mere copy of its input is wrong. It sees x̃, in which entries of x were lost:
 

@@ -18,8 +18,8 @@ The model (GAN)
     G never sees an image of the data. All that it knows comes from the gradient of D.
 
 What the best D measures
-    For a fixed G, write p(x) for the density of the data, and q(x) for that of G's images. The cost of D is the mean of
-    −½ (p log D + q log(1 − D)) at each x. Its derivative is zero where p / D = q / (1 − D), so that the best D is
+    For a fixed G, write p(x) for the density of the data, and q(x) for that of G's images. The cost of D is the sum of
+    −½ (p log D + q log(1 − D)) over all x. Its derivative by D is zero where p / D = q / (1 − D), so that the best D is
 
         D*(x) = p(x) / (p(x) + q(x)).
 
@@ -45,8 +45,8 @@ One example, with numbers
 
         cost of G  = −0.5 ln 0.6 − 0.5 ln 1/3 = 0.805; with A alone it would be −ln 0.6 = 0.511
 
-    So G makes A more often. But at A alone it would not stay: D would learn that the data show A less often than G
-    does. Nothing in the cost of G asks for B. It is D's answer that brings B back, if D learns it in time.
+    So G makes A more often. But G would not stay at A alone: D would learn that the data show A less often than G does.
+    Nothing in the cost of G asks for B. It is D's answer that brings B back, if D learns it in time.
 
 Collapse
     Often D does not learn it in time. G makes one kind of image, D learns to refuse it, and G makes another kind. Or G
@@ -520,8 +520,9 @@ Before each run, write down what you expect. Give each run a folder of its own b
 change of the code add `--fresh`: without it a run that was made by other code is refused. Figures are means of an epoch
 on MNIST, in single precision. The answers are in tests/exercises/gan.md.
 
-1. The other cost. In `get_costs`, let the generator minimise log(1 − D(G(z))), which is −softplus(a): set
-   `generator_cost = -pt.mean(pt.softplus(logit_Gz))`. Run `--quick --fresh`. Compare D(G(z)) in the second epoch.
+1. The other cost. In `get_costs`, let the generator minimise log(1 − D(G(z))). With D(G(z)) = σ(a) this is
+   −softplus(a), so set `generator_cost = -pt.mean(pt.softplus(logit_Gz))`. Run `--quick --fresh`. Compare D(G(z)) in
+   the second epoch.
 2. Dropout. Set `KEEP_INPUT, KEEP_HIDDEN = 1.0, 1.0`, and run `--quick --fresh`. Compare the second epochs. How much
    can two epochs of one seed say?
 3. The measure. Take the first 10,000 training images. Average each of them with the four that are nearest to it, and

@@ -8,7 +8,7 @@ The model (sA)
     A sparse code describes each image by few of its units: most are near 0, a few are near 1. Each unit then stands for
     something that few images have, such as a stroke at one place. We ask for such a code by a number, the sparsity
     target ρ, which is the mean activation that each unit should have. For a minibatch of B examples, let yₙⱼ be unit
-    j's activation by example n, and aⱼ its mean over the minibatch. Then
+    j's activation by example n, and aⱼ its mean over the minibatch. (In lesson 3, a is the input of a sigmoid.) Then
 
         aⱼ = (1/B) Σₙ yₙⱼ,    cost = (1/B) Σₙ L(xₙ, zₙ) + sparsity_weight Σⱼ KL(ρ ‖ aⱼ),
 
