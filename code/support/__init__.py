@@ -9,7 +9,7 @@ Every lesson imports this package. The import makes three choices, each only if 
 
 If the home folder cannot be written, machine code is kept in a temporary folder. A line on standard error says so.
 
-The rooms of this package, from the roof to the ground. Each imports only from the rooms below it:
+The modules of this package, from top to bottom. Each imports only from those below it:
 
     command                   a driver's signature and docstring become the options of its command
     pages                     the lessons as pages for the browser

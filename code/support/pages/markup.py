@@ -17,7 +17,7 @@ PICTURE = re.compile(r"!\[(.*)\]\((\S+)\)<br>\n(.*)")  # and its caption
 
 
 def coloured(code):
-    """The lines of a program, a list, as HTML. Each tells its indentation, where it goes on if it does not fit."""
+    """The lines of a program, a list, as HTML. Each has its indentation, at which it goes on if it does not fit."""
     lines = html.escape(code)
     if highlight is not None:
         lines = highlight(code, PythonLexer(stripnl=False, ensurenl=False), HtmlFormatter(nowrap=True))

@@ -33,7 +33,7 @@ def described(caption):
 
 
 def caption_of(path):
-    """The caption in a PNG that this room wrote, or "". Neither matplotlib nor Pillow is needed."""
+    """The caption in a PNG that this package wrote, or "". Neither matplotlib nor Pillow is needed."""
     # A chunk is the length of its contents, its type, the contents; a caption follows its keyword and five zeros.
     before, head, after = path.read_bytes().partition(b"iTXt" + KEYWORD.encode() + bytes(5))
     length = int.from_bytes(before[-4:]) - len(head) + 4

@@ -105,7 +105,7 @@ def check_origin(about, form=ORIGIN):
 
 
 def check_settings_file(record):
-    """The content of a settings.json, if it can be used: it tells of one part at least."""
+    """The content of a settings.json, if it can be used: it has at least one part."""
     record["parts"][0]
     return check_origin(record, SETTINGS)
 
