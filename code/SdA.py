@@ -24,12 +24,12 @@ The model (DeepNetwork)
     is fine-tuned with labels, as in lesson 2 [2]. The visible biases b′ are needed no more.
 
 Why pre-training helps
-    Two explanations are discussed. Pre-training may help the optimiser: from its start the descent reaches a low
-    training cost sooner, or a lower one. Or it may be a regulariser: it leads to weights that err less on new images at
-    the same training cost. Erhan et al. [3] compared many networks with and without, and found mostly the second. The
-    table is from our records of the published recipe on MNIST. For each level it gives the epoch in which the training
-    cost of fine-tuning first falls below the level, and the validation error after that epoch. The numbers are means
-    over ten runs with pre-training and three without:
+    Two explanations are discussed. Pre-training may help the optimiser: from the weights that it gives, the descent
+    reaches a low training cost sooner, or a lower one. Or it may be a regulariser: it leads to weights that err less on
+    new images at the same training cost. Erhan et al. [3] compared many networks with and without, and found mostly the
+    second. The table is from our records of the published recipe on MNIST. For each level it gives the epoch in which
+    the training cost of fine-tuning first falls below the level, and the validation error after that epoch. The numbers
+    are means over ten runs with pre-training and three without:
 
         training cost below           0.1     0.03    0.01    0.003   0.001
         with: in epoch                2.0     5.0     9.7     14.8    16.6

@@ -19,9 +19,10 @@ The model (VAE)
 
         bound(x) = E_q [log p(x | z)] − KL(q(z | x) ‖ p(z)) ≤ log p(x).
 
-    E_q is the mean over codes z drawn from q(z | x). The first term asks for a good reconstruction. The second one asks
-    that the codes of each image look like draws from p(z). It is the number of nats that the encoder spends on the code
-    of the image, and it has a closed form:
+    E_q is the mean over codes z drawn from q(z | x), and KL is the divergence of lesson 6, here of two normal
+    distributions. The first term asks for a good reconstruction. The second one asks that the codes of each image look
+    like draws from p(z). This term is the number of nats that the encoder spends on the code of the image, and it has a
+    closed form:
 
         KL = −½ Σⱼ (1 + log σⱼ² − μⱼ² − σⱼ²).
 
@@ -30,7 +31,7 @@ The model (VAE)
 
 One example, with numbers
     Two pixels, one hidden unit in each network, one entry in the code; x = (1, 0). Say all weights are zero, and so
-    are the biases but for b₂ = 1, b₃ = ln 4, and b₅ = (ln 3, 0).
+    are the biases but for b₂ = 1, b₃ = ln 4, and b₅ = (ln 3, 0). ε is a draw from N(0, 1).
 
         μ = 1, σ² = 4                        z = 1 + 2 ε; a decoder without weights ignores it
         KL = (1² + 4 − 1 − ln 4) / 2 = 2 − ln 2 = 1.307
@@ -60,9 +61,9 @@ The graph (sample_latent)
 The loop (bound_function)
     After each epoch the bound of the validation set is taken, always with the same draws. The model of the best epoch
     is kept. At the end two numbers are measured for it: the bound of the test set, and an estimate of log p(x) itself.
-    The estimate draws many codes for each image from the encoder, gives each code the weight
-    w = p(x | z) p(z) / q(z | x), and takes the logarithm of the mean weight [3]. The bound is the mean of the
-    logarithms of such weights. The logarithm is concave, so the bound is the lower one of the two.
+    The estimate draws many codes for each image from the encoder, gives each code the importance weight w = p(x | z)
+    p(z) / q(z | x), and takes the logarithm of the mean weight [3]. The bound is the mean of the logarithms of such w.
+    The logarithm is concave, so the bound is the lower one of the two.
 
     The estimate takes long, so it is made for the first 1,000 test images only, and the bound of these is given beside
     it. They are a little easier than the others. In the default run the bound of all test images is −98.68, that of
