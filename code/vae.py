@@ -61,9 +61,9 @@ The graph (sample_latent)
 The loop (bound_function)
     After each epoch the bound of the validation set is taken, always with the same draws. The model of the best epoch
     is kept. At the end two numbers are measured for it: the bound of the test set, and an estimate of log p(x) itself.
-    The estimate draws many codes for each image from the encoder, gives each code the importance weight w = p(x | z)
-    p(z) / q(z | x), and takes the logarithm of the mean weight [3]. The bound is the mean of the logarithms of such w.
-    The logarithm is concave, so the bound is the lower one of the two.
+    The estimate draws many codes for each image from the encoder, gives each code the importance weight
+    w = p(x | z) p(z) / q(z | x), and takes the logarithm of the mean weight [3]. The bound is the mean of the
+    logarithms of such w. The logarithm is concave, so the bound is the lower one of the two.
 
     The estimate takes long, so it is made for the first 1,000 test images only, and the bound of these is given beside
     it. They are a little easier than the others. In the default run the bound of all test images is −98.68, that of
