@@ -326,8 +326,9 @@ tests/exercises/pca.md.
    models, then W Wᵀ. Which of the two has the autoencoder learnt?
 2. The sigmoids. Run `python code/dA.py --corruption-levels 0 --n-hidden N` for N = 2, 10 and 50. Compare its
    reconstructions of the test images with PCA's, by the squared error, and by the cross-entropy in nats. Then let
-   `get_hidden_values` in code/dA.py be linear, x W + b, keep the sigmoid of the output, and run with `--fresh`. Which
-   of the two sigmoids gains something, and why?
+   `get_hidden_values` in code/dA.py be linear, x W + b, keep the sigmoid of the output, and run with `--fresh`, for 30
+   epochs, with minibatches of 100, and with `adam_updates` of lesson 8 at a rate of 0.001 in the place of
+   `sgd_updates`. Which of the two sigmoids gains something, and why?
 3. The plateau. Run `--n-hidden 10` and look at `costs.png`. Between iterations 25 and 38 the cost falls slowly, from
    0.22 to 0.10 above the optimum. The tenth eigenvalue is 1.240, the eleventh 1.101. What is the optimiser deciding?
 4. Code: the axes in their order. In `LinearAutoencoder.get_cost_gradient`, let the cost be a mean of `n_hidden` costs:
