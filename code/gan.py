@@ -77,8 +77,8 @@ The loop (parzen_log_likelihoods)
 
     At the end the mean over the test images is taken. The published figure is 225 ± 2 nats, where 2 is the standard
     error over the test images. The first 10,000 training images, in the place of samples, have 244.6 ± 2.1 here. This
-    is the control: a model that copies scores well. The measure is known to be poor [4]. It rewards images near to the data.
-    It hardly sees whether they are sharp, or whether they differ from each other. So look at the samples, at the
+    is the control: a model that copies scores well. The measure is known to be poor [4]. It rewards images near to the
+    data. It hardly sees whether they are sharp, or whether they differ from each other. So look at the samples, at the
     nearest training images, and at the classes.
 
 What to look at (plot)

@@ -103,9 +103,9 @@ The loop (get_pseudo_likelihood_cost)
     they differ. A machine with at most 16 hidden units is small enough to sum over; then the exact log Z is used.
 
 What to look at (plot)
-    The first cost, −424.8. With weights of zero, every pixel would be guessed at 1/2, at −784 ln 2 = −543.4. The
-    first step looks at one pixel of 20 images, so this cost says little about the machine. The published run
-    goes from −90.65 in its first epoch to −62.76 in its fifteenth.
+    The first cost, −424.8. With weights of zero, every pixel would be guessed at 1/2, at −784 ln 2 = −543.4. The first
+    step looks at one pixel of 20 images, so this cost says little about the machine. The published run goes from
+    −90.65 in its first epoch to −62.76 in its fifteenth.
 
     `filters`, after the first epoch, after two others and after the last. The strokes become shorter and sharper. In
     `samples`, see how long a chain stays with one digit: a chain that never leaves it explores only one part of the
