@@ -4,11 +4,11 @@ The model (GAN)
     Two networks play against each other [1]. The generator G turns noise z into an image. The discriminator D looks at
     an image, and gives the probability that it comes from the data, and not from G:
 
-        z → h = relu(z W₁ + b₁) → relu(h W₂ + b₂) → G(z) = σ(· W₃ + b₃)            z uniform in ±√3, 100 entries
-        x → u = maxout(x V₁ + c₁) → maxout(u V₂ + c₂) → D(x) = σ(a),  a = · V₃ + c₃
+        g = relu(z W₁ + b₁),      h = relu(g W₂ + b₂),      G(z) = σ(h W₃ + b₃)
+        u = maxout(x V₁ + c₁),    v = maxout(u V₂ + c₂),    D(x) = σ(a),  a = v V₃ + c₃
 
-    The noise has variance 1. A maxout unit [2] has five weight vectors, and its value is the largest of its five sums.
-    It can approximate any convex function of its input.
+    The noise z has 100 entries, uniform in ±√3, so that their variance is 1. A maxout unit [2] has five weight vectors,
+    and its value is the largest of its five sums. It can approximate any convex function of its input.
 
     D is trained to be right, and G is trained to make D err. Their costs, for an image of the data and an image of G,
     are averaged over a minibatch:
