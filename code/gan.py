@@ -88,8 +88,8 @@ What to look at (plot)
     `costs.png`: the costs of both players, D(x) and D(G(z)).
 
     Which digits do the samples show? `--sample runs/gan/model.npz` writes 10,000 of them as a data set. The network of
-    lesson 4 can classify it: `SdA.py --predict runs/SdA/model.npz --dataset runs/gan/model_samples_0.npz` prints the
-    classes of the first ten.
+    lesson 4 can classify it: `SdA.py --predict runs/SdA/model.npz --dataset runs/gan/model_samples_0.npz` prints how
+    many images it takes for each digit.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/gan.md.
 
@@ -446,7 +446,7 @@ def load_model(saved):
 def sample(model, seed=EVALUATION_SEED):
     """Make 10,000 new images by a saved model, into a data set beside it, and a hundred of them into a picture.
 
-    `SdA.py --predict MODEL --dataset SAMPLES` prints which digits lesson 4's network sees in the first ten of them.
+    `SdA.py --predict MODEL --dataset SAMPLES` prints how many of them lesson 4's network takes for each digit.
 
     Parameters
     ----------

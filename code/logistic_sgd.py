@@ -423,7 +423,8 @@ def predictor(lesson, load_model):
         """Load a saved model, and print its predictions for ten images and its error on all of them.
 
         The images are the test set of the model's own data, or that of another data set. An .npz file without a split
-        gives all its examples. Without labels there is no error. Returns the error or None.
+        gives all its examples. Without labels the predictions are counted, and there is no error. Returns the error or
+        None.
         """
         saved = SavedModel(model, lesson)
         classifier = load_model(saved)
@@ -441,6 +442,8 @@ def predictor(lesson, load_model):
                 odds = ", ".join(f"class {label} with probability {row[label]:.4f}" for label in likely)
                 say(f"example {place}: {odds}{'' if examples.y is None else f'; its label is {examples.y[place]}'}")
         if examples.y is None:
+            counts = np.bincount(predicted, minlength=probabilities.shape[1])
+            say(f"images of each class: {', '.join(f'{label}: {n}' for label, n in enumerate(counts))}")
             return None
         error = float(np.mean(predicted != examples.y))
         say(f"{'test ' * examples.is_test_set}error {100 * error:f} % of {len(predicted)} images")

@@ -204,6 +204,7 @@ def test_one_image_without_a_label_is_predicted(other, model, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"dataset: the arrays in {other}, all of them predicted",
         "example 0: class 1 with probability 0.8808, class 0 with probability 0.1192",
+        "images of each class: 0: 0, 1: 1",
     ]
 
 
