@@ -195,6 +195,7 @@ def test_the_recorded_pages_are_those_of_the_records(tmp_path, monkeypatch):
     shutil.copytree(RESULTS, tmp_path / "results")
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    monkeypatch.setattr(report.subprocess, "run", lambda command: pytest.fail(f"there is no record of {command}"))
     pages = {tmp_path / "results" / "README.md": RESULTS / "README.md", tmp_path / "README.md": ROOT / "README.md"}
     for page, recorded in pages.items():
         emptied = re.sub(r"(?ms)^(<!-- (\w+): .*? -->\n).*?(<!-- end of \2 -->)$", r"\1\3", recorded.read_text("utf-8"))
