@@ -535,6 +535,7 @@ def final_figures(rbm, training, annealings, test_x):
     # Each run of annealing has as many chains: the mean of their estimates of Z is that of all chains together.
     log_z = float(logsumexp([line["log_z"] for line in annealings]) - np.log(len(annealings)))
     figures = {
+        "epochs": len(training),
         "cost": training[-1]["cost"],
         "log_z": log_z,
         "fewest_effective_chains": min(line["effective_chains"] for line in annealings),

@@ -267,6 +267,7 @@ def test_the_driver_trains_samples_and_estimates(is_persistent, small_dataset, t
     assert [line["chains"] for line in rest if "chains" in line] == [40, 40]
 
     runs = [line for line in rest if "temperatures" in line]
+    assert result.figures["epochs"] == 5  # of the training
     assert [line["temperatures"] for line in runs] == [20] * 3 and len({line["log_z"] for line in runs}) == 3
     figures, log_z = result.figures, rbm.exact_log_z(machine)
     rounded = -free_energies(machine, np.round(test_x)).mean() - log_z
