@@ -101,7 +101,8 @@ def test_the_commands_of_readme_end_well(tmp_path, small_dataset):
     done = subprocess.run(
         [sys.executable, "-c", ONE_PROCESS],
         input=json.dumps([small_dataset, *everything]),
-        env={**os.environ, "PYTENSOR_FLAGS": FLAGS},
+        # Python 3.11 has a distutils: setuptools, which PyTensor 3.0 imports for a scan, refuses to be a second one.
+        env={**os.environ, "PYTENSOR_FLAGS": FLAGS, "SETUPTOOLS_USE_DISTUTILS": "stdlib"},
         **process,
     )
     assert done.returncode == 0 and done.stdout.endswith("END\n"), done.stdout + done.stderr
