@@ -84,7 +84,7 @@ from functools import partial
 
 from logistic_sgd import minibatch_function, predictor, train_with_early_stopping
 from rbm import RBM
-from SdA import DeepNetwork, pretrain_layers
+from SdA import DeepNetwork, load_network, pretrain_layers
 from support.command import command
 from support.console import say
 from support.data import Datasets
@@ -125,8 +125,7 @@ class DBN(DeepNetwork):
         layer = RBM(
             input, n_in, n_out, W=sigmoid_layer.W, hbias=sigmoid_layer.b, numpy_rng=numpy_rng, theano_rng=generator
         )
-        layer.vbias.name = f"vbias_{len(self.own_models)}"
-        return layer
+        return layer, layer.vbias
 
     def pretraining_functions(self, train_set_x, batch_size, k):
         """One function a layer, from the bottom up, that trains its machine on a minibatch by CD-k.
@@ -205,7 +204,7 @@ def test_DBN(
     with open_run(test_DBN, locals(), check, **further) as run:
         say("... building the model")
         dbn = DBN(np.random.RandomState(seed), None, run.data.n_in, hidden_layers_sizes, run.data.n_out)
-        whole = [*dbn.params, *(layer.vbias for layer in dbn.rbm_layers)]
+        whole = [*dbn.params, *dbn.visible_biases]
         if pretrained is not None:
             stack.restore(whole)
 
@@ -234,15 +233,7 @@ def test_DBN(
         return run.draw(plot)
 
 
-def load_model(saved):
-    """A network with the parameters of a saved model; of a pre-trained stack, with its visible biases, too."""
-    n_ins, *hidden_layers_sizes, n_outs = saved.layer_sizes()
-    dbn = DBN(np.random.RandomState(0), None, n_ins, hidden_layers_sizes, n_outs)
-    visible_biases = [layer.vbias for layer in dbn.rbm_layers]
-    saved.restore([*dbn.params, *visible_biases] if isinstance(saved, PretrainedStack) else dbn.params)
-    return dbn
-
-
+load_model = partial(load_network, DBN)
 predict = predictor("DBN", load_model)
 
 

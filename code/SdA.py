@@ -143,6 +143,7 @@ class DeepNetwork:
     logLayer : LogisticRegression
     params : list of the shared variables that fine-tuning trains
         W and b of each sigmoid layer, from the bottom up, then the logistic regression's.
+    visible_biases : list of shared vectors, one a layer's own model, which are not fine-tuned
     n_layers : int
     finetune_cost : symbolic scalar, the negative log-likelihood of y
     errors : symbolic scalar, the fraction of the minibatch that is misclassified
@@ -157,16 +158,18 @@ class DeepNetwork:
 
         self.x = self.input = pt.matrix("x")  # (batch, n_ins)
         self.y = pt.ivector("y")  # (batch,)
-        self.sigmoid_layers, self.own_models, self.params = [], [], []
+        self.sigmoid_layers, self.own_models, self.params, self.visible_biases = [], [], [], []
         layer_input, n_in = self.x, n_ins
         for number, (n_out, generator) in enumerate(zip(hidden_layers_sizes, generators)):
             layer = HiddenLayer(rng=numpy_rng, input=layer_input, n_in=n_in, n_out=n_out, activation=pt.sigmoid)
             layer.output.name = f"h_{number}"
             own_generator = pt.random.shared_rng(generator, name=f"rng_{number}")
-            own_model = self.make_own_model(numpy_rng, own_generator, layer_input, n_in, n_out, layer)
+            own_model, visible_bias = self.make_own_model(numpy_rng, own_generator, layer_input, n_in, n_out, layer)
+            visible_bias.name = f"{visible_bias.name}_{number}"
             self.sigmoid_layers.append(layer)
             self.own_models.append(own_model)
-            self.params.extend(layer.params)  # a visible bias of the layer's own model is not fine-tuned
+            self.params.extend(layer.params)
+            self.visible_biases.append(visible_bias)
             layer_input, n_in = layer.output, n_out
 
         self.logLayer = LogisticRegression(input=layer_input, n_in=n_in, n_out=n_outs)
@@ -177,7 +180,7 @@ class DeepNetwork:
         self.errors = self.logLayer.errors(self.y)
 
     def make_own_model(self, numpy_rng, generator, input, n_in, n_out, sigmoid_layer):
-        """The model that learns this layer's W and b without labels."""
+        """The model that learns this layer's W and b without labels, and its visible bias."""
         raise NotImplementedError
 
     def build_finetune_functions(self, datasets, batch_size, learning_rate):
@@ -212,8 +215,7 @@ class SdA(DeepNetwork):
 
     def make_own_model(self, numpy_rng, generator, input, n_in, n_out, sigmoid_layer):
         layer = dA(numpy_rng, generator, input, n_in, n_out, W=sigmoid_layer.W, bhid=sigmoid_layer.b)
-        layer.b_prime.name = f"b_prime_{len(self.own_models)}"
-        return layer
+        return layer, layer.b_prime
 
     def pretraining_functions(self, train_set_x, batch_size):
         """One function a layer, from the bottom up, that trains its autoencoder on a minibatch.
@@ -338,7 +340,7 @@ def test_SdA(
         say("... building the model")
         rng = np.random.RandomState(seed)
         sda = SdA(rng, None, run.data.n_in, hidden_layers_sizes, run.data.n_out, corruption_levels)
-        whole = [*sda.params, *(layer.b_prime for layer in sda.dA_layers)]
+        whole = [*sda.params, *sda.visible_biases]
         if pretrained is not None:
             stack.restore(whole)
 
@@ -361,15 +363,19 @@ def test_SdA(
         return run.draw(plot)
 
 
-def load_model(saved):
-    """A network with the parameters of a saved model; of a pre-trained stack, with its visible biases, too."""
+def load_network(kind, saved):
+    """A network of a class, such as `SdA`, with the parameters of a saved model.
+
+    That of a pre-trained stack has its visible biases, too.
+    """
     n_ins, *hidden_layers_sizes, n_outs = saved.layer_sizes()
-    sda = SdA(np.random.RandomState(0), None, n_ins, hidden_layers_sizes, n_outs)
-    visible_biases = [layer.b_prime for layer in sda.dA_layers]
-    saved.restore([*sda.params, *visible_biases] if isinstance(saved, PretrainedStack) else sda.params)
-    return sda
+    network = kind(np.random.RandomState(0), None, n_ins, hidden_layers_sizes, n_outs)
+    is_stack = isinstance(saved, PretrainedStack)
+    saved.restore([*network.params, *network.visible_biases] if is_stack else network.params)
+    return network
 
 
+load_model = partial(load_network, SdA)
 predict = predictor("SdA", load_model)
 
 
