@@ -110,11 +110,12 @@ from support.console import say
 from support.data import Datasets
 from support.files import replacing
 from support.inputs import scalar, symbolic_generator, value_of
-from support.pictures import Pictures, save_tiles
+from support.pictures import Pictures, save_samples
 from support.runs import open_run
 from support.runs.models import SavedModel, outputs_for
 from support.settings import checked
 from support.start import UserError
+from vae import affine
 
 import numpy as np
 import pytensor.tensor as pt
@@ -278,12 +279,6 @@ class GAN:
         updates[rate] = pt.maximum(rate / RATE_DECAY, LOWEST_RATE).astype(rate.dtype)
         updates[self.theano_rng] = next_rng
         return discriminator_cost, generator_cost, updates
-
-
-def affine(input, layer):
-    """input W + b of a pair (W, b)."""
-    W, b = layer
-    return pt.dot(input, W) + b
 
 
 def momentum_updates(cost, params, rate, momentum):
@@ -462,10 +457,9 @@ def sample(model, seed=EVALUATION_SEED):
     """
     saved = SavedModel(model, "gan")
     gan = load_model(saved)
-    path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
     images = images_of(gan, draw_noises(gan, N_SAMPLES, seed))
-    save_tiles(path, images[:100], saved.load_data().image_shape, "A hundred images that the generator has made.")
-    say(f"picture: {path}")
+    caption = "A hundred images that the generator has made."
+    path = save_samples(saved, saved.load_data(), images, seed, caption)
     with replacing(path.with_suffix(".npz")) as file:
         np.savez_compressed(file, x=np.minimum(256 * images, 255).astype(np.uint8))  # pixels as MNIST has them
     say(f"data set: {path.with_suffix('.npz')}")

@@ -134,7 +134,7 @@ from support.command import command
 from support.console import say
 from support.data import Datasets
 from support.inputs import symbolic_generator, value_of
-from support.pictures import Pictures, save_tiles
+from support.pictures import Pictures, save_samples
 from support.runs import open_run
 from support.runs.models import SavedModel
 from support.settings import checked
@@ -594,11 +594,8 @@ def sample(model, seed=EVALUATION_SEED):
     start = test_x[rng.choice(len(test_x), 100, replace=len(test_x) < 100)]
     samples = Samples(rbm, start, 1, pt.random.shared_rng(seed=rng.randint(2**30)))
     samples.step_function(GIBBS_STEPS)(0)
-    path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
     caption = f"Images of chains that started from test images, {GIBBS_STEPS:,} Gibbs steps before."
-    save_tiles(path, samples.images.get_value()[:, len(start) :].T, data.image_shape, caption)
-    say(f"picture: {path}")
-    return path
+    return save_samples(saved, data, samples.images.get_value()[:, len(start) :].T, seed, caption)
 
 
 def plot(folder, datasets=None):

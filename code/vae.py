@@ -96,7 +96,7 @@ from support.console import progress, say
 from support.data import Datasets
 from support.graphs.execution import evaluate
 from support.inputs import scalar, symbolic_generator, value_of
-from support.pictures import Pictures, save_tiles
+from support.pictures import Pictures, save_samples
 from support.runs import open_run
 from support.runs.models import SavedModel
 from support.settings import checked
@@ -470,11 +470,8 @@ def sample(model, seed=EVALUATION_SEED):
     """
     saved = SavedModel(model, "vae")
     vae = load_model(saved)
-    path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
     caption = f"A hundred new images, decoded from codes that were drawn from the prior with seed {seed}."
-    save_tiles(path, decoder(vae)(draw_codes(vae, seed)), saved.load_data().image_shape, caption)
-    say(f"picture: {path}")
-    return path
+    return save_samples(saved, saved.load_data(), decoder(vae)(draw_codes(vae, seed)), seed, caption)
 
 
 def plot(folder, datasets=None):

@@ -54,6 +54,17 @@ def save_tiles(path, images, image_shape, caption, scale=False):
         Image.fromarray(pixels if scale else 255 - pixels).save(file, format="png", pnginfo=described(caption))
 
 
+def save_samples(saved, data, images, seed, caption):
+    """Write the first hundred images that a `SavedModel` has made into a picture beside it, and return its path.
+
+    `data` are those that the model was trained on, and `seed` is that of the draws, which the file's name tells.
+    """
+    path = saved.path.with_name(f"{saved.path.stem}_samples_{seed}.png")
+    save_tiles(path, images, data.image_shape, caption)
+    say(f"picture: {path}")
+    return path
+
+
 class Pictures(RecordedRun):
     """The pictures of a run. Each is written to the run's folder.
 
