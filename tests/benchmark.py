@@ -66,6 +66,7 @@ def all_phases():
         "cA": phase("contractive", [784, 500], 10),
         "vae": phase("variational", [784, 500, 20, 500, 784], 100),
         "rbm": phase("boltzmann", [784, 500], 20),
+        "DBN, pre-train 1": phase("contrastive", [784, 1000], 10),
         "DBN, fine-tune": phase("classifier", [784, 1000, 1000, 1000, 10], 10),
         "gan": phase("adversarial", [784, 240, 1200, 100], 100),
     }

@@ -114,3 +114,61 @@ def variational_bound_and_gradients(x, epsilon, params):
     layers = (x, delta_h), (h, delta_mean), (h, delta_log_variance), (z, delta_g), (g, delta_p)
     gradients = [gradient for inputs, delta in layers for gradient in (inputs.T @ delta, delta.sum(axis=0))]
     return np.mean(likelihood - divergence), gradients
+
+
+class Discriminator:
+    """A discriminator with maxout units, for inputs and masks that are given, with its way back.
+
+    Parameters
+    ----------
+    x : (batch, n_visible)
+    masks : of the input and of both hidden layers, each already divided by the probability of being kept
+    params : W, b of each layer
+    n_pieces : weight vectors of a unit
+    """
+
+    def __init__(self, x, masks, params, n_pieces):
+        self.masks, self.params = masks, params
+        self.inputs, self.winners = [x * masks[0]], []
+        for W, b, mask in zip(params[:4:2], params[1:4:2], masks[1:]):
+            sums = (self.inputs[-1] @ W + b).reshape(len(x), -1, n_pieces)
+            self.winners.append(np.eye(n_pieces, dtype=x.dtype)[sums.argmax(axis=2)])
+            self.inputs.append(sums.max(axis=2) * mask)
+        self.logit = (self.inputs[2] @ params[4] + params[5])[:, 0]
+
+    def back(self, delta):
+        """The gradients by the parameters and by x, from that by the logits."""
+        delta, gradients = delta[:, None], []
+        for number in 2, 1, 0:
+            gradients = [self.inputs[number].T @ delta, delta.sum(axis=0), *gradients]
+            delta = delta @ self.params[2 * number].T * self.masks[number]
+            if number:
+                delta = (delta[:, :, None] * self.winners[number - 1]).reshape(len(delta), -1)
+        return gradients, delta
+
+
+def adversarial_costs_and_gradients(x, z, masks_x, masks_Gz, params, n_pieces):
+    """The costs of both players, D(x) and D(G(z)), means of the minibatch; and each player's gradients of its own cost.
+
+    Parameters
+    ----------
+    x, z : (batch, n_visible), (batch, n_noise)
+    masks_x, masks_Gz : what the discriminator drops of images and of what the generator makes, as it takes them
+    params : W, b of the discriminator's three layers, and of the generator's
+    """
+    D, G, batch = params[:6], params[6:], len(x)
+    h1 = np.maximum(z @ G[0] + G[1], 0)
+    h2 = np.maximum(h1 @ G[2] + G[3], 0)
+    images = sigmoid(h2 @ G[4] + G[5])
+    real, made = Discriminator(x, masks_x, D, n_pieces), Discriminator(images, masks_Gz, D, n_pieces)
+    D_x, D_Gz = sigmoid(real.logit), sigmoid(made.logit)
+    outputs = [np.mean(-np.log(D_x) - np.log(1 - D_Gz)) / 2, np.mean(-np.log(D_Gz)), D_x.mean(), D_Gz.mean()]
+
+    (for_real, _), (for_made, _) = real.back((D_x - 1) / (2 * batch)), made.back(D_Gz / (2 * batch))
+    gradients = [a + b for a, b in zip(for_real, for_made)]
+    delta = made.back((D_Gz - 1) / batch)[1] * images * (1 - images)
+    delta_2 = (delta @ G[4].T) * (h2 > 0)
+    delta_1 = (delta_2 @ G[2].T) * (h1 > 0)
+    for below, above in (z, delta_1), (h1, delta_2), (h2, delta):
+        gradients += [below.T @ above, above.sum(axis=0)]
+    return outputs, gradients

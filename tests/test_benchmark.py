@@ -38,6 +38,8 @@ RANDOM = {
     "SdA, pre-train 2": phase("autoencoder", [20, 9, 7], 100, dtype="float64"),
     "vae": phase("variational", [20, 9, 3, 9, 20], 100, dtype="float64"),
     "rbm": phase("boltzmann", [20, 9], 100, dtype="float64"),
+    "DBN, pre-train 1": phase("contrastive", [20, 9], 100, dtype="float64"),
+    "gan": phase("adversarial", [20, 9, 8, 6], 2000, dtype="float64"),
 }
 
 
@@ -68,7 +70,9 @@ def first_steps(contestant, phase):
 @pytest.mark.parametrize("name", RANDOM)
 def test_with_random_numbers_the_first_cost_is_nearly_the_same(name, rewritten):
     costs = [contestants.runner(contestant, RANDOM[name])[0](1) for contestant in OWN]
-    assert max(map(abs, costs)) / min(map(abs, costs)) < 1.03  # the mean of 100 examples, before the weights have moved
+    assert (
+        max(map(abs, costs)) / min(map(abs, costs)) < 1.03
+    )  # the mean of 100 examples or more, before the weights have moved
 
 
 def test_adam_in_numpy_is_that_of_the_lesson(interpreted, float64):

@@ -1,4 +1,5 @@
 import gan
+from numpy_reference import adversarial_costs_and_gradients, sigmoid
 from support.data import load_data
 
 import numpy as np
@@ -20,63 +21,20 @@ def make_gan(seed=0, scale=None, n_visible=6, **sizes):
     return model
 
 
-class Discriminator:
-    """The discriminator in plain NumPy, for inputs and masks that are given, with its way back."""
-
-    def __init__(self, x, masks, params, n_pieces):
-        self.masks, self.params = masks, params
-        self.inputs, self.winners = [x * masks[0] / gan.KEEP_INPUT], []
-        for W, b, mask in zip(params[:4:2], params[1:4:2], masks[1:]):
-            sums = (self.inputs[-1] @ W + b).reshape(len(x), -1, n_pieces)
-            self.winners.append(np.eye(n_pieces)[sums.argmax(axis=2)])
-            self.inputs.append(sums.max(axis=2) * mask / gan.KEEP_HIDDEN)
-        self.logit = (self.inputs[2] @ params[4] + params[5])[:, 0]
-
-    def back(self, delta):
-        """The gradients by the parameters and by x, from that by the logits."""
-        delta, gradients = delta[:, None], []
-        for number in 2, 1, 0:
-            W, keep = self.params[2 * number], gan.KEEP_HIDDEN if number else gan.KEEP_INPUT
-            gradients = [self.inputs[number].T @ delta, delta.sum(axis=0), *gradients]
-            delta = delta @ W.T * self.masks[number] / keep
-            if number:
-                delta = (delta[:, :, None] * self.winners[number - 1]).reshape(len(delta), -1)
-        return gradients, delta
-
-
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
-
-
 def test_costs_and_gradients_of_both_players_are_those_of_numpy(float64):
     model, batch = make_gan(scale=0.7), 8
     x = np.random.RandomState(2).uniform(size=(batch, 6))
     rng = model.theano_rng.get_value()  # a copy, from which we draw what PyTensor is going to draw
     z = rng.uniform(-np.sqrt(3), np.sqrt(3), (batch, 3))
     keep = [(gan.KEEP_INPUT, 6), (gan.KEEP_HIDDEN, 4), (gan.KEEP_HIDDEN, 4)]
-    masks_x, masks_Gz = ([rng.binomial(1, np.full((batch, n), p)) for p, n in keep] for _ in range(2))
-
-    D, G = ([param.get_value() for param in params] for params in (model.discriminator_params, model.generator_params))
-    h1 = np.maximum(z @ G[0] + G[1], 0)
-    h2 = np.maximum(h1 @ G[2] + G[3], 0)
-    images = sigmoid(h2 @ G[4] + G[5])
-    real, made = Discriminator(x, masks_x, D, 2), Discriminator(images, masks_Gz, D, 2)
-    D_x, D_Gz = sigmoid(real.logit), sigmoid(made.logit)
-    costs = [np.mean(-np.log(D_x) - np.log(1 - D_Gz)) / 2, np.mean(-np.log(D_Gz)), D_x.mean(), D_Gz.mean()]
-
-    (for_real, _), (for_made, _) = real.back((D_x - 1) / (2 * batch)), made.back(D_Gz / (2 * batch))
-    gradients = [a + b for a, b in zip(for_real, for_made)]
-    delta = made.back((D_Gz - 1) / batch)[1] * images * (1 - images)
-    delta_2 = (delta @ G[4].T) * (h2 > 0)
-    delta_1 = (delta_2 @ G[2].T) * (h1 > 0)
-    for below, above in (z, delta_1), (h1, delta_2), (h2, delta):
-        gradients += [below.T @ above, above.sum(axis=0)]
+    masks_x, masks_Gz = ([rng.binomial(1, np.full((batch, n), p)) / p for p, n in keep] for _ in range(2))
+    params = [param.get_value() for param in model.params]
+    outputs, gradients = adversarial_costs_and_gradients(x, z, masks_x, masks_Gz, params, 2)
 
     *symbols, updates = model.get_cost_updates(0.5, 0.9, batch)
-    before = [param.get_value() for param in model.params]
     step = pytensor.function([model.x], [*symbols, model.D_x, model.D_Gz], updates=updates)
-    np.testing.assert_allclose(step(x), costs, rtol=1e-10)
-    for param, value, gradient in zip(model.params, before, gradients, strict=True):
+    np.testing.assert_allclose(step(x), outputs, rtol=1e-10)
+    for param, value, gradient in zip(model.params, params, gradients, strict=True):
         np.testing.assert_allclose((value - param.get_value()) / 0.5, gradient, rtol=1e-9, atol=1e-13)
     assert model.theano_rng.get_value().bit_generator.state == rng.bit_generator.state  # all draws moved it on
 

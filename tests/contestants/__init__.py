@@ -12,8 +12,8 @@ A phase is a dict, made by `benchmark.phase`:
 
 | key        | says                                                                                               |
 |------------|----------------------------------------------------------------------------------------------------|
-| kind       | classifier, autoencoder (denoising), linear, sparse, contractive, variational, boltzmann, or       |
-|            | adversarial                                                                                        |
+| kind       | classifier, autoencoder (denoising), linear, sparse, contractive, variational, boltzmann (PCD-15), |
+|            | contrastive (CD-1), or adversarial                                                                 |
 | sizes      | units of each layer; an autoencoder that is no variational one is that of the last two of them, on |
 |            | top of the layers below; of adversarial networks the inputs, the units of a layer of the           |
 |            | discriminator and of the generator, and the noises                                                 |
@@ -22,14 +22,16 @@ A phase is a dict, made by `benchmark.phase`:
 | l2         | weight of a classifier's sum of squared weights                                                    |
 | dtype      | float32 or float64                                                                                 |
 
-A step is one of stochastic gradient descent; of Adam for a variational autoencoder; of persistent contrastive
-divergence for a Boltzmann machine; for a linear autoencoder it is one evaluation of cost and gradient, without an
-update.
+A step is one of stochastic gradient descent; of Adam for a variational autoencoder; with momentum for adversarial
+networks, whose players both move; for a linear autoencoder it is one evaluation of cost and gradient, without an
+update. The cost of a Boltzmann machine is the one that its lesson prints, the discriminator's that of adversarial
+networks.
 
 Each framework is used as its documentation tells a user to: PyTorch with its autograd and optimisers, JAX with a jitted
 scan over the steps and donated buffers, NumPy with the gradients by hand. The contractive penalty, which is the sum of
 the squares of s_bj W_ij over b, i and j, is written as the sum over j of (sum_b s_bj^2) (sum_i W_ij^2), except in this
-port, where a rewrite finds that form.
+port, where a rewrite finds that form. PyTorch's discriminator looks twice at the generator's images, once for each
+player; JAX makes one pass of the two.
 """
 
 from importlib import import_module

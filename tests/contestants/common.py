@@ -9,7 +9,9 @@ CORRUPTION = 0.2
 SPARSITY_TARGET, SPARSITY_WEIGHT = 0.1, 5.0
 CONTRACTION = 0.1
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
-GIBBS_STEPS = 15
+MOMENTUM = 0.5
+PIECES, KEEP_INPUT, KEEP_HIDDEN = 5, 0.8, 0.5  # of the discriminator
+GIBBS_STEPS = {"boltzmann": 15, "contrastive": 1}
 ON = 0.1, 0.13  # the shares of hidden and of visible units that are on in a machine that was trained on MNIST
 INK = 0.2  # the share of pixels that are not zero, as in MNIST
 EXAMPLES = 20_000
@@ -37,11 +39,20 @@ def minibatches(phase, steps):
 
 
 def initial_layers(phase):
-    """[W, b, W, b, ...] of the layers; a variational autoencoder has two on top of its encoder's hidden layer."""
+    """[W, b, W, b, ...] of the layers.
+
+    A variational autoencoder has two on top of its encoder's hidden layer. Of adversarial networks, the discriminator's
+    come first.
+    """
     sizes = phase["sizes"]
     pairs = list(zip(sizes, sizes[1:]))
     if phase["kind"] == "variational":
         pairs.insert(1, pairs[1])
+    if phase["kind"] == "adversarial":
+        n_visible, n_maxout, n_hidden, n_noise = sizes
+        n_sums = n_maxout * PIECES
+        pairs = [(n_visible, n_sums), (n_maxout, n_sums), (n_maxout, 1)]
+        pairs += [(n_noise, n_hidden), (n_hidden, n_hidden), (n_hidden, n_visible)]
     rng = np.random.RandomState(0)
     layers = []
     for n_in, n_out in pairs:
@@ -53,14 +64,16 @@ def initial_layers(phase):
 def beginning(phase):
     """The parameters, in the order of the lesson's `params`, and the constants of its cost.
 
-    Constants are the layers below an autoencoder, or the mean of the images of a linear one. A Boltzmann machine, with
-    as many units on as in a trained one, has its chains and the number of a pixel there, which steps change.
+    Constants are the layers below an autoencoder, or the mean of the images of a linear one. A Boltzmann machine has as
+    many units on as a trained one. If its chains persist, they and the number of a pixel are there, too; steps change
+    these.
     """
     layers = initial_layers(phase)
-    if phase["kind"] == "boltzmann":
+    if phase["kind"] in GIBBS_STEPS:
         W, _ = layers
         biases = [np.full(n, np.log(share / (1 - share)), W.dtype) for n, share in zip(W.shape[::-1], ON)]
-        return [W, *biases], [np.zeros((phase["batch"], W.shape[1]), W.dtype), np.zeros(1, int)]
+        persistent = [np.zeros((phase["batch"], W.shape[1]), W.dtype), np.zeros(1, int)]
+        return [W, *biases], persistent if phase["kind"] == "boltzmann" else []
     if phase["kind"] == "linear":
         return layers[:1], [make_data(phase)[0][: phase["batch"]].mean(axis=0)]
     if phase["kind"] in ("autoencoder", "sparse", "contractive"):

@@ -4,12 +4,12 @@ from functools import partial
 from types import SimpleNamespace
 
 from contestants import common
-from contestants.losses import LOSSES
+from contestants.losses import LOSSES, WITH_MORE
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.nn import log_softmax, sigmoid, softplus
+from jax.nn import log_sigmoid, log_softmax, relu, sigmoid, softplus
 
 
 def runner(phase):
@@ -17,7 +17,8 @@ def runner(phase):
     formula = LOSSES[phase["kind"]]
 
     def loss(params, constants, x, y, key):
-        return formula(phase, ops_with(key), params, constants, x, y)
+        cost = formula(phase, ops_with(key), params, constants, x, y)
+        return (cost[0], cost[1:]) if phase["kind"] in WITH_MORE else (cost, (cost, []))
 
     with jax.enable_x64(is_double):
         data = tuple(map(jnp.asarray, common.make_data(phase)))
@@ -34,36 +35,50 @@ def runner(phase):
 
 def ops_with(key):
     """The `ops` of the losses, whose draws come from a key."""
-    keys = iter(jax.random.split(key))
+    keys = iter(jax.random.split(key, 7))  # no step draws more often
     return SimpleNamespace(
-        sigmoid=sigmoid, tanh=jnp.tanh, exp=jnp.exp, log=jnp.log, full_like=jnp.full_like,
+        sigmoid=sigmoid, tanh=jnp.tanh, relu=relu, exp=jnp.exp, log=jnp.log, round=jnp.round, softplus=softplus,
+        log_sigmoid=log_sigmoid, highest=lambda x: x.max(axis=-1),
+        full=lambda shape, value, x: jnp.full(shape, value, x.dtype),
         cross_entropy=lambda logits, y: -log_softmax(logits)[jnp.arange(len(y)), y].mean(),
         bernoulli_cost=lambda logits, x: (softplus(logits) - x * logits).sum(),
         bernoulli=lambda p: jax.random.bernoulli(next(keys), p).astype(p.dtype),
         normal_like=lambda x: jax.random.normal(next(keys), x.shape, x.dtype),
+        uniform=lambda bound, shape, x: jax.random.uniform(next(keys), shape, x.dtype, -bound, bound),
+        constant=jax.lax.stop_gradient,
+        repeat=lambda step, state, n: jax.lax.scan(
+            lambda state, key: (step(ops_with(key), state), None), state, jax.random.split(next(keys), n)
+        )[0],
+        with_column=lambda x, i, values: x.at[:, i].set(values),
     )  # fmt: skip
 
 
 def training(phase, params, constants, loss, data):
-    """The steps as one scan, which carries the parameters, what Adam remembers, and the key of the random numbers."""
-    batch = phase["batch"]
+    """The steps as one scan, which carries the parameters, what their update remembers, the chains, and the key."""
+    batch, zeros = phase["batch"], [jnp.zeros_like(param) for param in params]
     update, memory = descend, ()
     if phase["kind"] == "variational":
-        update, memory = adam, (0, *([jnp.zeros_like(param) for param in params] for _ in range(2)))
+        update, memory = adam, (0, zeros, jax.tree.map(jnp.zeros_like, params))
+    if phase["kind"] == "adversarial":
+        update, memory = descend_with_momentum, zeros
+    chains = []
+    if phase["kind"] == "boltzmann":
+        chains, constants = constants, []
 
     @partial(jax.jit, static_argnums=3, donate_argnums=0)
     def scan(state, constants, data, steps):
         def step(state, index):
-            params, memory, key = state
+            params, memory, chains, key = state
             key, used = jax.random.split(key)
             start = index * batch % (common.EXAMPLES - batch + 1)
             x, y = (jax.lax.dynamic_slice_in_dim(values, start, batch) for values in data)
-            cost, gradients = jax.value_and_grad(loss)(params, constants, x, y, used)
-            return (*update(params, gradients, memory), key), cost
+            loss_and_gradients = jax.value_and_grad(loss, has_aux=True)
+            (_, (shown, chains)), gradients = loss_and_gradients(params, chains or constants, x, y, used)
+            return (*update(params, gradients, memory), chains, key), shown
 
         return jax.lax.scan(step, state, jnp.arange(steps))
 
-    state = (params, memory, jax.random.key(0))
+    state = (params, memory, chains, jax.random.key(0))
 
     def take_steps(steps):
         nonlocal state
@@ -76,13 +91,13 @@ def training(phase, params, constants, loss, data):
 def evaluation(phase, params, constants, loss, data):
     """A call for each evaluation, as an optimiser outside makes them; in a scan they would all be the same one."""
     x, y = (values[: phase["batch"]] for values in data)
-    cost_and_gradient = jax.jit(jax.value_and_grad(loss))
+    cost_and_gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))
     gradients, key = None, jax.random.key(0)
 
     def take_steps(steps):
         nonlocal gradients
         for _ in range(steps):
-            cost, gradients = jax.block_until_ready(cost_and_gradient(params, constants, x, y, key))
+            (cost, _), gradients = jax.block_until_ready(cost_and_gradient(params, constants, x, y, key))
         return float(cost)
 
     return take_steps, lambda: gradients
@@ -90,6 +105,13 @@ def evaluation(phase, params, constants, loss, data):
 
 def descend(params, gradients, memory):
     return jax.tree.map(lambda param, gradient: param - common.LEARNING_RATE * gradient, params, gradients), memory
+
+
+def descend_with_momentum(params, gradients, velocities):
+    velocities = jax.tree.map(
+        lambda velocity, gradient: common.MOMENTUM * velocity - common.LEARNING_RATE * gradient, velocities, gradients
+    )
+    return jax.tree.map(jnp.add, params, velocities), velocities
 
 
 def adam(params, gradients, memory):

@@ -12,7 +12,8 @@ def runner(phase):
     x, y = common.make_data(phase)
     params, constants = common.beginning(phase)
     cost_and_gradients, rng, gradients = COSTS[phase["kind"]], np.random.default_rng(0), []
-    update = Adam(params).step if phase["kind"] == "variational" else partial(descend, params)
+    updates = {"variational": Adam(params).step, "adversarial": Momentum(params).step}
+    update = updates.get(phase["kind"], partial(descend, params))
 
     def run(steps):
         for rows in common.minibatches(phase, steps):
@@ -29,6 +30,20 @@ def descend(params, gradients):
     for param, gradient in zip(params, gradients, strict=True):
         gradient *= common.LEARNING_RATE
         param -= gradient
+
+
+class Momentum:
+    """The steps of gradient descent with momentum, in place."""
+
+    def __init__(self, params):
+        self.params = params
+        self.velocities = [np.zeros_like(param) for param in params]
+
+    def step(self, gradients):
+        for param, velocity, gradient in zip(self.params, self.velocities, gradients, strict=True):
+            velocity *= common.MOMENTUM
+            velocity -= common.LEARNING_RATE * gradient
+            param += velocity
 
 
 class Adam:
@@ -89,10 +104,9 @@ def variational(phase, rng, params, constants, x, y):
     return -bound, [-gradient for gradient in gradients]
 
 
-def boltzmann(phase, rng, params, state, x, y):
-    """PCD-k, with the pseudo-likelihood of one pixel as its cost."""
-    (W, c, b), (h, pixel) = params, state
-    rounded, n = np.round(x), len(W)
+def divergence(phase, rng, params, chains, x, y):
+    """Contrastive divergence. The cost is that of a pixel, or of reconstruction if no chain persists."""
+    W, c, b = params
 
     def draw(a):
         return (rng.random(a.shape, a.dtype) < reference.sigmoid(a)).astype(a.dtype)
@@ -100,16 +114,34 @@ def boltzmann(phase, rng, params, state, x, y):
     def free_energy(v):
         return -v @ b - np.logaddexp(0, v @ W + c).sum(axis=1)
 
-    for _ in range(common.GIBBS_STEPS):
-        v = draw(h @ W.T + b)
+    h = chains[0] if chains else draw(x @ W + c)
+    for _ in range(common.GIBBS_STEPS[phase["kind"]]):
+        a = h @ W.T + b
+        v = draw(a)
         h[...] = draw(v @ W + c)
-    flipped = rounded.copy()
-    flipped[:, pixel] = 1 - flipped[:, pixel]
-    pixel[...] = (pixel + 1) % n
-    cost = -n * np.logaddexp(0, free_energy(rounded) - free_energy(flipped)).mean()
+    if chains:
+        rounded, pixel = np.round(x), chains[1]
+        flipped = rounded.copy()
+        flipped[:, pixel] = 1 - flipped[:, pixel]
+        pixel[...] = (pixel + 1) % len(W)
+        cost = -len(W) * np.logaddexp(0, free_energy(rounded) - free_energy(flipped)).mean()
+    else:
+        cost = np.sum(x * a - np.logaddexp(0, a)) / len(x)
     up_x, up_v = reference.sigmoid(x @ W + c), reference.sigmoid(v @ W + c)
     gradients = v.T @ up_v - x.T @ up_x, (up_v - up_x).sum(axis=0), (v - x).sum(axis=0)
     return cost, [gradient / len(x) for gradient in gradients]
+
+
+def adversarial(phase, rng, params, constants, x, y):
+    noise = rng.uniform(-np.sqrt(3), np.sqrt(3), (len(x), phase["sizes"][-1])).astype(x.dtype)
+    keeps = common.KEEP_INPUT, common.KEEP_HIDDEN, common.KEEP_HIDDEN
+
+    def masks():
+        shapes = [(len(x), len(W)) for W in params[:6:2]]
+        return [(rng.random(shape, x.dtype) < keep) / x.dtype.type(keep) for shape, keep in zip(shapes, keeps)]
+
+    outputs, gradients = reference.adversarial_costs_and_gradients(x, noise, masks(), masks(), params, common.PIECES)
+    return outputs[0], gradients
 
 
 COSTS = {  # {kind: the cost of a minibatch, and its gradients}
@@ -119,5 +151,7 @@ COSTS = {  # {kind: the cost of a minibatch, and its gradients}
     "contractive": contractive,
     "linear": linear,
     "variational": variational,
-    "boltzmann": boltzmann,
+    "boltzmann": divergence,
+    "contrastive": divergence,
+    "adversarial": adversarial,
 }

@@ -2,12 +2,19 @@
 
 `ops` has what the frameworks spell in different ways:
 
-    sigmoid, tanh, exp, log, full_like
+    sigmoid, tanh, relu, exp, log, round, softplus, log_sigmoid
+    highest(x)                    the maxima along the last axis
+    full(shape, value, x)         an array of one value, of the type of x
     cross_entropy(logits, y)      mean over the minibatch
     bernoulli_cost(logits, x)     cross-entropy of x and sigmoid(logits), the sum of all entries
     bernoulli(p), normal_like(x)  draws: ones with probability p, else zeros; standard normal numbers
+    uniform(bound, shape, x)      draws, uniform in +-bound, of the type of x
+    constant(values)              the same values, through which no gradient passes
+    repeat(step, state, n)        the state after n times step(ops, state)
+    with_column(x, i, values)     x, with another column i
 
-The parameters and the constants are those of `common.beginning`.
+The parameters and the constants are those of `common.beginning`. A formula returns the cost that is minimised. Those of
+`WITH_MORE` also return the cost that is shown, and the constants of the next step.
 """
 
 from contestants import common
@@ -27,7 +34,7 @@ def tied(phase, ops, params, below, x, y):
     kind, (W, b, b_prime) = phase["kind"], params
     for W_below, b_below in zip(below[::2], below[1::2]):
         x = ops.sigmoid(x @ W_below + b_below)
-    used = ops.bernoulli(ops.full_like(x, 1 - common.CORRUPTION)) * x if kind == "autoencoder" else x
+    used = ops.bernoulli(ops.full(x.shape, 1 - common.CORRUPTION, x)) * x if kind == "autoencoder" else x
     hidden = ops.sigmoid(used @ W + b)
     cost = ops.bernoulli_cost(hidden @ W.T + b_prime, x) / phase["batch"]
     if kind == "sparse":
@@ -57,6 +64,62 @@ def variational(phase, ops, params, constants, x, y):
     return (ops.bernoulli_cost(logits, binary) + divergence) / len(x)
 
 
+def divergence(phase, ops, params, chains, x, y):
+    """Contrastive divergence. Shown is the cost of a pixel, or of reconstruction if no chain persists."""
+    W, c, b = fixed = ops.constant(params)
+
+    def sample_h(ops, v):
+        return ops.bernoulli(ops.sigmoid(v @ W + c))
+
+    def gibbs_step(ops, state):
+        h, *_ = state
+        logits = h @ W.T + b
+        v = ops.bernoulli(ops.sigmoid(logits))
+        return sample_h(ops, v), v, logits
+
+    def free_energy(params, v):
+        W, c, b = params
+        return -v @ b - ops.softplus(v @ W + c).sum(1)
+
+    start = chains[0] if chains else sample_h(ops, x)
+    h, v, logits = ops.repeat(gibbs_step, (start, x, x), common.GIBBS_STEPS[phase["kind"]])
+    if chains:
+        pixel, rounded = chains[1], ops.round(x)
+        flipped = ops.with_column(rounded, pixel, 1 - rounded[:, pixel])
+        more = free_energy(fixed, flipped) - free_energy(fixed, rounded)
+        shown, chains = len(W) * ops.log_sigmoid(more).mean(), [h, (pixel + 1) % len(W)]
+    else:
+        shown = -ops.bernoulli_cost(logits, x) / len(x)
+    return (free_energy(params, x) - free_energy(params, v)).mean(), shown, chains
+
+
+def adversarial(phase, ops, params, constants, x, y):
+    """The sum of both players' costs, each with the other's parameters constant. Shown is the discriminator's."""
+    D, (hidden_1, hidden_2, output) = params[:6], layers_of(params[6:])
+    keeps = common.KEEP_INPUT, common.KEEP_HIDDEN, common.KEEP_HIDDEN
+
+    def masks():
+        return [ops.bernoulli(ops.full((len(x), len(W)), keep, x)) / keep for W, keep in zip(D[::2], keeps)]
+
+    def logits(x, masks, D):
+        *hidden, last = layers_of(D)
+        for mask, layer in zip(masks, hidden):
+            x = ops.highest(affine(x * mask, layer).reshape(len(x), -1, common.PIECES))
+        return affine(x * masks[2], last)
+
+    noise = ops.uniform(3**0.5, (len(x), phase["sizes"][-1]), x)
+    images = ops.sigmoid(affine(ops.relu(affine(ops.relu(affine(noise, hidden_1)), hidden_2)), output))
+    masks_x, masks_Gz = masks(), masks()
+    taken_for_made = ops.softplus(-logits(x, masks_x, D)) + ops.softplus(logits(ops.constant(images), masks_Gz, D))
+    discriminator_cost = taken_for_made.mean() / 2
+    generator_cost = ops.softplus(-logits(images, masks_Gz, ops.constant(D))).mean()
+    return discriminator_cost + generator_cost, discriminator_cost, constants
+
+
+def layers_of(params):
+    return list(zip(params[::2], params[1::2]))
+
+
 def affine(x, layer):
     W, b = layer
     return x @ W + b
@@ -69,4 +132,8 @@ LOSSES = {  # {kind: the cost of a minibatch}
     "contractive": tied,
     "linear": linear,
     "variational": variational,
+    "boltzmann": divergence,
+    "contrastive": divergence,
+    "adversarial": adversarial,
 }
+WITH_MORE = "boltzmann", "contrastive", "adversarial"

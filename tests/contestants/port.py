@@ -5,7 +5,7 @@ from functools import partial
 from cA import cA
 from contestants import common
 from contestants.common import beginning, initial_layers, make_data
-from gan import FIRST_MOMENTUM, GAN
+from gan import GAN
 from logistic_sgd import LogisticRegression, minibatch_function, parameter, sgd_updates
 from mlp import MLP
 from pca import LinearAutoencoder
@@ -97,18 +97,19 @@ def variational(phase):
 
 
 def boltzmann(phase):
-    n_visible, n_hidden = phase["sizes"]
-    rbm = RBM(None, n_visible, n_hidden)
-    begin_with(rbm.params, beginning(phase)[0])
-    chains = parameter(np.zeros((phase["batch"], n_hidden)), "chains")
-    step = rbm.get_cost_updates(common.LEARNING_RATE, chains, common.GIBBS_STEPS)
+    """Persistent or not: the first constant is the chains, where these persist."""
+    rbm, (params, constants) = RBM(None, *phase["sizes"]), beginning(phase)
+    begin_with(rbm.params, params)
+    chains = parameter(constants[0], "chains") if constants else None
+    step = rbm.get_cost_updates(common.LEARNING_RATE, chains, common.GIBBS_STEPS[phase["kind"]])
     return train_function(phase, rbm.input, *step), rbm.params
 
 
 def adversarial(phase):
     n_visible, n_maxout, n_hidden, n_noise = phase["sizes"]
     gan = GAN(np.random.RandomState(0), None, None, n_visible, n_noise, n_hidden, n_maxout)
-    cost, _, updates = gan.get_cost_updates(common.LEARNING_RATE, FIRST_MOMENTUM, phase["batch"])
+    begin_with(gan.params, initial_layers(phase))
+    cost, _, updates = gan.get_cost_updates(common.LEARNING_RATE, common.MOMENTUM, phase["batch"])
     return train_function(phase, gan.x, cost, updates), gan.params
 
 
@@ -143,5 +144,6 @@ BUILDERS = {  # {kind: function of a phase that returns f(index) and the paramet
     "contractive": partial(tied, model_class=cA, numbers=(common.CONTRACTION,)),
     "variational": variational,
     "boltzmann": boltzmann,
+    "contrastive": boltzmann,
     "adversarial": adversarial,
 }
