@@ -26,6 +26,7 @@ import pytest
 from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Apply
 from pytensor.scalar.basic import Composite
+from pytensor.scalar.math import Softplus
 
 SMALL_SDA = ["--hidden-layers-sizes", "6", "5", "--batch-size", "1"]
 
@@ -291,3 +292,11 @@ def test_what_is_evaluated_without_compiling_is_what_numpy_computes(recwarn):
     np.testing.assert_array_equal(coins, np.random.default_rng(5).binomial(1, 0.5, (2, 2)))
     assert rng.get_value().bit_generator.state == state
     assert not recwarn.list  # of an overflow: machine code does not tell of it either
+
+
+def test_softplus_is_computed_for_all_entries_at_once(monkeypatch):
+    monkeypatch.delattr(Softplus, "impl")  # of a single number
+    x = pt.vector("x", dtype="float32")
+    [values] = evaluate([pt.softplus(x)], {x: np.array([-200, 0, 3, 200], np.float32)})
+    np.testing.assert_allclose(values, [0, np.log(2), np.log1p(np.exp(3)), 200], rtol=1e-7)
+    assert values.dtype == np.float32

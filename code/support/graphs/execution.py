@@ -6,6 +6,7 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.basic import Constant
 from pytensor.graph.fg import FunctionGraph
 from pytensor.scalar.basic import Composite
+from pytensor.scalar.math import Softplus
 from pytensor.tensor.elemwise import Elemwise
 
 
@@ -36,6 +37,8 @@ def execute(fgraph, values, watch=lambda node, inputs, outputs: None):
             if (inside := inner_graph(node)) is not None:
                 for variable, value in zip(node.outputs, execute(inside, inputs)):
                     storage[variable][0] = value
+            elif isinstance(getattr(node.op, "scalar_op", None), Softplus):  # PyTensor has it only for single numbers
+                storage[node.outputs[0]][0] = np.logaddexp(0, *inputs).astype(node.outputs[0].dtype)
             else:
                 node.op.make_thunk(node, storage, {v: [True] for v in node.inputs + node.outputs}, [], impl="py")()
             watch(node, inputs, [storage[variable][0] for variable in node.outputs])
