@@ -90,7 +90,7 @@ class Datasets(list):
             if low < 0 or high > 1:
                 told = f"{self.name} cannot be used: its {part} set has values from {low:g} to {high:g}"
                 remedy = "scale them, such as by (x - x.min()) / (x.max() - x.min())"
-                raise UserError(f"{told}, and an autoencoder rebuilds values from 0 to 1; {remedy}")
+                raise UserError(f"{told}, and the model makes values from 0 to 1; {remedy}")
 
 
 def load_data(dataset=PICKLE):

@@ -273,5 +273,5 @@ def test_lessons_train_on_it_predict_and_draw_it(path, tmp_path, capsys):
 def test_an_autoencoder_refuses_what_it_cannot_rebuild(path, tmp_path, driver, capsys):
     save(path, X / 64)
     assert command(driver, {}, ["--dataset", str(path), "--output-folder", str(tmp_path / "run")]) == 2
-    assert "autoencoder rebuilds values from 0 to 1; scale them" in capsys.readouterr().err
+    assert "the model makes values from 0 to 1; scale them" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
