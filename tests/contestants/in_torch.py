@@ -65,6 +65,7 @@ def runner(phase, compiled):
         return cost if phase["kind"] in WITH_MORE else (cost, cost, constants)
 
     if compiled:
+        torch.compiler.reset()  # or it gives up compiling after the eighth phase
         loss = torch.compile(loss)
 
     def run(steps):
