@@ -70,9 +70,8 @@ def first_steps(contestant, phase):
 @pytest.mark.parametrize("name", RANDOM)
 def test_with_random_numbers_the_first_cost_is_nearly_the_same(name, rewritten):
     costs = [contestants.runner(contestant, RANDOM[name])[0](1) for contestant in OWN]
-    assert (
-        max(map(abs, costs)) / min(map(abs, costs)) < 1.03
-    )  # the mean of 100 examples or more, before the weights have moved
+    # Each is the mean of 100 examples or more, before the weights have moved.
+    assert max(map(abs, costs)) / min(map(abs, costs)) < 1.03
 
 
 def test_adam_in_numpy_is_that_of_the_lesson(interpreted, float64):

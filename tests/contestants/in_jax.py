@@ -4,7 +4,7 @@ from functools import partial
 from types import SimpleNamespace
 
 from contestants import common
-from contestants.losses import LOSSES, WITH_MORE
+from contestants.losses import LOSSES
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,10 @@ from jax.nn import log_sigmoid, log_softmax, relu, sigmoid, softplus
 
 def runner(phase):
     is_double = phase["dtype"] == "float64"
-    formula = LOSSES[phase["kind"]]
 
     def loss(params, constants, x, y, key):
-        cost = formula(phase, ops_with(key), params, constants, x, y)
-        return (cost[0], cost[1:]) if phase["kind"] in WITH_MORE else (cost, (cost, []))
+        cost, *more = LOSSES[phase["kind"]](phase, ops_with(key), params, constants, x, y)
+        return cost, more
 
     with jax.enable_x64(is_double):
         data = tuple(map(jnp.asarray, common.make_data(phase)))
@@ -54,35 +53,32 @@ def ops_with(key):
 
 
 def training(phase, params, constants, loss, data):
-    """The steps as one scan, which carries the parameters, what their update remembers, the chains, and the key."""
-    batch, zeros = phase["batch"], [jnp.zeros_like(param) for param in params]
+    """The steps as one scan, which carries the parameters, what their update remembers, the constants, and the key."""
+    batch, zeros_like = phase["batch"], partial(jax.tree.map, jnp.zeros_like)
     update, memory = descend, ()
     if phase["kind"] == "variational":
-        update, memory = adam, (0, zeros, jax.tree.map(jnp.zeros_like, params))
+        update, memory = adam, (0, zeros_like(params), zeros_like(params))
     if phase["kind"] == "adversarial":
-        update, memory = descend_with_momentum, zeros
-    chains = []
-    if phase["kind"] == "boltzmann":
-        chains, constants = constants, []
+        update, memory = descend_with_momentum, zeros_like(params)
 
-    @partial(jax.jit, static_argnums=3, donate_argnums=0)
-    def scan(state, constants, data, steps):
+    @partial(jax.jit, static_argnums=2, donate_argnums=0)
+    def scan(state, data, steps):
         def step(state, index):
-            params, memory, chains, key = state
+            params, memory, constants, key = state
             key, used = jax.random.split(key)
             start = index * batch % (common.EXAMPLES - batch + 1)
             x, y = (jax.lax.dynamic_slice_in_dim(values, start, batch) for values in data)
             loss_and_gradients = jax.value_and_grad(loss, has_aux=True)
-            (_, (shown, chains)), gradients = loss_and_gradients(params, chains or constants, x, y, used)
-            return (*update(params, gradients, memory), chains, key), shown
+            (_, (shown, constants)), gradients = loss_and_gradients(params, constants, x, y, used)
+            return (*update(params, gradients, memory), constants, key), shown
 
         return jax.lax.scan(step, state, jnp.arange(steps))
 
-    state = (params, memory, chains, jax.random.key(0))
+    state = (params, memory, constants, jax.random.key(0))
 
     def take_steps(steps):
         nonlocal state
-        state, costs = scan(state, constants, data, steps)
+        state, costs = scan(state, data, steps)
         return float(np.asarray(costs)[-1])
 
     return take_steps, lambda: state[0]

@@ -12,8 +12,8 @@ def runner(phase):
     x, y = common.make_data(phase)
     params, constants = common.beginning(phase)
     cost_and_gradients, rng, gradients = COSTS[phase["kind"]], np.random.default_rng(0), []
-    updates = {"variational": Adam(params).step, "adversarial": Momentum(params).step}
-    update = updates.get(phase["kind"], partial(descend, params))
+    optimizer = {"variational": Adam, "adversarial": Momentum}.get(phase["kind"])
+    update = optimizer(params).step if optimizer else partial(descend, params)
 
     def run(steps):
         for rows in common.minibatches(phase, steps):
@@ -104,7 +104,7 @@ def variational(phase, rng, params, constants, x, y):
     return -bound, [-gradient for gradient in gradients]
 
 
-def divergence(phase, rng, params, chains, x, y):
+def boltzmann(phase, rng, params, chains, x, y):
     """Contrastive divergence. The cost is that of a pixel, or of reconstruction if no chain persists."""
     W, c, b = params
 
@@ -151,7 +151,7 @@ COSTS = {  # {kind: the cost of a minibatch, and its gradients}
     "contractive": contractive,
     "linear": linear,
     "variational": variational,
-    "boltzmann": divergence,
-    "contrastive": divergence,
+    "boltzmann": boltzmann,
+    "contrastive": boltzmann,
     "adversarial": adversarial,
 }

@@ -5,7 +5,7 @@ import sys
 from functools import partial
 
 from contestants import common
-from contestants.losses import LOSSES, WITH_MORE
+from contestants.losses import LOSSES
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,7 @@ def runner(phase, compiled):
     params, constants = ([torch.from_numpy(value) for value in values] for values in common.beginning(phase))
     for param in params:
         param.requires_grad_()
-    ops, formula, is_linear = sys.modules[__name__], LOSSES[phase["kind"]], phase["kind"] == "linear"
+    is_linear = phase["kind"] == "linear"
     momentum = common.MOMENTUM if phase["kind"] == "adversarial" else 0
     if phase["kind"] == "variational":
         betas = common.BETA1, common.BETA2
@@ -60,10 +60,7 @@ def runner(phase, compiled):
     else:
         optimizer = torch.optim.SGD(params, lr=common.LEARNING_RATE, momentum=momentum)
 
-    def loss(constants, x, y):
-        cost = formula(phase, ops, params, constants, x, y)
-        return cost if phase["kind"] in WITH_MORE else (cost, cost, constants)
-
+    loss = partial(LOSSES[phase["kind"]], phase, sys.modules[__name__], params)
     if compiled:
         torch.compiler.reset()  # or it gives up compiling after the eighth phase
         loss = torch.compile(loss)

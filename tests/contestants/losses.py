@@ -13,13 +13,24 @@
     repeat(step, state, n)        the state after n times step(ops, state)
     with_column(x, i, values)     x, with another column i
 
-The parameters and the constants are those of `common.beginning`. A formula returns the cost that is minimised. Those of
-`WITH_MORE` also return the cost that is shown, and the constants of the next step.
+The parameters and the constants are those of `common.beginning`. A loss returns the cost that is minimised, the cost
+that is shown, and the constants of the next step.
 """
 
 from contestants import common
 
 
+def shown(formula):
+    """The loss of a formula: its cost is shown as it is, and the constants stay."""
+
+    def loss(phase, ops, params, constants, x, y):
+        cost = formula(phase, ops, params, constants, x, y)
+        return cost, cost, constants
+
+    return loss
+
+
+@shown
 def classifier(phase, ops, params, constants, x, y):
     activation = ops.tanh if phase["activation"] == "tanh" else ops.sigmoid
     *hidden, W, b = params
@@ -29,6 +40,7 @@ def classifier(phase, ops, params, constants, x, y):
     return cost + phase["l2"] * sum((W**2).sum() for W in params[::2]) if phase["l2"] else cost
 
 
+@shown
 def tied(phase, ops, params, below, x, y):
     """A denoising, sparse or contractive autoencoder."""
     kind, (W, b, b_prime) = phase["kind"], params
@@ -47,12 +59,14 @@ def tied(phase, ops, params, below, x, y):
     return cost
 
 
+@shown
 def linear(phase, ops, params, constants, x, y):
     (W,), (mean,) = params, constants
     z = (x - mean) @ W @ W.T + mean
     return ((x - z) ** 2).sum(1).mean()
 
 
+@shown
 def variational(phase, ops, params, constants, x, y):
     encoder, mean_layer, log_variance_layer, decoder, output = zip(params[::2], params[1::2])
     binary = ops.bernoulli(x)
@@ -64,7 +78,7 @@ def variational(phase, ops, params, constants, x, y):
     return (ops.bernoulli_cost(logits, binary) + divergence) / len(x)
 
 
-def divergence(phase, ops, params, chains, x, y):
+def boltzmann(phase, ops, params, chains, x, y):
     """Contrastive divergence. Shown is the cost of a pixel, or of reconstruction if no chain persists."""
     W, c, b = fixed = ops.constant(params)
 
@@ -87,10 +101,10 @@ def divergence(phase, ops, params, chains, x, y):
         pixel, rounded = chains[1], ops.round(x)
         flipped = ops.with_column(rounded, pixel, 1 - rounded[:, pixel])
         more = free_energy(fixed, flipped) - free_energy(fixed, rounded)
-        shown, chains = len(W) * ops.log_sigmoid(more).mean(), [h, (pixel + 1) % len(W)]
+        cost_shown, chains = len(W) * ops.log_sigmoid(more).mean(), [h, (pixel + 1) % len(W)]
     else:
-        shown = -ops.bernoulli_cost(logits, x) / len(x)
-    return (free_energy(params, x) - free_energy(params, v)).mean(), shown, chains
+        cost_shown = -ops.bernoulli_cost(logits, x) / len(x)
+    return (free_energy(params, x) - free_energy(params, v)).mean(), cost_shown, chains
 
 
 def adversarial(phase, ops, params, constants, x, y):
@@ -125,15 +139,14 @@ def affine(x, layer):
     return x @ W + b
 
 
-LOSSES = {  # {kind: the cost of a minibatch}
+LOSSES = {  # {kind: the loss of a minibatch}
     "classifier": classifier,
     "autoencoder": tied,
     "sparse": tied,
     "contractive": tied,
     "linear": linear,
     "variational": variational,
-    "boltzmann": divergence,
-    "contrastive": divergence,
+    "boltzmann": boltzmann,
+    "contrastive": boltzmann,
     "adversarial": adversarial,
 }
-WITH_MORE = "boltzmann", "contrastive", "adversarial"
