@@ -68,7 +68,8 @@ What to look at (plot)
 
     If fine-tuning stays at the error of a guess, 90 %, the hidden units may be saturated: all near 0 or 1, where the
     slope of the sigmoid is nearly zero. A pre-training rate that is too large does that, or data that are not in 0..1.
-    If pre-training becomes NaN, the run stops and names its rate.
+    If pre-training becomes NaN, the run stops and names its rate. After an epoch that costs over three times as much as
+    the guess of 1/2, a warning names it.
 
 Exercises stand at the foot of this file, their answers in tests/exercises/DBN.md.
 

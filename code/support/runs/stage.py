@@ -30,7 +30,8 @@ class Stage:
     title : str, optional
         The phase in words, for the line that is printed at its end.
     chance_cost : float, optional
-        The cost of a model that has learnt nothing. It is printed beside the first cost.
+        The cost of a model that has learnt nothing. It is printed beside the first cost, and a warning follows each
+        epoch whose mean is over three times as large.
     chance_of : str, optional
         The figure that it compares with, such as reconstruction, if the cost holds a penalty, too.
     n_minibatches : int, optional
@@ -126,6 +127,8 @@ class Stage:
     def _end_epoch(self):
         """Write the line of an epoch that is over, and a checkpoint if the last one is old."""
         self.check_finite()
+        if self.chance_cost and abs(self.epoch.mean(self.chance_of or "cost")) > 3 * abs(self.chance_cost):
+            say(f"warning: {self.epoch.label} costs over three times as much as chance; {self.advice()}")
         self.curve.append(line := self.epoch.line())
         self.epoch, self.begun, self.epoch_started = None, None, clock.now()
         with open(self.run.folder / "curve.jsonl", "a") as file:  # `find_run` made it: it is no link
@@ -169,18 +172,20 @@ class Stage:
         if not all(isinstance(value, np.random.Generator) or np.isfinite(value).all() for value in values):
             raise self.diverged(f"the parameters became infinite or NaN in {self.where()}")
 
-    def diverged(self, what):
-        """The error that ends a run whose numbers are no longer finite."""
+    def advice(self):
+        """What helps against numbers that become too large."""
         advice = "start over with other settings, and --fresh"
         if rate := self.run.about["settings"].get(self.rate):
             advice = f"choose --{self.rate.replace('_', '-')} below {rate}, with --fresh to start over"
         largest = float(np.abs(self.run.data.train_x.get_value(borrow=True)).max())
         if largest > 1:
             advice = f"its inputs go up to {largest:g}: scale them to 0..1, or {advice}"
-        return UserError(
-            f"{what}: the run has diverged; {advice} (the last good checkpoint and best model, if any, are kept in "
-            f"{self.run.folder})"
-        )
+        return advice
+
+    def diverged(self, what):
+        """The error that ends a run whose numbers are no longer finite."""
+        kept = f"the last good checkpoint and best model, if any, are kept in {self.run.folder}"
+        return UserError(f"{what}: the run has diverged; {self.advice()} ({kept})")
 
 
 def plain(value):

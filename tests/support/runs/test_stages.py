@@ -117,6 +117,18 @@ def test_the_loop_yields_minibatches_keeps_the_best_and_writes_its_records(run, 
     assert "\r" not in captured.out + captured.err and "\x1b" not in captured.out + captured.err
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_epoch_that_is_far_worse_than_chance_names_its_rate(run, model, sign, capsys):
+    stage = run.stage(model, n_minibatches=1, chance_cost=sign * 0.5, layer=1)
+    for epoch in stage.epochs(2):
+        for _ in epoch:
+            epoch.add(cost=sign * (1.4, 1.6)[epoch.number - 1])
+    warning = "warning: layer 1, epoch 2 costs over three times as much as chance; choose --learning-rate below 0.5"
+    assert [line for line in capsys.readouterr().out.splitlines() if "warning" in line] == [
+        f"{warning}, with --fresh to start over"
+    ]
+
+
 def test_figures_are_averaged_and_those_of_a_lesson_stay(run, model, tmp_path, capsys):
     stage = run.stage(model, n_minibatches=2, chance_cost=0.5, chance_of="penalty")
     for epoch in stage.epochs(2):
