@@ -56,6 +56,11 @@ The graph (pretraining_functions)
 The loop (test_DBN)
     The loop is lesson 4's, layer by layer, and then lesson 1's, with a patience of four epochs.
 
+    Two runs can differ much in length. With the default seed, 1.38 % of the validation images are wrong after 30
+    epochs, 1.30 % after 200, and 1.26 % after 522. After each such step, patience allows twice the epochs so far. So
+    this run trains for all of its 1,000 epochs, for hours. Seeds 1 and 2 end after some 40 epochs. Ctrl-C stops a run
+    when you like: `model.npz` is the best network so far, and `--predict` takes it.
+
 What to look at (plot)
     The cost of a machine is no log-likelihood. It is the log-probability of the images, given their reconstruction
     after one Gibbs step, and it would be −784 ln 2 = −543.4 for a guess of 1/2 for each pixel. Training does not follow
