@@ -91,7 +91,7 @@ def test_the_commands_of_readme_end_well(tmp_path, small_dataset):
     for environment in (".venv", ".venv-peers"):
         (tmp_path / environment).mkdir()
         (tmp_path / environment / "installed").touch()
-    process = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 200}
+    process = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 900}
     made = [command for command in commands() if command.startswith("make")]
     targets = dict.fromkeys(word for command in made for word in command.split()[1:] if "=" not in word)
     made = subprocess.run(["make", *targets, "RUN=echo", "DATASET=digits"], **process)
